@@ -1,0 +1,51 @@
+/** What an HA pair looks like, read on its nodes; the shape of `status --output json` (docs/contract). */
+export type Role = 'primary' | 'standby' | 'free' | 'unknown';
+export type ClusterState = 'running' | 'stopped' | 'degraded' | 'error' | 'unknown';
+
+export interface NodeStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly online: boolean;
+  /** The role on which the witnesses agree; `unknown` where they do not. */
+  readonly role: Role;
+  /** What each witness says of this node: read_only, replication, vip, keepalived, hactl, … */
+  readonly witnesses: Readonly<Record<string, string>>;
+  readonly services: Readonly<Record<string, string>>;
+}
+
+export interface ReplicationStatus {
+  readonly kind: 'mysql' | 'drbd';
+  readonly state: string;
+  readonly lagSeconds: number | null;
+  readonly percent: number | null;
+}
+
+export interface VipStatus {
+  readonly address: string;
+  /** Names of the nodes that have the address on a link now. */
+  readonly holders: readonly string[];
+}
+
+export interface HeartbeatStatus {
+  readonly from: string;
+  readonly to: string;
+  readonly state: 'ok' | 'failed' | 'untested';
+}
+
+export interface ClusterProblem {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface ClusterStatus {
+  readonly cluster: string;
+  readonly stack: string;
+  readonly state: ClusterState;
+  readonly nodes: readonly NodeStatus[];
+  readonly replication: ReplicationStatus;
+  readonly vips: readonly VipStatus[];
+  readonly heartbeats: readonly HeartbeatStatus[];
+  readonly arbitration: Readonly<Record<string, unknown>>;
+  readonly problems: readonly ClusterProblem[];
+}

@@ -1,0 +1,92 @@
+import type { Change, Result } from './module.ts';
+
+export type StepOutcome = 'ok' | 'changed' | 'skipped' | 'failed' | 'unreachable' | 'in_doubt' | 'not_run';
+
+/** How many steps of a host ended in which way. */
+export type Counts = Partial<Record<StepOutcome, number>>;
+
+/** What a run says of itself, before the journal gives it `run`, `seq` and `at`. Secrets are masked already. */
+export type Happening =
+  | {
+      readonly event: 'run_started';
+      readonly playbook: string;
+      readonly name: string;
+      readonly inventory: string;
+      readonly operator: string;
+      readonly isCheck: boolean;
+      readonly hosts: readonly string[];
+      readonly options: Result;
+    }
+  | {
+      readonly event: 'play_started';
+      readonly play: string;
+      readonly name: string;
+      readonly hosts: readonly string[];
+    }
+  | {
+      readonly event: 'roles_found';
+      readonly cluster: string;
+      readonly roles: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly event: 'step_started';
+      readonly step: string;
+      readonly name: string;
+      readonly module: string;
+      readonly host: string;
+    }
+  | {
+      /** A loop's item ended, an attempt failed and is tried again, or a module has something to say. */
+      readonly event: 'step_progress';
+      readonly step: string;
+      readonly host: string;
+      readonly message: string;
+      readonly percent?: number | undefined;
+      readonly item?: number | undefined;
+      readonly outcome?: StepOutcome | undefined;
+      readonly result?: Result | undefined;
+    }
+  | {
+      readonly event: 'step_finished';
+      readonly step: string;
+      readonly name: string;
+      readonly module: string;
+      readonly host: string;
+      readonly outcome: StepOutcome;
+      readonly durationMs: number;
+      readonly result: Result;
+      /** What was changed (or, in check mode, would be). */
+      readonly changes?: readonly Change[] | undefined;
+      /** Why it was skipped or failed, in one sentence. */
+      readonly reason?: string | undefined;
+      /** The failure was ignored or rescued: it does not fail the run. */
+      readonly isForgiven?: boolean | undefined;
+    }
+  | {
+      readonly event: 'handler_notified';
+      readonly handler: string;
+      readonly host: string;
+      readonly by: string;
+    }
+  | {
+      readonly event: 'obligation_opened';
+      readonly obligation: string;
+      readonly host: string;
+      readonly message: string;
+    }
+  | { readonly event: 'obligation_closed'; readonly obligation: string; readonly host: string }
+  | { readonly event: 'invariant_broken'; readonly name: string; readonly message: string }
+  | { readonly event: 'confirmation_given'; readonly question: string; readonly by: string }
+  | { readonly event: 'run_interrupted'; readonly reason: string }
+  | { readonly event: 'run_resumed'; readonly operator: string }
+  | {
+      readonly event: 'run_finished';
+      readonly outcome: 'done' | 'failed' | 'in_doubt' | 'stopped';
+      readonly exitCode: number;
+      readonly durationMs: number;
+      readonly counts: Readonly<Record<string, Counts>>;
+      readonly reason?: string | undefined;
+    };
+
+/** One line of the journal. `seq` counts from 1 within the run; `at` is ISO-8601 UTC. */
+export type RunEvent = Happening & { readonly run: string; readonly seq: number; readonly at: string };

@@ -1,0 +1,107 @@
+import type { Redactor } from './secret.ts';
+
+/** How to become another user on a host. The password travels on standard input only. */
+export interface Become {
+  readonly user: string;
+  readonly method: 'sudo' | 'su' | 'doas';
+  readonly password?: string | undefined;
+}
+
+/** How to reach a host; unset fields come from ssh_config, then from the defaults of ssh. */
+export interface Connection {
+  readonly transport: 'ssh' | 'local';
+  readonly address?: string | undefined;
+  readonly port?: number | undefined;
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+  /** Private key file on the jump host. */
+  readonly identityFile?: string | undefined;
+  readonly passphrase?: string | undefined;
+  readonly knownHosts?: string | undefined;
+  readonly sshConfig?: string | undefined;
+  /** Comma-separated hosts, as ProxyJump of ssh_config; `none` for straight. */
+  readonly proxyJump?: string | undefined;
+  readonly connectTimeoutMs?: number | undefined;
+}
+
+/** A host of the inventory, its variables already merged (all < group < host). */
+export interface Host {
+  readonly name: string;
+  readonly groups: readonly string[];
+  readonly vars: Readonly<Record<string, unknown>>;
+  readonly connection: Connection;
+  readonly become?: Become | undefined;
+}
+
+/** Two nodes that form a pair. `settings` is what the stack's adapter needs (VIPs, heartbeats, service names, accounts). */
+export interface Cluster {
+  readonly name: string;
+  readonly stack: string;
+  /** Host names, in the order of the inventory: the first is node 1. */
+  readonly nodes: readonly string[];
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+export interface ShOptions {
+  /** `$1`, `$2`, … of the script; the only way for a value to reach shell. */
+  readonly args?: readonly string[] | undefined;
+  /** Standard input of the script; empty when left out. */
+  readonly stdin?: string | Uint8Array | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly become?: Become | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called with each piece of standard output as it comes. */
+  readonly onOutput?: ((text: string) => void) | undefined;
+}
+
+export interface ShResult {
+  /** Exit code; 128 + n after signal n. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A prompt to wait for and what to type then. */
+export interface Answer {
+  /** Matched against the output since the last answer. */
+  readonly prompt: RegExp;
+  readonly answer: string;
+  /** The prompt may never come. */
+  readonly isOptional?: boolean | undefined;
+}
+
+export interface DialogueResult {
+  readonly code: number;
+  /** What the terminal showed, carriage returns taken out. */
+  readonly output: string;
+  /** Prompts that came, in order. */
+  readonly answered: readonly string[];
+}
+
+export type Endpoint = { readonly host: string; readonly port: number } | { readonly socketPath: string };
+
+/**
+ * One connection to one host for the whole run: a persistent `sh` (one more for each user become), so that
+ * `sh` costs one round trip. Every method throws `Unreachable` when the host or the connection is gone.
+ */
+export interface Transport {
+  open(): Promise<void>;
+  sh(script: string, options?: ShOptions): Promise<ShResult>;
+  /** Runs `command` by `sh -c` on a pseudo-terminal and answers its prompts; an answer is never echoed into `output`. */
+  dialogue(command: string, answers: readonly Answer[], options?: ShOptions): Promise<DialogueResult>;
+  /** Writes `content` to `path` with `mode` (0600 when left out), replacing it atomically. */
+  put(
+    path: string,
+    content: Uint8Array,
+    options?: { mode?: number; become?: Become | undefined },
+  ): Promise<void>;
+  get(path: string, options?: { become?: Become | undefined }): Promise<Uint8Array>;
+  /** A byte stream to a TCP port or unix socket as seen from the host. */
+  dial(endpoint: Endpoint): Promise<import('node:stream').Duplex>;
+  close(): Promise<void>;
+}
+
+export type OpenTransport = (
+  host: Host,
+  tools: { readonly redactor: Redactor; readonly signal?: AbortSignal },
+) => Transport;

@@ -1,0 +1,109 @@
+import type { Duplex } from 'node:stream';
+import type { z } from 'zod';
+import type { ClusterStatus } from './cluster.ts';
+import type { Answer, Cluster, DialogueResult, Endpoint, Host, ShOptions, ShResult } from './host.ts';
+
+export type Result = Readonly<Record<string, unknown>>;
+
+/** One thing that differs; texts of files are given whole, for the diff. */
+export interface Change {
+  /** What it is: `mode of /etc/motd`, `package keepalived`. */
+  readonly what: string;
+  readonly before?: string | undefined;
+  readonly after?: string | undefined;
+}
+
+export interface Checked {
+  /** Empty when the host is as wanted. */
+  readonly changes: readonly Change[];
+  /** What `register` gets, beside `changed`. */
+  readonly result?: Result | undefined;
+}
+
+export interface Outcome {
+  readonly result: Result;
+  /** Why it failed, in one sentence; left out when it did not. */
+  readonly failed?: string | undefined;
+  /** Actions: changed unless said otherwise. Queries never change. */
+  readonly isChanged?: boolean | undefined;
+}
+
+/** All that a module may touch. Become, environment and time limit of the task are in force already. */
+export interface Context {
+  readonly host: Host;
+  /** The pair this host belongs to, if any. */
+  readonly cluster: Cluster | undefined;
+  readonly signal: AbortSignal;
+  sh(script: string, options?: ShOptions): Promise<ShResult>;
+  dialogue(command: string, answers: readonly Answer[], options?: ShOptions): Promise<DialogueResult>;
+  put(path: string, content: Uint8Array | string, mode?: number): Promise<void>;
+  get(path: string): Promise<Uint8Array>;
+  dial(endpoint: Endpoint): Promise<Duplex>;
+  /** The same step on another host of the inventory. */
+  on(host: string): Context;
+  /** Absolute path on the jump host of a file named in the playbook (beside it, then in the project's `templates/` or `files/`). */
+  local(path: string): string;
+  /** Renders a Handlebars template with the task's variables; `from` names it in errors. */
+  render(template: string, from: string): string;
+  /** Evaluates a CEL expression with the task's variables and `extra`. */
+  evaluate(expression: string, extra?: Result): unknown;
+  /** The state of this host's pair, read on its nodes now. */
+  status(): Promise<ClusterStatus>;
+  /** One line for the live view; percent from 0 to 100. */
+  progress(message: string, percent?: number): void;
+  /** From here on `value` is masked wherever it would be shown. */
+  secret(value: string): void;
+}
+
+export type Shape = z.ZodObject;
+
+interface Described<S extends Shape> {
+  /** One line for the reference pages. */
+  readonly summary: string;
+  /**
+   * Parameters; each described. `.meta({ secret: true })` masks its value, `.meta({ cel: true })` marks a CEL
+   * expression (not rendered by Handlebars), `.meta({ localFile: true })` a file of the jump host, looked for at plan time.
+   */
+  readonly params: S;
+  /** The parameter that takes the value of `module: text`. */
+  readonly shorthand?: string;
+  /** Playbook tasks in YAML, each a list item. */
+  readonly examples: string;
+  /** What `register` gets: name → meaning. */
+  readonly returns: Readonly<Record<string, string>>;
+  /** What would be destroyed, in words for the operator; undefined when nothing. Such a step needs a code. */
+  readonly destroys?: (params: z.output<S>) => string | undefined;
+}
+
+export interface StateModule<S extends Shape = Shape> extends Described<S> {
+  readonly kind: 'state';
+  /** Looks; changes nothing. */
+  check(ctx: Context, params: z.output<S>): Promise<Checked>;
+  /** Closes exactly `found.changes`. May return the look afterwards where the same exchange has taken it. */
+  apply(ctx: Context, params: z.output<S>, found: Checked): Promise<Checked | undefined>;
+}
+
+export interface ActionModule<S extends Shape = Shape> extends Described<S> {
+  readonly kind: 'action';
+  run(ctx: Context, params: z.output<S>): Promise<Outcome>;
+}
+
+export interface QueryModule<S extends Shape = Shape> extends Described<S> {
+  readonly kind: 'query';
+  read(ctx: Context, params: z.output<S>): Promise<Outcome>;
+}
+
+export type Module = StateModule | ActionModule | QueryModule;
+
+export const state = <S extends Shape>(module: Omit<StateModule<S>, 'kind'>): StateModule<S> => ({
+  kind: 'state',
+  ...module,
+});
+export const action = <S extends Shape>(module: Omit<ActionModule<S>, 'kind'>): ActionModule<S> => ({
+  kind: 'action',
+  ...module,
+});
+export const query = <S extends Shape>(module: Omit<QueryModule<S>, 'kind'>): QueryModule<S> => ({
+  kind: 'query',
+  ...module,
+});
