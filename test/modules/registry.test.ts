@@ -1,0 +1,88 @@
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import type { z } from 'zod';
+import { loadModule, moduleFile, moduleNames } from '../../engine/modules/registry.ts';
+
+const ENGINE = join(import.meta.dirname, '../../engine');
+const TASK_WORDS = new Set(
+  (
+    'name id when loop label until retries delay timeout register changed_when failed_when ignore_errors notify tags ' +
+    'vars become environment delegate_to run_once no_log check_mode on_interrupt undo'
+  ).split(' '),
+);
+
+test('a file is a module, named after its path', () => {
+  expect(moduleNames()).toContain('line_in_file');
+  expect(moduleNames()).not.toContain('registry');
+  expect(moduleNames().filter((name) => name.startsWith('_') || name.includes('-'))).toEqual([]);
+  expect([...moduleNames()].sort()).toEqual(moduleNames());
+});
+
+test('an unknown name is refused with the nearest known one', async () => {
+  await expect(loadModule('comand')).rejects.toMatchObject({
+    code: 'parse.module',
+    message: '`comand`: unknown module',
+    hint: 'did you mean `command`?',
+  });
+});
+
+test('a module is loaded once', () => {
+  expect(loadModule('command')).toBe(loadModule('command'));
+});
+
+/** `description` of the parameter, also where it is wrapped as optional or with a default. */
+function described(schema: z.ZodType): string | undefined {
+  if (schema.description !== undefined) return schema.description;
+  const inner = (schema.def as { innerType?: z.ZodType }).innerType;
+  return inner === undefined ? undefined : described(inner);
+}
+
+const isTask = (value: unknown): value is Record<string, unknown> =>
+  value !== null && typeof value === 'object' && !Array.isArray(value);
+
+describe.each(moduleNames())('%s', (name) => {
+  test('has a summary of one line and says what it returns', async () => {
+    const module = await loadModule(name);
+    expect(module.summary).toMatch(/^[^\n]{10,160}$/);
+    expect(Object.keys(module.returns)).not.toEqual([]);
+    for (const meaning of Object.values(module.returns)) expect(meaning).toMatch(/\S/);
+  });
+
+  test('describes every parameter, in snake_case', async () => {
+    const module = await loadModule(name);
+    for (const [param, schema] of Object.entries(module.params.shape)) {
+      expect(described(schema as z.ZodType), param).toMatch(/\S{2,}/);
+      expect(param).toMatch(/^[a-z][a-z0-9_]*$/);
+    }
+    if (module.shorthand !== undefined) expect(Object.keys(module.params.shape)).toContain(module.shorthand);
+  });
+
+  test('has examples that are valid tasks', async () => {
+    const module = await loadModule(name);
+    const tasks: unknown = parse(module.examples);
+    expect(Array.isArray(tasks) && tasks.length > 0).toBe(true);
+    for (const task of Array.isArray(tasks) ? tasks : []) {
+      if (!isTask(task)) throw new Error('an example is no task');
+      expect(Object.keys(task).filter((word) => word !== name && !TASK_WORDS.has(word))).toEqual([]);
+      const value = task[name];
+      const params =
+        isTask(value) || module.shorthand === undefined ? (value ?? {}) : { [module.shorthand]: value };
+      const outcome = module.params.safeParse(params);
+      expect(outcome.error?.issues ?? []).toEqual([]);
+    }
+  });
+
+  test('refuses a parameter it does not know', async () => {
+    const module = await loadModule(name);
+    if (name === 'set') return;
+    const outcome = module.params.safeParse({ not_a_parameter: 1 });
+    expect(outcome.error?.issues.map((issue) => issue.code)).toContain('unrecognized_keys');
+  });
+
+  test('has a test', () => {
+    const path = relative(ENGINE, moduleFile(name) ?? '').replace(/\.ts$/, '.test.ts');
+    expect(existsSync(join(ENGINE, '../test', path)), `test/${path}`).toBe(true);
+  });
+});
