@@ -1,0 +1,7 @@
+import { flushed, type View, type ViewOptions } from './view.ts';
+
+/** One event a line, exactly as the journal has it. */
+export const jsonlView = ({ stdout }: ViewOptions): View => ({
+  show: (event) => void stdout.write(`${JSON.stringify(event)}\n`),
+  close: () => flushed(stdout),
+});

@@ -1,0 +1,129 @@
+import type { RunEvent } from '../core/event.ts';
+import type { Change, Result } from '../core/module.ts';
+import { oneLine, padEnd, padStart, width, type Pen } from './text.ts';
+import type { Story } from './story.ts';
+import {
+  changeDiff,
+  changeText,
+  durationText,
+  lastWords,
+  outcomeColour,
+  outcomeWord,
+  resultLines,
+  WORD_COLUMNS,
+} from './wording.ts';
+
+type Of<K extends RunEvent['event']> = Extract<RunEvent, { event: K }>;
+
+/** How much is shown, and in which colours. */
+export interface Taste {
+  readonly pen: Pen;
+  readonly isVerbose: boolean;
+  readonly isDiff: boolean;
+}
+
+const MARGIN = ' '.repeat(WORD_COLUMNS + 4);
+
+const optionText = ([key, value]: readonly [string, unknown]): string =>
+  `${key}=${typeof value === 'string' ? oneLine(value) : JSON.stringify(value)}`;
+
+export function runLines(event: Of<'run_started'>, { pen, isVerbose }: Taste): readonly string[] {
+  const options = Object.entries(event.options).filter(([, value]) => value !== undefined && value !== false);
+  return [
+    `${pen.paint('bold', `RUN ${event.run}`)} ${pen.dash} ${oneLine(event.name)}`,
+    `  playbook   ${oneLine(event.playbook)}`,
+    `  inventory  ${oneLine(event.inventory)}`,
+    `  hosts      ${event.hosts.map(oneLine).join(', ')}`,
+    `  operator   ${oneLine(event.operator)}`,
+    ...(isVerbose && options.length > 0 ? [`  options    ${options.map(optionText).join(' ')}`] : []),
+    ...(event.isCheck ? [pen.paint(['bold', 'cyan'], '  CHECK MODE: looks only, changes nothing')] : []),
+  ];
+}
+
+export const playLines = (event: Of<'play_started'>, { pen }: Taste): readonly string[] => [
+  '',
+  `${pen.paint('bold', `PLAY ${oneLine(event.name)}`)} ${pen.dot} ${event.hosts.map(oneLine).join(', ')}`,
+];
+
+/** Changes, one line each, with the diff where it was asked for. */
+export const changesLines = (changes: readonly Change[], { pen, isDiff }: Taste): readonly string[] =>
+  changes.flatMap((change) => [
+    `${MARGIN}${pen.paint('yellow', changeText(change, pen))}`,
+    ...(isDiff ? changeDiff(change, pen).map((line) => `${MARGIN}  ${line}`) : []),
+  ]);
+
+const debugText = (result: Result): readonly string[] =>
+  typeof result['message'] === 'string' && result['message'].includes('\n')
+    ? result['message'].trimEnd().split('\n').map(oneLine)
+    : resultLines(result).map((line) => line.replace(/^message: /, ''));
+
+function detailLines(event: Of<'step_finished'>, { isVerbose }: Taste): readonly string[] {
+  if (event.outcome === 'failed' && !isVerbose) return lastWords(event.result);
+  if (event.module === 'debug') return debugText(event.result);
+  return isVerbose ? resultLines(event.result) : [];
+}
+
+const hostText = (host: string, story: Story): string =>
+  padEnd(oneLine(host), Math.max(0, ...[...story.hosts].map(width)));
+
+/** One host's end of a step: outcome, host, time, name, reason; under it what changed and what a failed program said. */
+export function stepLines(event: Of<'step_finished'>, story: Story, taste: Taste): readonly string[] {
+  const { pen } = taste;
+  const isForgiven = event.isForgiven === true;
+  const word = padEnd(outcomeWord(event.outcome, { isCheck: story.isCheck, isForgiven }), WORD_COLUMNS);
+  const ignored = isForgiven ? ' (goes on all the same)' : '';
+  const reason = event.reason === undefined ? '' : ` ${pen.dash} ${oneLine(event.reason)}`;
+  const time = pen.paint('gray', padStart(durationText(event.durationMs), 8));
+  const isIdle = event.outcome === 'skipped' || event.outcome === 'not_run';
+  const text = `${oneLine(event.name)}${reason}${ignored}`;
+  return [
+    `  ${pen.paint(outcomeColour(event.outcome, isForgiven), word)}  ${hostText(event.host, story)}  ${time}  ${isIdle ? pen.paint('gray', text) : text}`,
+    ...changesLines(event.changes ?? [], taste),
+    ...detailLines(event, taste).map((line) => `${MARGIN}${pen.paint('gray', '|')} ${line}`),
+  ];
+}
+
+/** What a running step says: a loop's item, a failed attempt, or a word of the module. */
+export function progressLine(event: Of<'step_progress'>, story: Story, { pen }: Taste): string {
+  const percent = event.percent === undefined ? '' : ` ${Math.round(event.percent)} %`;
+  const item = event.item === undefined ? '' : `item ${event.item + 1}: `;
+  const word =
+    event.outcome === undefined
+      ? ''
+      : pen.paint(
+          outcomeColour(event.outcome, true),
+          outcomeWord(event.outcome, { ...story, isForgiven: true }),
+        );
+  const said = [word, oneLine(event.message)].filter(Boolean).join(` ${pen.dot} `);
+  return `  ${' '.repeat(WORD_COLUMNS)}  ${hostText(event.host, story)}  ${padStart(pen.ellipsis, 8)}  ${item}${said}${percent}`;
+}
+
+/** Events that are one remark between the steps; undefined for the others. */
+export function remark(event: RunEvent, { pen }: Taste): string | undefined {
+  switch (event.event) {
+    case 'roles_found': {
+      const roles = Object.entries(event.roles).map(([node, role]) => `${oneLine(node)} is ${role}`);
+      return `  roles of ${oneLine(event.cluster)}: ${roles.join(', ')}`;
+    }
+    case 'handler_notified':
+      return pen.paint(
+        'gray',
+        `  notified by "${oneLine(event.by)}" on ${event.host}: ${oneLine(event.handler)}`,
+      );
+    case 'obligation_opened':
+      return pen.paint('magenta', `  to be undone on ${event.host}: ${oneLine(event.message)}`);
+    case 'obligation_closed':
+      return pen.paint('gray', `  undone on ${event.host}: ${oneLine(event.obligation)}`);
+    case 'invariant_broken':
+      return pen.paint(
+        ['bold', 'red'],
+        `  INVARIANT BROKEN: ${oneLine(event.name)} ${pen.dash} ${oneLine(event.message)}`,
+      );
+    case 'confirmation_given':
+      return `  confirmed by ${oneLine(event.by)}: ${oneLine(event.question)}`;
+    case 'run_resumed':
+      return pen.paint('bold', `RUN ${event.run} resumed by ${oneLine(event.operator)}`);
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,134 @@
+import type { Counts, RunEvent } from '../core/event.ts';
+import { oneLine, type Pen } from './text.ts';
+import { changeText, countsText, durationText, outcomeColour, outcomeWord } from './wording.ts';
+import { padEnd, width } from './text.ts';
+
+type Finished = Extract<RunEvent, { event: 'step_finished' }>;
+
+/** What the events so far add up to; all a recap needs. */
+export interface Story {
+  run: string;
+  isCheck: boolean;
+  /** Names of the hosts, for aligned columns. */
+  readonly hosts: Set<string>;
+  readonly counts: Map<string, Counts>;
+  /** Step name → what changed there → hosts. */
+  readonly changes: Map<string, Map<string, Set<string>>>;
+  readonly failures: Finished[];
+  readonly notes: string[];
+  end: Extract<RunEvent, { event: 'run_finished' | 'run_interrupted' }> | undefined;
+}
+
+export const newStory = (): Story => ({
+  run: '',
+  isCheck: false,
+  hosts: new Set(),
+  counts: new Map(),
+  changes: new Map(),
+  failures: [],
+  notes: [],
+  end: undefined,
+});
+
+function tellStep(story: Story, event: Finished, pen: Pen): void {
+  const counts = story.counts.get(event.host) ?? {};
+  story.counts.set(event.host, { ...counts, [event.outcome]: (counts[event.outcome] ?? 0) + 1 });
+  const isBad = ['failed', 'unreachable', 'in_doubt'].includes(event.outcome);
+  if (isBad && event.isForgiven !== true) story.failures.push(event);
+  if (event.outcome !== 'changed' && (event.changes ?? []).length === 0) return;
+  if (event.outcome === 'skipped' || event.outcome === 'not_run') return;
+  const texts = event.changes?.length ? event.changes.map((change) => changeText(change, pen)) : ['ran'];
+  const step = story.changes.get(event.name) ?? new Map<string, Set<string>>();
+  story.changes.set(event.name, step);
+  for (const text of texts) step.set(text, (step.get(text) ?? new Set()).add(event.host));
+}
+
+/** Adds one event to the story. */
+export function tell(story: Story, event: RunEvent, pen: Pen): void {
+  story.run = event.run;
+  if (event.event === 'run_started') story.isCheck = event.isCheck;
+  if (event.event === 'run_started' || event.event === 'play_started') {
+    for (const host of event.hosts) story.hosts.add(host);
+  }
+  if (event.event === 'step_finished') tellStep(story, event, pen);
+  if (event.event === 'obligation_opened')
+    story.notes.push(`open on ${event.host}: ${oneLine(event.message)}`);
+  if (event.event === 'run_finished' || event.event === 'run_interrupted') story.end = event;
+  if (event.event === 'run_resumed') story.end = undefined;
+}
+
+const hostColumns = (story: Story): number =>
+  Math.max(0, ...[...story.hosts, ...story.counts.keys()].map(width));
+
+function countLines(story: Story, pen: Pen): readonly string[] {
+  const counts =
+    story.end?.event === 'run_finished' ? Object.entries(story.end.counts) : [...story.counts.entries()];
+  if (counts.length === 0) return [];
+  const columns = hostColumns(story);
+  return [
+    '',
+    pen.paint('bold', 'HOSTS'),
+    ...counts.map(
+      ([host, of]) => `  ${padEnd(oneLine(host), columns)}  ${countsText(of, pen, story.isCheck)}`,
+    ),
+  ];
+}
+
+function changeLines(story: Story, pen: Pen): readonly string[] {
+  if (story.changes.size === 0) return [];
+  const title = story.isCheck ? 'WHAT WOULD CHANGE' : 'WHAT CHANGED';
+  const lines = ['', pen.paint('bold', title)];
+  for (const [step, texts] of story.changes) {
+    lines.push(`  ${oneLine(step)}`);
+    for (const [text, hosts] of texts) {
+      lines.push(`    ${[...hosts].map(oneLine).join(', ')}: ${pen.paint('yellow', text)}`);
+    }
+  }
+  return lines;
+}
+
+function failureLines(story: Story, pen: Pen): readonly string[] {
+  if (story.failures.length === 0) return [];
+  return [
+    '',
+    pen.paint('bold', 'WHAT FAILED'),
+    ...story.failures.map((step) => {
+      const word = pen.paint(
+        outcomeColour(step.outcome),
+        outcomeWord(step.outcome, { isCheck: story.isCheck }),
+      );
+      return `  ${oneLine(step.host)}: ${oneLine(step.name)} ${pen.dash} ${word}: ${oneLine(step.reason ?? 'no reason known')}`;
+    }),
+  ];
+}
+
+const OUTCOMES = {
+  done: ['green', 'done'],
+  failed: ['red', 'failed'],
+  in_doubt: ['magenta', 'in doubt: the outcome of a step is unknown'],
+  stopped: ['red', 'stopped by a guard'],
+} as const;
+
+function endLines(story: Story, pen: Pen): readonly string[] {
+  const { end } = story;
+  if (end === undefined) return [];
+  const resume = `  to go on: drillbook resume ${story.run}`;
+  if (end.event === 'run_interrupted') {
+    return ['', pen.paint(['bold', 'yellow'], `interrupted: ${oneLine(end.reason)}`), resume];
+  }
+  const [colour, word] = OUTCOMES[end.outcome];
+  const reason = end.reason === undefined ? '' : `: ${oneLine(end.reason)}`;
+  const check = story.isCheck ? ' (check mode: nothing was changed)' : '';
+  const headline = `${word}${reason}${check} ${pen.dot} ${durationText(end.durationMs)} ${pen.dot} exit code ${end.exitCode}`;
+  const lines = ['', pen.paint(['bold', colour], headline)];
+  return end.outcome === 'done' || story.isCheck ? lines : [...lines, resume];
+}
+
+/** The end of a run in words: counts per host, what changed where, what failed, how to go on. */
+export const recap = (story: Story, pen: Pen): readonly string[] => [
+  ...countLines(story, pen),
+  ...changeLines(story, pen),
+  ...failureLines(story, pen),
+  ...story.notes.map((note) => pen.paint('magenta', note)),
+  ...endLines(story, pen),
+];
