@@ -1,0 +1,115 @@
+import { Environment } from '@marcbachmann/cel-js';
+import { DrillbookError } from '../core/error.ts';
+import type { Reference, Scope } from './template.ts';
+
+const environment = new Environment({ unlistedVariablesAreDyn: true, homogeneousAggregateLiterals: false });
+// Results come from JSON, where every number is a double; an operator who writes `n + 1` means the number.
+const arithmetic: Record<string, (a: number, b: number) => number> = {
+  '+': (a, b) => a + b,
+  '-': (a, b) => a - b,
+  '*': (a, b) => a * b,
+  '/': (a, b) => a / b,
+};
+for (const [sign, compute] of Object.entries(arithmetic)) {
+  environment.registerOperator(`double ${sign} int`, (a: number, b: bigint) => compute(a, Number(b)));
+  environment.registerOperator(`int ${sign} double`, (a: bigint, b: number) => compute(Number(a), b));
+}
+
+export interface Condition {
+  readonly text: string;
+  readonly references: readonly Reference[];
+  evaluate(scope: Scope): unknown;
+  /** Throws `step.condition` when the value is not a boolean. */
+  test(scope: Scope): boolean;
+}
+
+interface Ast {
+  readonly op: string;
+  readonly args: unknown;
+  readonly start?: number;
+}
+
+const isAst = (value: unknown): value is Ast => value !== null && typeof value === 'object' && 'op' in value;
+const MACROS = ['all', 'exists', 'exists_one', 'map', 'filter'];
+
+/** Every variable an expression reads; variables of macros are its own. */
+function referencesOf(ast: Ast): Reference[] {
+  const found: Reference[] = [];
+  const walk = (node: unknown, own: ReadonlySet<string>, rest: readonly string[], isOptional: boolean): void => {
+    if (Array.isArray(node)) {
+      for (const item of node) walk(item, own, [], isOptional);
+      return;
+    }
+    if (!isAst(node)) return;
+    const args = node.args as readonly unknown[];
+    if (node.op === 'id') {
+      const root = node.args as unknown as string;
+      if (!own.has(root)) found.push({ root, rest, offset: node.start ?? 0, isOptional });
+    } else if (node.op === '.' && typeof args[1] === 'string') {
+      walk(args[0], own, [args[1], ...rest], isOptional);
+    } else if (node.op === 'call') {
+      walk(args[1], own, [], args[0] === 'has');
+    } else if (node.op === 'rcall') {
+      const [name, on, params] = args as [string, unknown, readonly unknown[]];
+      walk(on, own, [], isOptional);
+      const [variable] = params;
+      const isMacro = MACROS.includes(name) && isAst(variable) && variable.op === 'id';
+      if (isMacro) walk(params.slice(1), new Set([...own, variable.args as string]), [], isOptional);
+      else walk(params, own, [], isOptional);
+    } else {
+      walk(args, own, [], isOptional);
+    }
+  };
+  walk(ast, new Set(), [], false);
+  return found;
+}
+
+const conditions = new Map<string, Condition>();
+const firstLine = (error: unknown): string => (error as Error).message.split('\n')[0] ?? '';
+
+/** Plain values only: CEL knows no integers of JavaScript's kind, and would choke on `undefined`. */
+export function compileCondition(text: string): Condition {
+  const known = conditions.get(text);
+  if (known) return known;
+  let program: ReturnType<Environment['parse']>;
+  try {
+    program = environment.parse(text);
+  } catch (cause) {
+    throw new DrillbookError('plan.condition', `not a CEL expression: ${firstLine(cause)}: \`${text}\``, {
+      hint: text.includes('{{') ? 'conditions are written without {{ }}' : undefined,
+      cause,
+    });
+  }
+  const checked = program.check();
+  if (!checked.valid) {
+    throw new DrillbookError('plan.condition', `${firstLine(checked.error)}: \`${text}\``, { cause: checked.error });
+  }
+  const evaluate = (scope: Scope): unknown => {
+    try {
+      return plain(program(scope));
+    } catch (cause) {
+      if (cause instanceof DrillbookError) throw cause;
+      throw new DrillbookError('step.condition', `${firstLine(cause)}: \`${text}\``, { cause });
+    }
+  };
+  const condition: Condition = {
+    text,
+    references: referencesOf(program.ast as unknown as Ast),
+    evaluate,
+    test(scope) {
+      const value = evaluate(scope);
+      if (typeof value === 'boolean') return value;
+      throw new DrillbookError('step.condition', `\`${text}\` is ${JSON.stringify(value)}, not true or false`);
+    },
+  };
+  conditions.set(text, condition);
+  return condition;
+}
+
+/** CEL's big integers back to numbers. */
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  if (Array.isArray(value)) return value.map(plain);
+  if (value instanceof Map) return Object.fromEntries([...value].map(([key, item]) => [String(key), plain(item)]));
+  return value;
+}

@@ -1,0 +1,187 @@
+import Handlebars from 'handlebars';
+import { DrillbookError } from '../core/error.ts';
+import { suggest } from '../core/nearest.ts';
+import { helpers } from './template-helpers.ts';
+
+/** Names to values; a variable may be a getter that renders itself when it is asked for. */
+export type Scope = Readonly<Record<string, unknown>>;
+
+/** A name used in a template or condition: `inputs.version` is root `inputs`, rest `['version']`. */
+export interface Reference {
+  readonly root: string;
+  readonly rest: readonly string[];
+  /** Offset into the text. */
+  readonly offset: number;
+  /** The value may be missing: it is an argument of `default`, or tested by `if` or `has`. */
+  readonly isOptional: boolean;
+}
+
+interface Compiled {
+  readonly references: readonly Reference[];
+  /** The path, when the text is nothing but one `{{path}}`: its value keeps its type. */
+  readonly path: readonly string[] | undefined;
+  readonly render: (scope: Scope) => string;
+}
+
+const engine = Handlebars.create();
+for (const name of ['helperMissing', 'blockHelperMissing', 'log']) engine.unregisterHelper(name);
+for (const [name, helper] of Object.entries(helpers)) engine.registerHelper(name, helper as Handlebars.HelperDelegate);
+const BLOCKS = ['if', 'unless', 'each', 'with', 'lookup'];
+const isHelper = (name: string): boolean => BLOCKS.includes(name) || name in helpers;
+
+const compiled = new Map<string, Compiled>();
+const isTemplate = (text: string): boolean => text.includes('{{');
+
+function fail(text: string, from: string, error: unknown): never {
+  const { message, lineNumber } = error as Error & { lineNumber?: number };
+  if (error instanceof DrillbookError) throw error;
+  const missing = /^"(.+)" not defined in/.exec(message);
+  const where = lineNumber === undefined || !text.includes('\n') ? '' : ` (line ${lineNumber})`;
+  const sentence = missing
+    ? `unknown variable \`${missing[1]}\``
+    : message.startsWith('Cannot read properties')
+      ? `a part of a path has no value (${message})`
+      : message.replace(/^Parse error on line \d+:\n(.*)\n(-*\^)\n(Expecting).*got '(.*)'$/s, 'unexpected $4 after `$1`');
+  throw new DrillbookError('plan.template', `${from}: ${sentence}${where}`, { cause: error });
+}
+
+type Ast = { readonly type: string } & Record<string, unknown>;
+
+/** Every variable a template reads, the names it makes itself (block parameters, `each` contexts) left out. */
+function referencesOf(program: Ast, text: string): Reference[] {
+  const found: Reference[] = [];
+  const lineStarts = [0];
+  for (let i = 0; i < text.length; i++) if (text[i] === '\n') lineStarts.push(i + 1);
+
+  const path = (node: Ast, own: ReadonlySet<string>, depth: number, isOptional: boolean): void => {
+    if (node['type'] !== 'PathExpression' || node['data'] === true) return;
+    const [root, ...rest] = node['parts'] as string[];
+    // Inside `each` and `with` a bare name belongs to the item; only `../` reaches the outer scope.
+    if (root === undefined || own.has(root) || (node['depth'] as number) < depth) return;
+    const start = (node['loc'] as { start: { line: number; column: number } }).start;
+    found.push({ root, rest, offset: (lineStarts[start.line - 1] ?? 0) + start.column, isOptional });
+  };
+  const call = (node: Ast, own: ReadonlySet<string>, depth: number): void => {
+    const params = node['params'] as Ast[];
+    const pairs = ((node['hash'] as { pairs: { value: Ast }[] } | undefined)?.pairs ?? []).map((pair) => pair.value);
+    const callee = node['path'] as Ast;
+    const name = (callee['parts'] as string[] | undefined)?.join('.') ?? '';
+    const isCall = isHelper(name) && (callee['depth'] as number) === 0;
+    if (!isCall) {
+      if (params.length > 0 || pairs.length > 0) {
+        throw new DrillbookError('plan.template', `unknown helper \`${name}\``, {
+          hint: suggest(name, [...BLOCKS, ...Object.keys(helpers)]),
+        });
+      }
+      path(callee, own, depth, false);
+    }
+    const isOptional = name === 'default' || name === 'if' || name === 'unless' || name === 'lookup';
+    for (const [i, param] of [...params, ...pairs].entries()) {
+      if (param.type === 'SubExpression') call(param, own, depth);
+      else path(param, own, depth, isOptional && i === 0);
+    }
+  };
+  const walk = (body: readonly Ast[], own: ReadonlySet<string>, depth: number): void => {
+    for (const node of body) {
+      if (node.type === 'MustacheStatement') call(node, own, depth);
+      if (node.type === 'PartialStatement' || node.type === 'PartialBlockStatement') {
+        throw new DrillbookError('plan.template', 'partials (`{{> …}}`) are not part of the language');
+      }
+      if (node.type !== 'BlockStatement') continue;
+      call(node, own, depth);
+      const name = ((node['path'] as Ast)['parts'] as string[]).join('.');
+      for (const part of [node['program'], node['inverse']] as (Ast | undefined)[]) {
+        if (!part) continue;
+        const isInside = part === node['program'] && (name === 'each' || name === 'with');
+        const named = (part['blockParams'] as string[] | undefined) ?? [];
+        walk(part['body'] as Ast[], new Set([...own, ...named]), isInside && named.length === 0 ? depth + 1 : depth);
+      }
+    }
+  };
+  walk(program['body'] as Ast[], new Set(['this']), 0);
+  return found;
+}
+
+function soleExpression(program: Ast): readonly string[] | undefined {
+  const body = program['body'] as Ast[];
+  const [only] = body;
+  if (body.length !== 1 || only?.type !== 'MustacheStatement' || (only['params'] as Ast[]).length > 0) return undefined;
+  const path = only['path'] as Ast;
+  if (path.type !== 'PathExpression' || path['data'] === true || (path['depth'] as number) > 0) return undefined;
+  const parts = path['parts'] as string[];
+  return parts.length === 0 || isHelper(parts.join('.')) ? undefined : parts;
+}
+
+/** Compiles once for each text; throws `plan.template` for a text that is not a template. */
+export function compile(text: string, from = 'template'): Compiled {
+  const known = compiled.get(text);
+  if (known) return known;
+  try {
+    const program = engine.parse(text) as unknown as Ast;
+    const run = engine.compile(text, { strict: true, noEscape: true, knownHelpersOnly: false });
+    const guards = { allowProtoPropertiesByDefault: false, allowProtoMethodsByDefault: false };
+    const result: Compiled = {
+      references: referencesOf(program, text),
+      path: soleExpression(program),
+      render: (scope) => run(scope, guards),
+    };
+    compiled.set(text, result);
+    return result;
+  } catch (error) {
+    return fail(text, from, error);
+  }
+}
+
+function follow(path: readonly string[], scope: Scope, from: string): unknown {
+  let value: unknown = scope;
+  for (const [i, name] of path.entries()) {
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, name)) {
+      const allowed = value !== null && typeof value === 'object' ? Object.keys(value) : [];
+      throw new DrillbookError('plan.template', `${from}: unknown variable \`${path.slice(0, i + 1).join('.')}\``, {
+        hint: suggest(name, allowed),
+      });
+    }
+    value = (value as Scope)[name];
+  }
+  return value;
+}
+
+/** Renders a whole text (a template file). */
+export function renderText(text: string, scope: Scope, from: string): string {
+  if (!isTemplate(text)) return text;
+  const { render } = compile(text, from);
+  try {
+    return render(scope);
+  } catch (error) {
+    return fail(text, from, error);
+  }
+}
+
+/** Renders every string in `value`; a string that is one `{{path}}` becomes that value. */
+export function render(value: unknown, scope: Scope, from: string): unknown {
+  if (typeof value === 'string') {
+    if (!isTemplate(value)) return value;
+    const { path } = compile(value, from);
+    return path ? follow(path, scope, from) : renderText(value, scope, from);
+  }
+  if (Array.isArray(value)) return value.map((item) => render(item, scope, from));
+  if (value !== null && typeof value === 'object') {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, render(item, scope, `${from}.${key}`)]));
+  }
+  return value;
+}
+
+/** Calls `visit` with each string in `value` that is a template, and its path. */
+export function eachTemplate(
+  value: unknown,
+  path: readonly (string | number)[],
+  visit: (text: string, path: readonly (string | number)[]) => void,
+): void {
+  if (typeof value === 'string') {
+    if (isTemplate(value)) visit(value, path);
+  } else if (value !== null && typeof value === 'object') {
+    for (const [key, item] of Object.entries(value)) {
+      eachTemplate(item, [...path, Array.isArray(value) ? Number(key) : key], visit);
+    }
+  }
+}

@@ -1,0 +1,126 @@
+import { readFileSync } from 'node:fs';
+import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import type { Node, Pair } from 'yaml';
+import { DrillbookError, Problems } from '../core/error.ts';
+import type { Place } from '../core/place.ts';
+
+export type Path = readonly (string | number)[];
+
+/** A parsed YAML file that still knows where each value stands. */
+export interface Source {
+  readonly file: string;
+  readonly value: unknown;
+  /** Where the key (or, for list items, the value) at `path` begins; the nearest parent where it is missing. */
+  placeOf(path: Path): Place;
+  /** The line at `place`, left out where it holds a `!secret`. */
+  excerptOf(place: Place): string | undefined;
+  error(code: string, path: Path, message: string, hint?: string): DrillbookError;
+}
+
+/** Larger files are refused: nobody reads a playbook of 4 MB, and parsing it would stall the jump host. */
+const MOST_BYTES = 4 * 1024 * 1024;
+
+export function readText(file: string, what: string, at?: Place): string {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    const why = code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`;
+    throw new DrillbookError('parse.file', `${what} ${file} ${why}`, { at, cause });
+  }
+  if (bytes.length > MOST_BYTES) {
+    throw new DrillbookError('parse.file', `${what} ${file} has ${bytes.length} bytes; at most ${MOST_BYTES} are read`, { at });
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new DrillbookError('parse.file', `${what} ${file} is not UTF-8`, { at, cause });
+  }
+}
+
+type Inner = Node | Pair | null | undefined;
+
+function descend(node: Inner, key: string | number): Inner {
+  const value = isPair(node) ? (node.value as Inner) : node;
+  if (isMap(value)) {
+    return value.items.find((pair) => String(isScalar(pair.key) ? pair.key.value : pair.key) === String(key));
+  }
+  return isSeq(value) && typeof key === 'number' ? (value.items[key] as Inner) : undefined;
+}
+
+function offsetOf(node: Inner): number | undefined {
+  const start = isPair(node) ? (node.key as Node | null) : node;
+  return start?.range?.[0];
+}
+
+/** Parses one YAML 1.2 document; throws `Problems` with all its errors. `onSecret` hears every `!secret` value. */
+export function parseYaml(file: string, text: string, onSecret: (value: string) => void = () => undefined): Source {
+  const lines = new LineCounter();
+  const secretTag = {
+    tag: '!secret',
+    resolve(value: string) {
+      onSecret(value);
+      return value;
+    },
+  };
+  const place = (offset: number): Place => {
+    const at = lines.linePos(offset);
+    return { file, line: Math.max(1, at.line), column: Math.max(1, at.col) };
+  };
+  const textLines = text.split('\n');
+  const excerptOf = (at: Place): string | undefined => {
+    const line = textLines[at.line - 1];
+    return line === undefined || line.includes('!secret') || line.length > 400 ? undefined : line.trimEnd();
+  };
+  const fault = (code: string, at: Place, message: string, hint?: string): DrillbookError =>
+    new DrillbookError(code, message, { at, excerpt: excerptOf(at), hint });
+
+  let value: unknown;
+  let contents: Inner;
+  try {
+    const document = parseDocument(text, {
+      version: '1.2',
+      lineCounter: lines,
+      prettyErrors: false,
+      uniqueKeys: true,
+      customTags: [secretTag],
+    });
+    const found = [...document.errors, ...document.warnings];
+    if (found.length > 0) {
+      throw new Problems(found.map((error) => fault('parse.yaml', place(error.pos[0]), yamlMessage(error.message))));
+    }
+    value = document.toJS({ maxAliasCount: 100 });
+    contents = document.contents as Inner;
+  } catch (cause) {
+    if (cause instanceof DrillbookError) throw cause;
+    const isDeep = cause instanceof RangeError;
+    const message = isDeep ? 'nested too deeply' : (cause as Error).message;
+    throw new Problems([fault('parse.yaml', { file, line: 1, column: 1 }, `not usable as YAML: ${message}`)]);
+  }
+
+  const placeOf = (path: Path): Place => {
+    let node = contents;
+    let best = offsetOf(contents) ?? 0;
+    for (const key of path) {
+      node = descend(node, key);
+      if (node === undefined || node === null) break;
+      best = offsetOf(node) ?? best;
+    }
+    return place(best);
+  };
+  return {
+    file,
+    value,
+    placeOf,
+    excerptOf,
+    error: (code, path, message, hint) => fault(code, placeOf(path), message, hint),
+  };
+}
+
+/** The parser's own sentence without its advice for programmers. */
+const yamlMessage = (message: string): string => message.split('\n')[0] ?? message;
+
+export function loadYaml(file: string, what: string, at?: Place, onSecret?: (value: string) => void): Source {
+  return parseYaml(file, readText(file, what, at), onSecret);
+}

@@ -1,0 +1,105 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parse as parseYamlText } from 'yaml';
+import { parseDuration } from '../core/duration.ts';
+import { DrillbookError, Problems } from '../core/error.ts';
+import { suggest } from '../core/nearest.ts';
+import type { Input, Playbook } from '../parse/playbook.ts';
+
+export type Given = Readonly<Record<string, unknown>>;
+
+export const isSecretInput = (input: Input): boolean => input.type === 'secret' || input.secret === true;
+
+function typed(input: Input, value: unknown): unknown {
+  const text = typeof value === 'string' ? value : undefined;
+  const wrong = (): never => {
+    throw new Error(`expected ${input.type}`);
+  };
+  switch (input.type) {
+    case 'string':
+    case 'secret':
+      return text ?? (typeof value === 'number' || typeof value === 'boolean' ? String(value) : wrong());
+    case 'integer':
+    case 'number': {
+      const number = typeof value === 'number' ? value : text?.trim() ? Number(text) : Number.NaN;
+      const isFine = input.type === 'integer' ? Number.isSafeInteger(number) : Number.isFinite(number);
+      return isFine ? number : wrong();
+    }
+    case 'boolean':
+      if (typeof value === 'boolean') return value;
+      if (text !== undefined && /^(true|yes|on|1)$/i.test(text)) return true;
+      if (text !== undefined && /^(false|no|off|0)$/i.test(text)) return false;
+      return wrong();
+    case 'duration':
+      return typeof value === 'number' ? value * 1000 : parseDuration(text ?? wrong() as never);
+    case 'path': {
+      const path = resolve(text ?? (wrong() as never));
+      if (!existsSync(path)) throw new Error(`${path} does not exist on this machine`);
+      return path;
+    }
+    case 'list':
+    case 'map': {
+      const parsed: unknown = text === undefined ? value : parseYamlText(text);
+      const isFine = input.type === 'list' ? Array.isArray(parsed) : parsed !== null && typeof parsed === 'object' && !Array.isArray(parsed);
+      return isFine ? parsed : wrong();
+    }
+  }
+}
+
+function checked(name: string, input: Input, value: unknown): unknown {
+  const result = typed(input, value);
+  if (input.choices && !input.choices.some((choice) => String(choice) === String(result))) {
+    throw new Error(`allowed: ${input.choices.join(', ')}`);
+  }
+  if (input.pattern !== undefined && !new RegExp(input.pattern).test(String(result))) {
+    throw new Error(`must match ${input.pattern}`);
+  }
+  return result;
+}
+
+export interface Inputs {
+  /** Values of the declared inputs, typed; defaults are not here but in `defaults`, since they may be templates. */
+  readonly given: Given;
+  readonly defaults: Given;
+  /** `-e` values that override variables rather than inputs. */
+  readonly overrides: Given;
+}
+
+/**
+ * Types what was given with `-e`. Missing ones are asked for by `ask` (undefined where nobody can be asked).
+ * Throws `Problems` naming every input that is missing or wrong; the values of secret ones are not shown.
+ */
+export async function readInputs(
+  playbook: Playbook,
+  given: Given,
+  knownVariables: ReadonlySet<string>,
+  ask?: (name: string, input: Input) => Promise<string>,
+): Promise<Inputs> {
+  const problems: DrillbookError[] = [];
+  const values: Record<string, unknown> = {};
+  const defaults: Record<string, unknown> = {};
+  const overrides: Record<string, unknown> = {};
+  const { source, inputs } = playbook;
+  for (const [name, value] of Object.entries(given)) {
+    if (Object.hasOwn(inputs, name)) continue;
+    if (knownVariables.has(name)) overrides[name] = value;
+    else {
+      const hint = suggest(name, [...Object.keys(inputs), ...knownVariables]);
+      problems.push(new DrillbookError('plan.input', `-e ${name}: neither an input of this playbook nor a variable`, { hint }));
+    }
+  }
+  for (const [name, input] of Object.entries(inputs)) {
+    try {
+      if (Object.hasOwn(given, name)) values[name] = checked(name, input, given[name]);
+      else if (input.default !== undefined) defaults[name] = input.default;
+      else if (ask) values[name] = checked(name, input, await ask(name, input));
+      else problems.push(source.error('plan.input', ['inputs', name], `input \`${name}\` has no value`, `give it with -e ${name}=…`));
+    } catch (error) {
+      if (error instanceof DrillbookError && !error.code.startsWith('parse')) throw error;
+      const shown = isSecretInput(input) ? '' : ` ${JSON.stringify(given[name])}`;
+      problems.push(source.error('plan.input', ['inputs', name], `input \`${name}\`${shown}: ${(error as Error).message}`));
+    }
+  }
+  if (problems.length > 0) throw new Problems(problems);
+  return { given: values, defaults, overrides };
+}

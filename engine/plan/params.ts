@@ -1,0 +1,75 @@
+import type { z } from 'zod';
+import { DrillbookError } from '../core/error.ts';
+import type { Module } from '../core/module.ts';
+import { schemaProblems } from '../parse/schema.ts';
+import type { Path, Source } from '../parse/yaml.ts';
+import { localFile } from './local-file.ts';
+import { conditionProblems, templateProblems } from './names.ts';
+import type { KnownNames } from './names.ts';
+
+interface ParamMeta {
+  readonly cel?: boolean;
+  readonly secret?: boolean;
+  readonly localFile?: boolean;
+}
+
+/** What a parameter's schema says beside its type, also through `.optional()` and the like. */
+export function paramMeta(module: Module, name: string): ParamMeta {
+  let schema = module.params.shape[name] as z.ZodType | undefined;
+  while (schema) {
+    const meta = schema.meta() as ParamMeta | undefined;
+    if (meta && (meta.cel || meta.secret || meta.localFile)) return meta;
+    schema = (schema as unknown as { unwrap?: () => z.ZodType }).unwrap?.();
+  }
+  return {};
+}
+
+/** `module: text` → `{ shorthand: text }`. */
+export function fullParams(module: Module, raw: unknown): unknown {
+  if (raw === null || raw === undefined) return {};
+  const isMap = typeof raw === 'object' && !Array.isArray(raw);
+  return module.shorthand !== undefined && !isMap ? { [module.shorthand]: raw } : raw;
+}
+
+const hasTemplate = (value: unknown): boolean =>
+  typeof value === 'string'
+    ? value.includes('{{')
+    : value !== null && typeof value === 'object' && Object.values(value).some(hasTemplate);
+
+const inside = (value: unknown, path: Path): unknown =>
+  path.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key], value);
+
+/** Everything about a step's parameters that can be known before the first host is touched. */
+export function paramProblems(module: Module, name: string, raw: unknown, source: Source, path: Path, known: KnownNames): DrillbookError[] {
+  const params = fullParams(module, raw);
+  const isShort = params !== raw && raw !== null && raw !== undefined;
+  const base = isShort ? path.slice(0, -1) : path;
+  const place = (key: string): Path => (isShort ? path : [...path, key]);
+  const problems: DrillbookError[] = [];
+  if (params === null || typeof params !== 'object' || Array.isArray(params)) {
+    return [source.error('parse.params', path, `\`${name}\` takes parameters as a mapping`, `see \`drillbook modules ${name}\``)];
+  }
+  for (const [key, value] of Object.entries(params)) {
+    const meta = paramMeta(module, key);
+    if (meta.cel) {
+      for (const text of Array.isArray(value) ? value : [value]) {
+        if (typeof text === 'string') problems.push(...conditionProblems(text, source, place(key), known));
+      }
+    } else problems.push(...templateProblems(value, source, place(key), known));
+    if (meta.localFile && typeof value === 'string' && !hasTemplate(value) && !/[*?[]/.test(value)) {
+      try {
+        localFile(value, source.file);
+      } catch (error) {
+        if (!(error instanceof DrillbookError)) throw error;
+        problems.push(source.error(error.code, place(key), error.message, error.hint));
+      }
+    }
+  }
+  const parsed = module.params.safeParse(params);
+  if (parsed.success) return problems;
+  // What a template will give is not known yet: trouble at or above one says nothing.
+  const issues = parsed.error.issues.filter((issue) => issue.code === 'unrecognized_keys' || !hasTemplate(inside(params, issue.path as Path)));
+  if (issues.length === 0) return problems;
+  const error = { ...parsed.error, issues } as z.ZodError;
+  return [...problems, ...schemaProblems(error, source, isShort ? base : path, module.params)];
+}

@@ -1,0 +1,86 @@
+import type { Module } from '../core/module.ts';
+import type { Place } from '../core/place.ts';
+import type { Condition } from '../parse/condition.ts';
+import type { Inventory } from '../parse/inventory.ts';
+import type { BecomeKeyword, Invariant, Play, Playbook, TaskKeywords } from '../parse/playbook.ts';
+import type { Path, Source } from '../parse/yaml.ts';
+import type { Inputs } from './inputs.ts';
+
+export type Vars = Readonly<Record<string, unknown>>;
+
+/** One task of the plan with all that its blocks and its play lend to it. */
+export interface Step {
+  readonly kind: 'step';
+  /** Stable across edits elsewhere in the file. */
+  readonly id: string;
+  /** As written; may hold templates. */
+  readonly name: string;
+  readonly at: Place;
+  readonly source: Source;
+  readonly path: Path;
+  readonly moduleName: string;
+  /** Undefined for the language's own `flush`. */
+  readonly module: Module | undefined;
+  readonly params: unknown;
+  readonly keywords: TaskKeywords;
+  readonly when: readonly Condition[];
+  readonly until: readonly Condition[];
+  readonly changedWhen: readonly Condition[] | undefined;
+  readonly failedWhen: readonly Condition[] | undefined;
+  /** Play, blocks and task; the last one wins. */
+  readonly vars: readonly Vars[];
+  readonly environment: readonly Vars[];
+  readonly become: BecomeKeyword | undefined;
+  readonly delegateTo: string | undefined;
+  readonly isRunOnce: boolean;
+  readonly isIgnored: boolean;
+  readonly isSecret: boolean;
+  readonly checkMode: boolean | undefined;
+  readonly tags: readonly string[];
+  /** Left out by --tags or --skip-tags, or before --start-at. */
+  readonly isSelected: boolean;
+}
+
+export interface Group {
+  readonly kind: 'block';
+  readonly id: string;
+  readonly block: readonly PlanNode[];
+  readonly rescue: readonly PlanNode[];
+  readonly always: readonly PlanNode[];
+}
+
+export type PlanNode = Step | Group;
+
+export interface PlannedPlay {
+  readonly id: string;
+  readonly name: string;
+  readonly play: Play;
+  readonly hosts: string;
+  readonly nodes: readonly PlanNode[];
+  readonly handlers: readonly Step[];
+}
+
+export interface Plan {
+  readonly playbook: Playbook;
+  readonly inventory: Inventory;
+  readonly inputs: Inputs;
+  readonly limit: string | undefined;
+  readonly invariants: readonly (Invariant & { readonly condition: Condition })[];
+  readonly plays: readonly PlannedPlay[];
+  /** Files the plan was made from, for resume: absolute paths. */
+  readonly files: readonly string[];
+  /** What the operator types to confirm; the same for the same playbook, inventory and inputs. */
+  readonly code: string;
+  /** What has to be confirmed: the playbook's own sentence first, then each destroying step. */
+  readonly confirmations: readonly string[];
+  /** Clusters whose state must be read before the first play. */
+  readonly needsStatus: boolean;
+}
+
+/** Every step under `nodes`, in the order of the file. */
+export function* stepsOf(nodes: readonly PlanNode[]): Generator<Step> {
+  for (const node of nodes) {
+    if (node.kind === 'step') yield node;
+    else for (const part of [node.block, node.rescue, node.always]) yield* stepsOf(part);
+  }
+}
