@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import { DrillbookError } from '../core/error.ts';
+
+/** A text that no output holds by accident. */
+export const newMarker = (): string => `drillbook-${randomBytes(12).toString('hex')}-`;
+
+/** One word of shell, whatever is in it (POSIX 2.2.2: nothing is special between single quotes). */
+export const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
+
+export interface Script {
+  readonly script: string;
+  readonly args?: readonly string[] | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+function refuseNul(what: string, text: string): void {
+  if (!text.includes('\0')) return;
+  throw new DrillbookError('step.nul', `${what} holds a NUL byte, which no command line can carry`, {
+    hint: 'pass it on standard input or put it into a file',
+  });
+}
+
+/** The script with its arguments and environment, as text for a shell that may be spoilt by it. */
+export function body({ script, args = [], env = {} }: Script): string {
+  refuseNul('the script', script);
+  const lines = [`set -- ${args.map(quote).join(' ')}`];
+  for (const [i, arg] of args.entries()) refuseNul(`argument ${i + 1}`, arg);
+  for (const [name, value] of Object.entries(env)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      throw new DrillbookError('step.env', `\`${name}\` is not a name for an environment variable`, {
+        hint: 'letters, digits and underscores, no digit first',
+      });
+    }
+    refuseNul(`environment variable ${name}`, value);
+    lines.push(`export ${name}=${quote(value)}`);
+  }
+  // A syntax error inside `eval` ends the subshell only; written out it would end the persistent shell.
+  lines.push(`eval ${quote(script)}`);
+  return lines.join('\n');
+}
+
+const tail = (marker: string): string => `printf '${marker}%d\\n' $?; printf '${marker}' >&2`;
+
+/** What a persistent shell reads for one exchange: `exit`, `cd`, `set`, traps end with the subshell. */
+export function frame(script: Script, stdin: string, marker: string): string {
+  const inner = `(\n${body(script)}\n)`;
+  // A pipe and not a here-document: bash may put the latter on disk, and it always adds a newline.
+  const outer = stdin === '' ? `${inner} </dev/null` : `printf %s ${quote(stdin)} | ${inner}`;
+  return `${outer}\n${tail(marker)}\n`;
+}
+
+/**
+ * The same for a shell that is used once, whose own standard input, after `ready` was shown, is the script's:
+ * any size, any byte. One compound command, so that what the script leaves unread is never taken for commands.
+ */
+export const rawFrame = (script: Script, marker: string, ready: string): string =>
+  `{ printf '${ready}\\n'; (\n${body(script)}\n)\n${tail(marker)}; exit; }\n`;
+
+/** Passes a stream's bytes on until a marker comes, however it is cut into pieces. */
+export interface Cutter {
+  /** Takes a piece; returns what follows the marker once it has come, else undefined. */
+  push(piece: Buffer): Buffer | undefined;
+}
+
+export function cutter(marker: string, pass: (bytes: Buffer) => void): Cutter {
+  const wanted = Buffer.from(marker);
+  let held: Buffer = Buffer.alloc(0);
+  return {
+    push(piece) {
+      const data = held.length === 0 ? piece : Buffer.concat([held, piece]);
+      const at = data.indexOf(wanted);
+      if (at >= 0) {
+        if (at > 0) pass(data.subarray(0, at));
+        return data.subarray(at + wanted.length);
+      }
+      let keep = Math.min(wanted.length - 1, data.length);
+      while (keep > 0 && !data.subarray(data.length - keep).equals(wanted.subarray(0, keep))) keep--;
+      if (data.length > keep) pass(data.subarray(0, data.length - keep));
+      held = data.subarray(data.length - keep);
+      return undefined;
+    },
+  };
+}

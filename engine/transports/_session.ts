@@ -1,0 +1,228 @@
+import { isUtf8 } from 'node:buffer';
+import { StringDecoder } from 'node:string_decoder';
+import { DrillbookError } from '../core/error.ts';
+import type { Become, ShOptions, Transport } from '../core/host.ts';
+import type { Redactor } from '../core/secret.ts';
+import { runDialogue } from './_dialogue.ts';
+import { readFile, writeFile } from './_file.ts';
+import { frame, newMarker, rawFrame } from './_frame.ts';
+import { KILL_SCRIPT } from './_kill.ts';
+import { makePool } from './_pool.ts';
+import { openShell } from './_shell.ts';
+import type { Exchange, Shell } from './_shell.ts';
+import type { Carrier } from './_wire.ts';
+
+/** Standard input up to this size travels inside the frame: no further channel, no further round trip. */
+const INLINE_BYTES = 64 * 1024;
+/** Below MaxSessions 10 of sshd, so that a kill, a dialogue and a long input find a channel too. */
+const SHELLS = 6;
+
+export type RawOptions = Omit<ShOptions, 'onOutput'> & {
+  readonly onBytes?: ((bytes: Buffer) => void) | undefined;
+};
+
+/** `sh` with bytes for output; what the rest of a transport is made of. */
+export interface Session {
+  readonly carrier: Carrier;
+  readonly redactor: Redactor;
+  exchange(script: string, options?: RawOptions): Promise<Exchange>;
+  /** Ends what the shell with that pid has started. */
+  kill(pid: number, become: Become | undefined): Promise<void>;
+}
+
+/** Why a step was stopped from outside; the runner's own reason where it gave one. */
+export function stopped(host: string, signal: AbortSignal): DrillbookError {
+  if (signal.reason instanceof DrillbookError) return signal.reason;
+  return new DrillbookError('step.timeout', `the command on ${host} was stopped: its time was up`, {
+    hint: 'it and all it had started were killed; raise `timeout` if it needs longer',
+    cause: signal.reason,
+  });
+}
+
+/** Rejects as soon as `signal` is aborted, after `stop` has cleaned up. */
+async function until<T>(
+  work: Promise<T>,
+  host: string,
+  signal: AbortSignal | undefined,
+  stop: () => Promise<void>,
+): Promise<T> {
+  if (signal === undefined) return work;
+  let onAbort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = (): void => {
+      void stop().finally(() => reject(stopped(host, signal)));
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  // The command's own end, when it was killed, must not count as its result.
+  const finished = work.then(
+    (value) => (signal.aborted ? aborted : value),
+    (error: unknown) => {
+      if (signal.aborted) return aborted;
+      throw error;
+    },
+  );
+  try {
+    return await Promise.race([finished, aborted]);
+  } finally {
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
+  }
+}
+
+const within = (ms: number, work: Promise<unknown>): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    void work
+      .catch(() => undefined)
+      .finally(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+  });
+
+function makeSession(carrier: Carrier, redactor: Redactor): Session & { close(): void } {
+  const { host } = carrier;
+  // Becoming whom we are costs a process and needs sudo for nothing.
+  const real = (become: Become | undefined): Become | undefined =>
+    become?.user === carrier.user ? undefined : become;
+  const open = (become: Become | undefined): Promise<Shell> => {
+    if (become?.password !== undefined) redactor.add(become.password);
+    return openShell(carrier, become, redactor);
+  };
+  const pool = makePool(SHELLS, open);
+
+  async function kill(pid: number, become: Become | undefined): Promise<void> {
+    // Not from the pool: all its shells may be busy with what is to be killed.
+    const killer = await open(real(become));
+    const marker = newMarker();
+    try {
+      await killer.run(frame({ script: KILL_SCRIPT, args: [String(pid)] }, '', marker), marker);
+    } finally {
+      killer.close();
+    }
+  }
+
+  /** Kills what runs in the shell; if even that does not free it, the shell goes. */
+  async function stop(
+    shell: Shell | undefined,
+    work: Promise<unknown>,
+    become: Become | undefined,
+  ): Promise<void> {
+    const pid = shell?.pid();
+    if (pid !== undefined) await within(10_000, kill(pid, become));
+    let isFree = false;
+    await within(
+      1000,
+      work.finally(() => (isFree = true)),
+    );
+    if (!isFree) shell?.close();
+  }
+
+  async function exchange(script: string, options: RawOptions = {}): Promise<Exchange> {
+    const { stdin = '', signal, onBytes } = options;
+    const become = real(options.become);
+    if (signal?.aborted === true) throw stopped(host, signal);
+    const bytes =
+      typeof stdin === 'string'
+        ? Buffer.from(stdin)
+        : Buffer.from(stdin.buffer, stdin.byteOffset, stdin.byteLength);
+    const isInline = bytes.length <= INLINE_BYTES && isUtf8(bytes) && !bytes.includes(0);
+    const marker = newMarker();
+    const ready = newMarker();
+    const parts = { script, args: options.args, env: options.env };
+    const text = isInline ? frame(parts, bytes.toString(), marker) : rawFrame(parts, marker, ready);
+
+    let shell: Shell | undefined;
+    const work = (async (): Promise<Exchange> => {
+      const own = isInline ? await pool.take(become) : await open(become);
+      shell = own;
+      try {
+        if (signal?.aborted === true) throw stopped(host, signal);
+        if (isInline) return await own.run(text, marker, onBytes);
+        return await runRaw(own, text, marker, ready, bytes, onBytes);
+      } finally {
+        if (isInline) pool.give(own);
+        else own.close();
+      }
+    })();
+    work.catch(() => undefined);
+    return until(work, host, signal, () => stop(shell, work, become));
+  }
+
+  return { carrier, redactor, exchange, kill, close: () => pool.close() };
+}
+
+/** Sends the input only when the shell has read the whole script, since some shells read ahead. */
+async function runRaw(
+  shell: Shell,
+  text: string,
+  marker: string,
+  ready: string,
+  input: Buffer,
+  onBytes: ((bytes: Buffer) => void) | undefined,
+): Promise<Exchange> {
+  const greeting = Buffer.from(`${ready}\n`);
+  let head: Buffer = Buffer.alloc(0);
+  let isReady = false;
+  const result = await shell.run(text, marker, (piece) => {
+    if (isReady) return onBytes?.(piece);
+    head = Buffer.concat([head, piece]);
+    if (head.length < greeting.length) return;
+    isReady = true;
+    shell.wire.stdin.end(input);
+    const rest = head.subarray(greeting.length);
+    if (rest.length > 0) onBytes?.(rest);
+  });
+  return { ...result, stdout: result.stdout.subarray(greeting.length) };
+}
+
+/** The transport over a carrier, which `connect` gives; after a loss the next call connects anew. */
+export function makeTransport(
+  connect: () => Promise<Carrier>,
+  isGone: () => boolean,
+  redactor: Redactor,
+): Transport {
+  let current: Promise<Session & { close(): void }> | undefined;
+
+  function session(): Promise<Session & { close(): void }> {
+    if (current !== undefined && !isGone()) return current;
+    const opened = connect().then((carrier) => makeSession(carrier, redactor));
+    current = opened;
+    opened.catch(() => {
+      if (current === opened) current = undefined;
+    });
+    return opened;
+  }
+
+  return {
+    async open() {
+      await session();
+    },
+    async sh(script, options = {}) {
+      const { onOutput, ...rest } = options;
+      const decoder = new StringDecoder('utf8');
+      const onBytes = onOutput && ((bytes: Buffer) => onOutput(decoder.write(bytes)));
+      const { code, stdout, stderr } = await (await session()).exchange(script, { ...rest, onBytes });
+      return { code, stdout: stdout.toString(), stderr: stderr.toString() };
+    },
+    async dialogue(command, answers, options) {
+      return runDialogue(await session(), command, answers, options);
+    },
+    async put(path, content, options) {
+      await writeFile(await session(), path, content, options);
+    },
+    async get(path, options) {
+      return readFile(await session(), path, options?.become);
+    },
+    async dial(endpoint) {
+      return (await session()).carrier.dial(endpoint);
+    },
+    async close() {
+      const opened = await current?.catch(() => undefined);
+      current = undefined;
+      opened?.close();
+      await opened?.carrier.close();
+    },
+  };
+}

@@ -1,0 +1,105 @@
+import { spawn } from 'node:child_process';
+import { connect as connectSocket } from 'node:net';
+import { constants, userInfo } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { DrillbookError } from '../core/error.ts';
+import type { Endpoint, Host, OpenTransport, Transport } from '../core/host.ts';
+import type { Redactor } from '../core/secret.ts';
+import { quote } from './_frame.ts';
+import { makeTransport } from './_session.ts';
+import type { Carrier, Ending, Wire } from './_wire.ts';
+
+type Child = ReturnType<typeof startChild>;
+
+// Its own session: a signal to our terminal's group must not reach it, and what it starts can be found by it.
+const startChild = (command: string, args: readonly string[]) =>
+  spawn(command, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+
+function wireOf(child: Child, onEnd: () => void): Wire {
+  const ended = new Promise<Ending>((resolve) => {
+    const end = (code: number | null, signal: NodeJS.Signals | null): void => {
+      onEnd();
+      // A process left in the background may hold the streams for ever: what was written is read, no more is awaited.
+      setImmediate(() =>
+        resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), isLost: false }),
+      );
+    };
+    child.on('exit', end);
+    child.on('error', () => end(127, null));
+  });
+  return {
+    stdin: child.stdin,
+    stdout: child.stdout,
+    stderr: child.stderr,
+    ended,
+    destroy() {
+      child.stdin.destroy();
+      child.stdout.destroy();
+      child.stderr.destroy();
+      child.kill('SIGHUP');
+    },
+  };
+}
+
+/** Connects to what the endpoint names as seen from this machine. */
+function dialHere(host: string, endpoint: Endpoint): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const socket =
+      'socketPath' in endpoint
+        ? connectSocket(endpoint.socketPath)
+        : connectSocket(endpoint.port, endpoint.host);
+    const where = 'socketPath' in endpoint ? endpoint.socketPath : `${endpoint.host}:${endpoint.port}`;
+    socket.setNoDelay(true);
+    socket.once('connect', () => {
+      socket.removeAllListeners('error');
+      resolve(socket);
+    });
+    socket.once('error', (error) =>
+      reject(
+        new DrillbookError('step.dial', `nothing answers at ${where} on ${host}: ${error.message}`, {
+          cause: error,
+        }),
+      ),
+    );
+  });
+}
+
+function localCarrier(host: string, shell: string): Carrier {
+  const children = new Set<Child>();
+  return {
+    host,
+    user: userInfo().username,
+    shell,
+    start(command, { isPty = false } = {}) {
+      // script (util-linux, on every Debian) gives the command a terminal; -e passes its exit code on.
+      const child = isPty
+        ? startChild('script', ['-qec', `exec sh -c ${quote(command)}`, '/dev/null'])
+        : startChild('sh', ['-c', command]);
+      children.add(child);
+      return Promise.resolve(wireOf(child, () => children.delete(child)));
+    },
+    dial: (endpoint) => dialHere(host, endpoint),
+    async close() {
+      await Promise.all(
+        [...children].map(
+          (child) =>
+            new Promise<void>((resolve) => {
+              child.on('exit', () => resolve());
+              child.kill('SIGHUP');
+            }),
+        ),
+      );
+    },
+  };
+}
+
+/** The same with another shell than `sh`. */
+export const openLocalWith = (host: Host, redactor: Redactor, shell: string): Transport =>
+  makeTransport(
+    () => Promise.resolve(localCarrier(host.name, shell)),
+    () => false,
+    redactor,
+  );
+
+/** A transport to the jump host itself. */
+export const openLocal: OpenTransport = (host, { redactor }) => openLocalWith(host, redactor, 'sh');
