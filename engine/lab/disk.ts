@@ -1,0 +1,53 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { must } from './program.ts';
+import { addressOf, labDir, links, nodeDir, type LabState, type NodeState } from './state.ts';
+
+export const keyOf = (lab: string): string => join(labDir(lab), 'id_ed25519');
+export const knownHostsOf = (lab: string): string => join(labDir(lab), 'known_hosts');
+
+const keygen = (path: string, comment: string): Promise<string> =>
+  must('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', path]);
+
+/** Makes the lab's key, each node's own disk with what sets it apart, and known_hosts from the nodes' keys. */
+export async function makeDisks(lab: LabState): Promise<void> {
+  await keygen(keyOf(lab.name), `lab-${lab.name}`);
+  const publicKey = await readFile(`${keyOf(lab.name)}.pub`, 'utf8');
+  const known = await Promise.all(lab.nodes.map((node) => makeDisk(lab, node, publicKey)));
+  await writeFile(knownHostsOf(lab.name), known.join(''), { mode: 0o600 });
+}
+
+/** The node's line of known_hosts. */
+async function makeDisk(lab: LabState, node: NodeState, publicKey: string): Promise<string> {
+  const folder = nodeDir(lab.name, node.name);
+  for (const name of ['disk', 'work', 'root']) await mkdir(join(folder, name), { recursive: true });
+  const disk = join(folder, 'disk');
+  await chmod(disk, 0o755);
+  const put = async (path: string, content: string, mode = 0o644): Promise<void> => {
+    await mkdir(dirname(join(disk, path)), { recursive: true });
+    await writeFile(join(disk, path), content, { mode });
+  };
+  await put('etc/hostname', `${node.name}\n`);
+  await put('etc/machine-id', `${randomBytes(16).toString('hex')}\n`, 0o444);
+  await put('etc/hosts', hosts(lab));
+  const network = links.map((link, i) => `eth${i} ${addressOf(lab, node, link)}/24\n`);
+  await put('etc/lab-network', network.join(''));
+  await put('root/.ssh/authorized_keys', publicKey, 0o600);
+  for (const path of ['root', 'root/.ssh']) await chmod(join(disk, path), 0o700);
+  await mkdir(join(disk, 'etc/ssh'));
+  const hostKey = join(disk, 'etc/ssh/ssh_host_ed25519_key');
+  await keygen(hostKey, `root@${node.name}`);
+  const [type, key] = (await readFile(`${hostKey}.pub`, 'utf8')).split(' ');
+  const names = [node.name, ...links.map((link) => addressOf(lab, node, link))];
+  return `${names.join(',')} ${type ?? ''} ${key ?? ''}\n`;
+}
+
+function hosts(lab: LabState): string {
+  const lines = lab.nodes.map(
+    (node) =>
+      `${addressOf(lab, node, 'net1')} ${node.name}\n${addressOf(lab, node, 'net2')} ${node.name}-net2\n` +
+      `${addressOf(lab, node, 'mgmt')} ${node.name}-mgmt\n`,
+  );
+  return `127.0.0.1 localhost\n${lines.join('')}`;
+}

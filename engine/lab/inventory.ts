@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { stringify, type ScalarTag } from 'yaml';
+import { keyOf, knownHostsOf } from './disk.ts';
+import { addressOf, checkout, type Database, type LabState } from './state.ts';
+
+const CONFIG_FILES: Readonly<Record<Database, string>> = {
+  mariadb: '/etc/mysql/mariadb.conf.d/50-server.cnf',
+  mysql: '/etc/mysql/mysql.conf.d/mysqld.cnf',
+};
+
+class Secret {
+  readonly value: string;
+  constructor(value: string) {
+    this.value = value;
+  }
+}
+
+const secretTag: ScalarTag = {
+  tag: '!secret',
+  identify: (value) => value instanceof Secret,
+  resolve: (text) => new Secret(text),
+  stringify: ({ value }) => JSON.stringify((value as Secret).value),
+};
+
+export const inventoryOf = (lab: string): string => join(checkout, 'inventories/lab', `${lab}.yml`);
+
+/** Writes the inventory that playbooks use against this lab; `packages` is the folder of the stand-in packages. */
+export async function writeInventory(lab: LabState, packages: string | undefined): Promise<void> {
+  await mkdir(dirname(lab.inventory), { recursive: true });
+  const head = `# Written by \`drillbook lab up\` for lab ${lab.name}; removed by \`drillbook lab down\`.\n`;
+  const text = stringify(inventory(lab, packages), { customTags: [secretTag], lineWidth: 110 });
+  await writeFile(lab.inventory, head + text, { mode: 0o600 });
+}
+
+function inventory(lab: LabState, packages: string | undefined): Record<string, unknown> {
+  const names = lab.nodes.map((node) => node.name);
+  const each = <T>(value: (node: LabState['nodes'][number]) => T): Record<string, T> =>
+    Object.fromEntries(lab.nodes.map((node) => [node.name, value(node)]));
+  return {
+    vars: packages === undefined ? {} : { dbackup_packages: packages },
+    connection: {
+      user: 'root',
+      identity_file: keyOf(lab.name),
+      known_hosts: knownHostsOf(lab.name),
+      connect_timeout: '10s',
+    },
+    hosts: each((node) => ({
+      connection: { address: addressOf(lab, node, 'mgmt') },
+      vars: { server_id: 232 + 2 * node.number },
+    })),
+    groups: { backup: { hosts: names } },
+    clusters: {
+      [lab.name]: {
+        stack: 'dbackup',
+        nodes: names,
+        settings: {
+          database: {
+            flavour: lab.database,
+            name: 'dbackup3',
+            service: lab.database,
+            socket: '/run/mysqld/mysqld.sock',
+            port: 3306,
+            config_file: CONFIG_FILES[lab.database],
+            admin: { user: 'root' },
+            replication: { user: 'repl', password: new Secret(randomBytes(12).toString('base64url')) },
+          },
+          heartbeats: (['net1', 'net2'] as const).map((link) => ({
+            addresses: each((node) => addressOf(lab, node, link)),
+            interval: '1s',
+          })),
+          vips: (['net1', 'net2'] as const).map((link, i) => ({
+            address: `${lab.subnets[link]}.100`,
+            prefix: 24,
+            interfaces: each(() => `eth${i + 1}`),
+          })),
+        },
+      },
+    },
+  };
+}

@@ -1,0 +1,297 @@
+import { connect } from 'node:net';
+import { readdir, rm } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { join } from 'node:path';
+import { DrillbookError } from '../core/error.ts';
+import { keyOf, knownHostsOf, makeDisks } from './disk.ts';
+import { ensureImage } from './image.ts';
+import { inventoryOf, writeInventory } from './inventory.ts';
+import { withLock } from './lock.ts';
+import { killMachines, machinesOf, startMachine } from './machine.ts';
+import * as network from './network.ts';
+import { execute, type ProgramOptions, type ProgramResult } from './program.ts';
+import { meetRequirements, requireRoot } from './requirements.ts';
+import * as states from './state.ts';
+import type { Database, LabState, Link, NodeState } from './state.ts';
+
+export interface UpOptions {
+  readonly name: string;
+  readonly database: Database;
+  /** Names of the nodes; dbk1 and dbk2 when left out. */
+  readonly nodes?: readonly string[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((text: string) => void) | undefined;
+}
+
+export interface LabNode {
+  readonly name: string;
+  /** Where ssh reaches it. */
+  readonly address: string;
+  readonly addresses: Readonly<Record<Link, string>>;
+  readonly cuts: readonly Link[];
+  /** Process of its container's manager on this machine; undefined when it is off. */
+  readonly pid: number | undefined;
+}
+
+/** Real Debian nodes on this machine. Disposal (`await using`) takes the lab down. */
+export interface Lab extends AsyncDisposable {
+  readonly name: string;
+  readonly dir: string;
+  readonly database: Database;
+  readonly inventory: string;
+  /** The nodes as they were when the lab was opened; `status` asks again. */
+  readonly nodes: readonly LabNode[];
+  status(): Promise<readonly LabNode[]>;
+  /** Runs a command on a node as root; the result says how it ended. */
+  ssh(node: string, command: string, options?: ProgramOptions): Promise<ProgramResult>;
+  /** Cuts one link of a node, or all. Silently: the carrier stays; or with the cable pulled out. */
+  cut(node: string, link?: Link, how?: network.Cut): Promise<void>;
+  heal(node: string, link?: Link): Promise<void>;
+  /** Power failure: every process ends at once and peers hear nothing. */
+  powerOff(node: string): Promise<void>;
+  /** Boots from the disk as it was; resolves when all services are started. */
+  powerOn(node: string, signal?: AbortSignal): Promise<void>;
+  down(): Promise<void>;
+}
+
+const BOOT_LIMIT_MS = 120_000;
+
+/** Brings up a new lab. When it fails or is aborted nothing is left of it. */
+export async function upLab(options: UpOptions): Promise<Lab> {
+  const { name, signal } = options;
+  const onProgress = options.onProgress ?? (() => undefined);
+  const nodes = options.nodes ?? ['dbk1', 'dbk2'];
+  for (const word of [name, ...nodes]) states.checkName(word);
+  requireRoot();
+  return exclusively(name, async () => {
+    const before = await states.readState(name);
+    if (before?.isUp === true) {
+      throw new DrillbookError('usage.lab', `lab ${name} is up already`, {
+        hint: `\`drillbook lab down --name ${name}\` first, or another name`,
+      });
+    }
+    await remove(name);
+    try {
+      return await create(options, nodes, onProgress, signal);
+    } catch (error) {
+      await remove(name);
+      throw error;
+    }
+  });
+}
+
+async function create(
+  options: UpOptions,
+  names: readonly string[],
+  onProgress: (text: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<Lab> {
+  const { name, database } = options;
+  await meetRequirements(onProgress, signal);
+  const image = await ensureImage(database, { onProgress, signal });
+  const started = Date.now();
+  const nodes = names.map((node, i) => ({ name: node, number: i + 1, cuts: [] }));
+  const state = await withLock('subnets', { signal }, async () => {
+    const subnets = await network.freeSubnets();
+    const inventory = inventoryOf(name);
+    const fresh: LabState = { name, database, image, subnets, nodes, inventory, isUp: false };
+    await states.writeState(fresh);
+    await network.makeBridges(fresh);
+    return fresh;
+  });
+  await makeDisks(state);
+  await writeInventory(state, undefined);
+  await Promise.all(nodes.map((node) => boot(state, node, signal)));
+  await states.writeState({ ...state, isUp: true });
+  onProgress(`lab ${name}: ${names.join(', ')} up in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  return openLab(name);
+}
+
+/** A lab that was brought up before, by this process or another. */
+export async function openLab(name: string): Promise<Lab> {
+  const state = await stateOf(name);
+  const change = async (node: string, work: (state: LabState, node: NodeState) => Promise<NodeState>) =>
+    exclusively(name, async () => {
+      const now = await stateOf(name);
+      const found = nodeOf(now, node);
+      const after = await work(now, found);
+      await states.writeState({ ...now, nodes: now.nodes.map((one) => (one === found ? after : one)) });
+    });
+  return {
+    name,
+    dir: states.labDir(name),
+    database: state.database,
+    inventory: state.inventory,
+    nodes: await nodesOf(state),
+    status: async () => nodesOf(await stateOf(name)),
+    ssh: (node, command, options) => ssh(state, nodeOf(state, node), command, options),
+    cut: (node, link, how = 'silent') =>
+      change(node, async (now, found) => {
+        const wanted = link === undefined ? states.links : [link];
+        for (const one of wanted) await network.cutPort(now, found, one, how);
+        return { ...found, cuts: [...new Set([...found.cuts, ...wanted])] };
+      }),
+    heal: (node, link) =>
+      change(node, async (now, found) => {
+        const wanted = link === undefined ? states.links : [link];
+        for (const one of wanted) await network.healPort(now, found, one);
+        return { ...found, cuts: found.cuts.filter((one) => !wanted.includes(one)) };
+      }),
+    powerOff: (node) =>
+      change(node, async (_, found) => {
+        await network.unplug(name, found);
+        await killMachines(name, node);
+        return found;
+      }),
+    powerOn: (node, signal) =>
+      change(node, async (now, found) => {
+        await boot(now, found, signal);
+        return found;
+      }),
+    down: () => downLab(name),
+    [Symbol.asyncDispose]: () => downLab(name),
+  };
+}
+
+/** Takes a lab away with all it made, also after a crash; nothing to do is no error. */
+export async function downLab(name: string): Promise<void> {
+  states.checkName(name);
+  requireRoot();
+  await exclusively(name, () => remove(name));
+}
+
+async function remove(name: string): Promise<void> {
+  const inventory = (await states.readState(name))?.inventory ?? inventoryOf(name);
+  await killMachines(name);
+  await network.removeInterfaces(name);
+  await rm(inventory, { force: true });
+  await rm(states.labDir(name), { recursive: true, force: true });
+}
+
+const exclusively = <T>(name: string, work: () => Promise<T>): Promise<T> =>
+  withLock(`lab-${states.labId(name)}`, { busy: `another process works on lab ${name} now` }, work);
+
+async function stateOf(name: string): Promise<LabState> {
+  states.checkName(name);
+  const state = await states.readState(name);
+  if (state?.isUp === true) return state;
+  throw new DrillbookError('usage.lab', `there is no lab ${name}`, {
+    hint: `\`drillbook lab up --name ${name}\` makes one`,
+  });
+}
+
+function nodeOf(state: LabState, name: string): NodeState {
+  const node = state.nodes.find((one) => one.name === name);
+  if (node !== undefined) return node;
+  throw new DrillbookError('usage.lab', `lab ${state.name} has no node ${name}`, {
+    hint: `it has ${state.nodes.map((one) => one.name).join(', ')}`,
+  });
+}
+
+async function nodesOf(state: LabState): Promise<readonly LabNode[]> {
+  const machines = await machinesOf(state.name);
+  return state.nodes.map((node) => ({
+    name: node.name,
+    address: states.addressOf(state, node, 'mgmt'),
+    addresses: {
+      mgmt: states.addressOf(state, node, 'mgmt'),
+      net1: states.addressOf(state, node, 'net1'),
+      net2: states.addressOf(state, node, 'net2'),
+    },
+    cuts: node.cuts,
+    pid: machines.get(node.name),
+  }));
+}
+
+async function boot(state: LabState, node: NodeState, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  await startMachine(state, node);
+  if (node.cuts.includes('mgmt')) return;
+  const limit = AbortSignal.any([AbortSignal.timeout(BOOT_LIMIT_MS), ...(signal ? [signal] : [])]);
+  try {
+    await answers(states.addressOf(state, node, 'mgmt'), limit);
+    await ssh(state, node, 'systemctl is-system-running --wait', { signal: limit });
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new DrillbookError('lab.boot', `node ${node.name} has not booted in ${BOOT_LIMIT_MS / 1000} s`, {
+      hint: `its console: ${join(states.nodeDir(state.name, node.name), 'console.log')}`,
+      cause,
+    });
+  }
+}
+
+/** Resolves once sshd greets; each attempt waits for the last one's end. */
+async function answers(address: string, signal: AbortSignal): Promise<void> {
+  while (!(await greets(address))) await pause(30, undefined, { signal });
+}
+
+const greets = (address: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ host: address, port: 22, timeout: 1000 });
+    const end = (is: boolean): void => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.once('data', () => end(true));
+    socket.once('error', () => end(false));
+    socket.once('timeout', () => end(false));
+    socket.once('close', () => end(false));
+  });
+
+/** OpenSSH's command line for a shell on a node, or for the command that `words` make. */
+export async function sshCommand(
+  name: string,
+  node: string,
+  words: readonly string[],
+): Promise<{ readonly file: string; readonly args: readonly string[] }> {
+  const state = await stateOf(name);
+  return { file: 'ssh', args: [...sshArguments(state, nodeOf(state, node)), ...words] };
+}
+
+function sshArguments(state: LabState, node: NodeState): readonly string[] {
+  const options = [
+    `UserKnownHostsFile=${knownHostsOf(state.name)}`,
+    ...[
+      'GlobalKnownHostsFile=/dev/null',
+      'StrictHostKeyChecking=yes',
+      'IdentitiesOnly=yes',
+      'LogLevel=ERROR',
+    ],
+    ...['BatchMode=yes', 'ConnectTimeout=5'],
+  ].flatMap((option) => ['-o', option]);
+  return ['-F', 'none', '-i', keyOf(state.name), ...options, `root@${states.addressOf(state, node, 'mgmt')}`];
+}
+
+const ssh = (
+  state: LabState,
+  node: NodeState,
+  command: string,
+  options?: ProgramOptions,
+): Promise<ProgramResult> => execute('ssh', [...sshArguments(state, node), command], options);
+
+/** Every lab on this machine, also one that a crash left half made. */
+export async function listLabs(): Promise<readonly string[]> {
+  return states.labNames();
+}
+
+/** What there still is on this machine of a lab: interfaces, control groups, processes, files. Empty after `down`. */
+export async function leftovers(name: string): Promise<readonly string[]> {
+  const found = (await network.interfacesOf(name)).map((one) => `interface ${one}`);
+  for (const [node, pid] of await machinesOf(name))
+    found.push(`control group of ${node} (pid ${pid ?? 'none'})`);
+  if ((await states.labNames()).includes(name)) found.push(`folder ${states.labDir(name)}`);
+  return [...found, ...(await processesOf(name))];
+}
+
+/** By their mounts and arguments, so that a process outside its control group is found as well. */
+async function processesOf(name: string): Promise<readonly string[]> {
+  const { readFile } = await import('node:fs/promises');
+  const found: string[] = [];
+  for (const pid of await readdir('/proc')) {
+    if (!/^\d+$/.test(pid) || pid === String(process.pid)) continue;
+    const read = (file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
+    const text = (await read('mountinfo')) + (await read('cmdline')).replaceAll('\0', '\n');
+    if (text.includes(`${states.labDir(name)}/`)) found.push(`process ${pid}`);
+  }
+  return found;
+}

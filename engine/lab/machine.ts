@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DrillbookError } from '../core/error.ts';
+import { plug } from './network.ts';
+import { environment, shell } from './program.ts';
+import { labId, nodeDir, type LabState, type NodeState } from './state.ts';
+
+const groupOf = (lab: string, node: string): string => `drillbook-${labId(lab)}-${node}`;
+
+/**
+ * Everything that must not outlive the node lies in namespaces of its own, which the kernel takes away with the
+ * last process: the overlay, a cgroup v2 tree (whatever the machine itself has mounted there), the cards.
+ * The control group holds every process of the node, so that one write kills them all at one instant.
+ */
+const START = `
+group=$1 image=$2 node=$3 machine=$4
+mount -t cgroup2 none /sys/fs/cgroup
+mkdir -p "/sys/fs/cgroup/$group" /run/systemd
+mount -t tmpfs none /run/systemd
+echo $$ >"/sys/fs/cgroup/$group/cgroup.procs"
+mount -t overlay overlay -o "lowerdir=$image,upperdir=$node/disk,workdir=$node/work" "$node/root"
+echo ready
+read -r _
+export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
+exec systemd-nspawn --quiet --directory="$node/root" --machine="$machine" --boot --register=no --keep-unit \\
+  --network-namespace-path=/proc/self/ns/net --console=passive --capability=CAP_NET_ADMIN,CAP_NET_RAW \\
+  --resolv-conf=off --timezone=off </dev/null >>"$node/console.log" 2>&1
+`;
+
+const KILL = `
+mount -t cgroup2 none /sys/fs/cgroup
+cd /sys/fs/cgroup
+for group in "$1"*; do
+  [ -d "$group" ] || continue
+  echo 1 >"$group/cgroup.kill"
+  while grep -q 'populated 1' "$group/cgroup.events"; do sleep 0.01; done
+  find "$group" -depth -type d -exec rmdir {} +
+done
+`;
+
+const LIST = `
+mount -t cgroup2 none /sys/fs/cgroup
+cd /sys/fs/cgroup
+for group in "$1"*; do
+  [ -d "$group" ] || continue
+  echo "$group $(cat "$group"/cgroup.procs "$group"/supervisor/cgroup.procs 2>/dev/null | head -n 1)"
+done
+`;
+
+const inOwnMounts = (script: string, args: readonly string[]): Promise<string> =>
+  shell('exec unshare --mount sh -euc "$@"', [script, 'sh', ...args]);
+
+/** Switches a node on. Resolves when its init has been started; it boots on from there. */
+export async function startMachine(lab: LabState, node: NodeState): Promise<void> {
+  const folder = nodeDir(lab.name, node.name);
+  const log = await open(join(folder, 'console.log'), 'a');
+  const group = groupOf(lab.name, node.name);
+  const args = ['--mount', '--net', 'sh', '-euc', START, 'sh', group, lab.image, folder, node.name];
+  const child = spawn('unshare', args, {
+    cwd: '/',
+    detached: true,
+    env: environment(),
+    stdio: ['pipe', 'pipe', log.fd],
+  });
+  await log.close();
+  const { stdin, stdout } = child;
+  if (stdin === null || stdout === null) throw new Error('a child has no pipes');
+  const isReady = new Promise<boolean>((resolve) => {
+    stdout.once('data', () => resolve(true));
+    child.once('error', () => resolve(false));
+    child.once('exit', () => resolve(false));
+  });
+  if (!(await isReady) || child.pid === undefined) {
+    throw new DrillbookError('lab.node', `node ${node.name} cannot be started`, {
+      hint: `its console says why: ${join(folder, 'console.log')}`,
+    });
+  }
+  // Without a line on its standard input (we were killed, or this fails) it ends by itself.
+  try {
+    await plug(lab, node, child.pid);
+    stdin.write('\n');
+  } finally {
+    stdin.end();
+    stdout.destroy();
+    child.unref();
+  }
+}
+
+/** Ends every process of a node at once, as a power failure does; of all the lab's nodes when none is named. */
+export const killMachines = async (lab: string, node = ''): Promise<void> => {
+  // A name may be the beginning of another's, so one node is matched whole.
+  await inOwnMounts(node === '' ? KILL : KILL.replace('"$1"*', '"$1"'), [groupOf(lab, node)]);
+};
+
+/** Nodes that have a control group, with the pid of their container's manager; undefined when all have ended. */
+export async function machinesOf(lab: string): Promise<ReadonlyMap<string, number | undefined>> {
+  const text = await inOwnMounts(LIST, [groupOf(lab, '')]);
+  const lines = text.split('\n').filter((line) => line !== '');
+  return new Map(
+    lines.map((line) => {
+      const [group = '', pid = ''] = line.split(' ');
+      return [group.slice(groupOf(lab, '').length), pid === '' ? undefined : Number(pid)];
+    }),
+  );
+}

@@ -1,0 +1,124 @@
+import { DrillbookError } from '../core/error.ts';
+import { must } from './program.ts';
+import { labId, links, labNames, readState, type LabState, type Link, type NodeState } from './state.ts';
+
+/** Where labs look for free networks: the first two numbers of private ranges that few use. */
+const RANGES = ['10.201', '172.29', '192.168'];
+const SLOTS = 64;
+
+/** The frames of a cut link vanish while its carrier stays (a dead switch), or the cable is pulled out of the node. */
+export type Cut = 'silent' | 'unplugged';
+
+const prefixOf = (lab: string): string => `dl${labId(lab)}`;
+const LETTERS: Readonly<Record<Link, string>> = { mgmt: 'm', net1: '1', net2: '2' };
+const bridgeOf = (lab: string, link: Link): string => `${prefixOf(lab)}${LETTERS[link]}`;
+const portOf = (lab: string, node: NodeState, link: Link): string => `${bridgeOf(lab, link)}-${node.number}`;
+
+const batch = (lines: readonly string[]): Promise<string> =>
+  must('ip', ['-batch', '-'], { stdin: `${lines.join('\n')}\n` });
+
+/** Subnets that neither this machine nor another lab uses. To be called under a lock that lasts until they are written down. */
+export async function freeSubnets(): Promise<Readonly<Record<Link, string>>> {
+  const taken = [...(await routes()), ...(await subnetsOfLabs())];
+  for (const range of RANGES) {
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const first = number(`${range}.${4 * slot}.0`);
+      if (taken.some(([from, to]) => from < first + 1024 && first <= to)) continue;
+      const [mgmt, net1, net2] = [0, 1, 2].map((i) => `${range}.${4 * slot + i}`);
+      if (mgmt !== undefined && net1 !== undefined && net2 !== undefined) return { mgmt, net1, net2 };
+    }
+  }
+  throw new DrillbookError('lab.subnets', 'no free private network is left on this machine for a lab');
+}
+
+type Span = readonly [from: number, to: number];
+
+const number = (address: string): number =>
+  address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+
+async function routes(): Promise<readonly Span[]> {
+  const text = await must('ip', ['-json', '-4', 'route', 'show', 'table', 'all']);
+  return (JSON.parse(text) as readonly { dst: string }[]).flatMap(({ dst }) => {
+    const [address, bits = '32'] = dst.split('/');
+    if (address === undefined || address === 'default') return [];
+    return [[number(address), number(address) + 2 ** (32 - Number(bits)) - 1] as const];
+  });
+}
+
+async function subnetsOfLabs(): Promise<readonly Span[]> {
+  const states = await Promise.all((await labNames()).map(readState));
+  return states.flatMap((state) => {
+    if (state === undefined) return [];
+    const first = number(`${state.subnets.mgmt}.0`);
+    return [[first, first + 1023] as const];
+  });
+}
+
+/** Makes the lab's bridges; this machine gets the address .1 on each. */
+export async function makeBridges(lab: LabState): Promise<void> {
+  await batch(
+    links.flatMap((link) => {
+      const bridge = bridgeOf(lab.name, link);
+      return [
+        `link add ${bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+        `link set ${bridge} addrgenmode none`,
+        `address add ${lab.subnets[link]}.1/24 broadcast + dev ${bridge}`,
+        `link set ${bridge} up`,
+      ];
+    }),
+  );
+}
+
+/** Gives the network namespace of process `pid` the node's three cards, with the addresses a card keeps for life. */
+export async function plug(lab: LabState, node: NodeState, pid: number): Promise<void> {
+  const id = labId(lab.name).match(/../g)?.join(':') ?? '';
+  await batch(
+    links.flatMap((link, i) => {
+      const port = portOf(lab.name, node, link);
+      const mac = `02:${id}:0${i}:${(10 + node.number).toString(16).padStart(2, '0')}`;
+      return [
+        `link add ${port} type veth peer name eth${i} address ${mac} netns ${pid}`,
+        `link set ${port} addrgenmode none master ${bridgeOf(lab.name, link)} up`,
+      ];
+    }),
+  );
+  for (const link of node.cuts) await cutPort(lab, node, link, 'silent');
+}
+
+/** Silence first, then removal: peers of a node that lost its power hear no farewell. */
+export async function unplug(lab: string, node: NodeState): Promise<void> {
+  for (const port of await interfacesOf(lab)) {
+    if (port.endsWith(`-${node.number}`)) await must('ip', ['link', 'delete', port]);
+  }
+}
+
+export async function cutPort(lab: LabState, node: NodeState, link: Link, how: Cut): Promise<void> {
+  const port = portOf(lab.name, node, link);
+  if (how === 'unplugged') await must('ip', ['link', 'set', port, 'down']);
+  else await must('bridge', ['link', 'set', 'dev', port, 'state', '0']);
+}
+
+export async function healPort(lab: LabState, node: NodeState, link: Link): Promise<void> {
+  const port = portOf(lab.name, node, link);
+  await must('ip', ['link', 'set', port, 'up']);
+  await must('bridge', ['link', 'set', 'dev', port, 'state', '3']);
+}
+
+/** Every interface on this machine that a lab of this name made. */
+export async function interfacesOf(lab: string): Promise<readonly string[]> {
+  const text = await must('ip', ['-json', 'link', 'show']);
+  return (JSON.parse(text) as readonly { ifname: string }[])
+    .map(({ ifname }) => ifname)
+    .filter((name) => name.startsWith(prefixOf(lab)));
+}
+
+export async function removeInterfaces(lab: string): Promise<void> {
+  const found = await interfacesOf(lab);
+  // Ports first: a port goes by itself with its node's namespace, a bridge never does.
+  for (const name of [...found].sort((a, b) => b.length - a.length)) {
+    await must('ip', ['link', 'delete', name]).catch((error: unknown) => {
+      if (name.includes('-')) return;
+      throw error;
+    });
+  }
+}
