@@ -1,0 +1,1 @@
+"""Stand-in for DBackup, made for drillbook's lab. Not the product."""
