@@ -64,6 +64,7 @@ export function plainView({ stdout, isColor, isUnicode, isVerbose, isDiff }: Vie
       const lines = linesOf(event, story, taste);
       if (lines.length > 0) stdout.write(`${lines.join('\n')}\n`);
     },
+    aside: (work) => work(),
     close: () => flushed(stdout),
   };
 }

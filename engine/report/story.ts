@@ -1,7 +1,6 @@
 import type { Counts, RunEvent } from '../core/event.ts';
-import { oneLine, type Pen } from './text.ts';
+import { oneLine, padEnd, width, type Pen } from './text.ts';
 import { changeText, countsText, durationText, outcomeColour, outcomeWord } from './wording.ts';
-import { padEnd, width } from './text.ts';
 
 type Finished = Extract<RunEvent, { event: 'step_finished' }>;
 
@@ -74,6 +73,17 @@ function countLines(story: Story, pen: Pen): readonly string[] {
   ];
 }
 
+const MANY = 8;
+
+/** Names in the order of the inventory; `all 50 hosts` and `…, and 12 more` where a list would be long. */
+function hostsText(names: ReadonlySet<string>, { hosts }: Story): string {
+  const known = [...hosts].filter((host) => names.has(host));
+  const all = [...known, ...[...names].filter((name) => !hosts.has(name))].map(oneLine);
+  if (all.length <= MANY) return all.join(', ');
+  if (known.length === hosts.size) return `all ${hosts.size} hosts`;
+  return `${all.slice(0, MANY - 2).join(', ')} and ${all.length - MANY + 2} more`;
+}
+
 function changeLines(story: Story, pen: Pen): readonly string[] {
   if (story.changes.size === 0) return [];
   const title = story.isCheck ? 'WHAT WOULD CHANGE' : 'WHAT CHANGED';
@@ -81,7 +91,7 @@ function changeLines(story: Story, pen: Pen): readonly string[] {
   for (const [step, texts] of story.changes) {
     lines.push(`  ${oneLine(step)}`);
     for (const [text, hosts] of texts) {
-      lines.push(`    ${[...hosts].map(oneLine).join(', ')}: ${pen.paint('yellow', text)}`);
+      lines.push(`    ${hostsText(hosts, story)}: ${pen.paint('yellow', text)}`);
     }
   }
   return lines;

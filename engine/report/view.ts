@@ -3,6 +3,8 @@ import type { RunEvent } from '../core/event.ts';
 
 export interface View {
   show(event: RunEvent): void;
+  /** Leaves the terminal to `work` meanwhile: a question to the operator, a child program. */
+  aside<T>(work: () => Promise<T>): Promise<T>;
   /** Ends the view; resolves when all of it is written. */
   close(): Promise<void>;
 }

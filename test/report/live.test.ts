@@ -1,0 +1,111 @@
+import { stripVTControlCharacters } from 'node:util';
+import { expect, test } from 'vitest';
+import type { Happening } from '../../engine/core/event.ts';
+import { openView, type View } from '../../engine/report/view.ts';
+import { openRegion } from '../../engine/report/region.ts';
+import { asEvents, begins, ends, finished, screen, started, viewOptions } from './_events.ts';
+
+/** What a terminal of this size shows (and has scrolled up) after `text`: the few sequences the view uses. */
+function terminal(text: string): readonly string[] {
+  const lines: string[] = [''];
+  let row = 0;
+   
+  for (const [piece] of text.matchAll(/\x1b\[[?\d]*[A-Za-z]|\r|\n|[^\x1b\r\n]+/g)) {
+    if (piece === '\n') lines[++row] ??= '';
+    else if (piece.endsWith('A') && piece.startsWith('\x1b')) row -= Number(piece.slice(2, -1));
+    else if (piece === '\x1b[0J') lines.splice(row, Infinity, '');
+    else if (!piece.startsWith('\x1b') && piece !== '\r') lines[row] = piece;
+  }
+  return lines.map((line) => line.trimEnd()).filter((line) => line !== '');
+}
+
+async function live(): Promise<{
+  view: View;
+  tell: (list: readonly Happening[]) => void;
+  text: () => string;
+}> {
+  const { screen: stdout, text } = screen({ columns: 80, rows: 10 });
+  const view = await openView('live', viewOptions(stdout));
+  const tell = (list: readonly Happening[]): void => asEvents(list).forEach((event) => view.show(event));
+  return { view, tell, text };
+}
+
+const HIDE = '\x1b[?25l';
+const SHOW = '\x1b[?25h';
+
+test('a finished step is one line, whatever was drawn while it ran', async () => {
+  const { view, tell, text } = await live();
+  tell([started(['dbk1', 'dbk2']), begins('dbk1'), begins('dbk2')]);
+  tell([{ event: 'step_progress', step: 'Packages', host: 'dbk2', message: 'Unpacking', percent: 40 }]);
+  await expect.poll(() => stripVTControlCharacters(text())).toContain('40 % · Unpacking');
+  expect(terminal(text()).filter((line) => /^ {4}dbk[12] /.test(line))).toHaveLength(2);
+  tell([ends('dbk1'), ends('dbk2', { outcome: 'changed' }), finished('done')]);
+  await view.close();
+  const lines = terminal(text());
+  expect(lines.filter((line) => line.includes('Packages'))).toEqual([
+    expect.stringMatching(/^✔ Packages — 1 ok, 1 changed 1\.2 s$/),
+    '  Packages',
+  ]);
+  expect(lines.join('\n')).not.toContain('Unpacking');
+});
+
+test('a failure keeps its reason and the last words of the program', async () => {
+  const { view, tell, text } = await live();
+  tell([started(['dbk1']), begins('dbk1')]);
+  tell([ends('dbk1', { outcome: 'failed', reason: 'port in use', result: { stderr: 'bind: EADDRINUSE' } })]);
+  await view.close();
+  expect(terminal(text()).join('\n')).toMatch(
+    /✖ Packages — 1 FAILED on dbk1.*\n.*port in use\n.*\| bind: EADDR/,
+  );
+});
+
+test('with more hosts than rows the drawing stays within the screen and says how many are not shown', async () => {
+  const { view, tell, text } = await live();
+  const hosts = Array.from({ length: 50 }, (_, index) => `n${index}`);
+  tell([started(hosts), ...hosts.map((host) => begins(host))]);
+  await expect.poll(() => text()).toContain('more');
+  const lines = terminal(text());
+  const drawn = lines.slice(lines.findIndex((line) => line.includes('0 of 50')));
+  expect(drawn.length).toBeLessThan(10);
+  expect(drawn.at(-1)).toMatch(/and 4[0-9] more/);
+  await view.close();
+});
+
+test('the cursor is hidden while drawing, shown during an aside and at the end', async () => {
+  const { view, tell, text } = await live();
+  tell([started(['dbk1']), begins('dbk1')]);
+  expect(text().endsWith(SHOW)).toBe(false);
+  expect(text()).toContain(HIDE);
+  await view.aside(async () => expect(text().lastIndexOf(SHOW)).toBeGreaterThan(text().lastIndexOf(HIDE)));
+  expect(text().lastIndexOf(HIDE)).toBeGreaterThan(text().lastIndexOf(SHOW));
+  tell([{ event: 'run_interrupted', reason: 'Ctrl-C' }]);
+  await view.close();
+  expect(text().endsWith(SHOW)).toBe(true);
+});
+
+test('live on what is no terminal is plain', async () => {
+  const { screen: stdout, text } = screen();
+  const view = await openView('live', viewOptions(stdout));
+  asEvents([started(['dbk1']), begins('dbk1'), ends('dbk1')]).forEach((event) => view.show(event));
+  await view.close();
+  expect(text()).toMatch(/^ {2}ok +dbk1/m);
+  expect(text()).not.toContain('\x1b');
+});
+
+test('after the window became narrower the lines that wrapped are erased too', () => {
+  let columns = 80;
+  let written = '';
+  const region = openRegion({ columns: () => columns, rows: () => 24, write: (text) => (written = text) });
+  region.draw(['x'.repeat(70), 'short']);
+  columns = 30;
+  region.draw(['x']);
+  expect(written).toContain('\x1b[4A');
+});
+
+test('an unchanged drawing is not written again', () => {
+  let writes = 0;
+  const region = openRegion({ columns: () => 80, rows: () => 24, write: () => writes++ });
+  region.draw(['a']);
+  region.draw(['a']);
+  expect(writes).toBe(1);
+});
