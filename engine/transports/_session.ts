@@ -81,7 +81,9 @@ const within = (ms: number, work: Promise<unknown>): Promise<void> =>
       });
   });
 
-function makeSession(carrier: Carrier, redactor: Redactor): Session & { close(): void } {
+type Opened = Session & { close(): void };
+
+function makeSession(carrier: Carrier, redactor: Redactor): Opened {
   const { host } = carrier;
   // Becoming whom we are costs a process and needs sudo for nothing.
   const real = (become: Become | undefined): Become | undefined =>
@@ -178,21 +180,19 @@ async function runRaw(
 }
 
 /** The transport over a carrier, which `connect` gives; after a loss the next call connects anew. */
-export function makeTransport(
-  connect: () => Promise<Carrier>,
-  isGone: () => boolean,
-  redactor: Redactor,
-): Transport {
-  let current: Promise<Session & { close(): void }> | undefined;
+export function makeTransport(connect: () => Promise<Carrier>, redactor: Redactor): Transport {
+  let current: Promise<Opened> | undefined;
+  let opened: Opened | undefined;
 
-  function session(): Promise<Session & { close(): void }> {
-    if (current !== undefined && !isGone()) return current;
-    const opened = connect().then((carrier) => makeSession(carrier, redactor));
-    current = opened;
-    opened.catch(() => {
-      if (current === opened) current = undefined;
+  function session(): Promise<Opened> {
+    if (current !== undefined && opened?.carrier.isGone() !== true) return current;
+    opened = undefined;
+    const opening = connect().then((carrier) => (opened = makeSession(carrier, redactor)));
+    current = opening;
+    opening.catch(() => {
+      if (current === opening) current = undefined;
     });
-    return opened;
+    return opening;
   }
 
   return {
@@ -219,10 +219,10 @@ export function makeTransport(
       return (await session()).carrier.dial(endpoint);
     },
     async close() {
-      const opened = await current?.catch(() => undefined);
+      const last = await current?.catch(() => undefined);
       current = undefined;
-      opened?.close();
-      await opened?.carrier.close();
+      last?.close();
+      await last?.carrier.close();
     },
   };
 }

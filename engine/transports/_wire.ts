@@ -28,5 +28,32 @@ export interface Carrier {
   /** Starts a command line in the user's shell. */
   start(command: string, options?: { readonly isPty?: boolean }): Promise<Wire>;
   dial(endpoint: Endpoint): Promise<Duplex>;
+  /** The connection is no more; another call needs a new one. */
+  isGone(): boolean;
   close(): Promise<void>;
+}
+
+/** After a command's exit its output is awaited this long: a process left in the background may hold it for ever. */
+const DRAIN_MS = 500;
+
+/** Resolves at `close`, or some time after `exit` where the streams stay open. */
+export function endingOf(
+  listen: (events: { exit(code: number): void; close(): void }) => void,
+  isLost: () => boolean,
+): Promise<Ending> {
+  return new Promise((resolve) => {
+    let code: number | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve({ code, isLost: code === undefined && isLost() });
+    };
+    listen({
+      exit(value) {
+        code = value;
+        timer = setTimeout(end, DRAIN_MS);
+      },
+      close: end,
+    });
+  });
 }

@@ -7,7 +7,8 @@ import type { Endpoint, Host, OpenTransport, Transport } from '../core/host.ts';
 import type { Redactor } from '../core/secret.ts';
 import { quote } from './_frame.ts';
 import { makeTransport } from './_session.ts';
-import type { Carrier, Ending, Wire } from './_wire.ts';
+import { endingOf } from './_wire.ts';
+import type { Carrier, Wire } from './_wire.ts';
 
 type Child = ReturnType<typeof startChild>;
 
@@ -16,17 +17,18 @@ const startChild = (command: string, args: readonly string[]) =>
   spawn(command, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
 
 function wireOf(child: Child, onEnd: () => void): Wire {
-  const ended = new Promise<Ending>((resolve) => {
-    const end = (code: number | null, signal: NodeJS.Signals | null): void => {
-      onEnd();
-      // A process left in the background may hold the streams for ever: what was written is read, no more is awaited.
-      setImmediate(() =>
-        resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), isLost: false }),
+  const ended = endingOf(
+    ({ exit, close }) => {
+      child.on('exit', (code, signal) =>
+        exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
       );
-    };
-    child.on('exit', end);
-    child.on('error', () => end(127, null));
-  });
+      child.on('close', close);
+      child.on('error', () => exit(127));
+    },
+    () => false,
+  );
+  child.once('exit', onEnd);
+  child.once('error', onEnd);
   return {
     stdin: child.stdin,
     stdout: child.stdout,
@@ -79,6 +81,7 @@ function localCarrier(host: string, shell: string): Carrier {
       return Promise.resolve(wireOf(child, () => children.delete(child)));
     },
     dial: (endpoint) => dialHere(host, endpoint),
+    isGone: () => false,
     async close() {
       await Promise.all(
         [...children].map(
@@ -95,11 +98,7 @@ function localCarrier(host: string, shell: string): Carrier {
 
 /** The same with another shell than `sh`. */
 export const openLocalWith = (host: Host, redactor: Redactor, shell: string): Transport =>
-  makeTransport(
-    () => Promise.resolve(localCarrier(host.name, shell)),
-    () => false,
-    redactor,
-  );
+  makeTransport(() => Promise.resolve(localCarrier(host.name, shell)), redactor);
 
 /** A transport to the jump host itself. */
 export const openLocal: OpenTransport = (host, { redactor }) => openLocalWith(host, redactor, 'sh');
