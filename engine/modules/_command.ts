@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import type { ShResult } from '../core/host.ts';
+import type { Outcome } from '../core/module.ts';
+import { lastWords, linesOf } from './_sh.ts';
+
+export const chdir = z.string().optional().describe('Directory to run in.');
+export const creates = z
+  .string()
+  .optional()
+  .describe('Path or glob on the node; when it exists nothing is run.');
+export const removes = z
+  .string()
+  .optional()
+  .describe('Path or glob on the node; when it does not exist nothing is run.');
+export const stdin = z
+  .string()
+  .optional()
+  .describe('Standard input; a secret given here is on no process list.');
+export const stdinAddNewline = z
+  .boolean()
+  .default(true)
+  .describe('Ends `stdin` with a newline where it has none (default true).');
+
+export const returnsOfCommand = {
+  code: 'exit code; 128 + n after signal n',
+  stdout: 'standard output',
+  stderr: 'standard error',
+  stdout_lines: 'standard output as a list of lines',
+  cmd: 'the words that were run',
+  skipped_because: 'why nothing was run (`creates`, `removes`)',
+} as const;
+
+interface Given {
+  readonly chdir?: string | undefined;
+  readonly creates?: string | undefined;
+  readonly removes?: string | undefined;
+}
+
+/** Says on standard output that the command was not run; no output of a command holds it by accident. */
+export const newToken = (): string => `drillbook-guard-${randomUUID()}`;
+
+export const guardArgs = (token: string, given: Given): string[] => [
+  token,
+  given.chdir ?? '',
+  given.creates ?? '',
+  given.removes ?? '',
+];
+
+/** Takes the four `guardArgs` off "$@", goes to the directory, ends the script where nothing is to be run. */
+export const GUARD = `
+drillbook_any() {
+  IFS=
+  for drillbook_path in $1; do
+    if [ -e "$drillbook_path" ] || [ -L "$drillbook_path" ]; then unset IFS; return 0; fi
+  done
+  unset IFS
+  return 1
+}
+if [ -n "$2" ]; then CDPATH= cd -- "$2" 2>/dev/null || { printf '%s chdir' "$1"; exit 0; }; fi
+if [ -n "$3" ] && drillbook_any "$3"; then printf '%s creates' "$1"; exit 0; fi
+if [ -n "$4" ] && ! drillbook_any "$4"; then printf '%s removes' "$1"; exit 0; fi
+shift 4
+unset drillbook_path
+`;
+
+export function standardInput(given: {
+  readonly stdin?: string | undefined;
+  readonly stdin_add_newline: boolean;
+}): string | undefined {
+  if (given.stdin === undefined || given.stdin === '' || !given.stdin_add_newline) return given.stdin;
+  return given.stdin.endsWith('\n') ? given.stdin : `${given.stdin}\n`;
+}
+
+/** What a command said, as the outcome of its step. */
+export function commandOutcome(said: ShResult, token: string, given: Given, cmd: readonly string[]): Outcome {
+  const result = {
+    code: said.code,
+    stdout: said.stdout,
+    stderr: said.stderr,
+    stdout_lines: linesOf(said.stdout),
+    cmd,
+  };
+  const nothing = { ...result, stdout: '', stdout_lines: [] };
+  if (said.stdout === `${token} chdir`) {
+    return {
+      result: { ...nothing, code: 1 },
+      failed: `cannot go to the directory ${given.chdir}`,
+      isChanged: false,
+    };
+  }
+  if (said.stdout === `${token} creates`) {
+    return { result: { ...nothing, skipped_because: `${given.creates} exists` }, isChanged: false };
+  }
+  if (said.stdout === `${token} removes`) {
+    return { result: { ...nothing, skipped_because: `${given.removes} does not exist` }, isChanged: false };
+  }
+  if (said.code === 0) return { result };
+  const words = lastWords(said);
+  return { result, failed: words === '' ? `exit code ${said.code}` : `exit code ${said.code}: ${words}` };
+}

@@ -1,0 +1,151 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { StepFailed } from '../core/error.ts';
+import { state } from '../core/module.ts';
+import type { Change, Checked, Context } from '../core/module.ts';
+import { attributeChanges, fileParams, lookAt, returnsOfFile, zPath } from './_file.ts';
+import type { Found, Wanted } from './_file.ts';
+import { makeDirectories } from './_directory.ts';
+import { zMode } from './_mode.ts';
+import { applyFiles, checkFiles } from './_place.ts';
+import { splitWords } from './_sh.ts';
+
+const params = z
+  .strictObject({
+    src: z
+      .string()
+      .meta({ localFile: true })
+      .optional()
+      .describe(
+        'File or directory on the jump host. Of a directory that ends in / only what is in it is copied.',
+      ),
+    content: z.string().optional().describe('The text of the file, in place of `src`.'),
+    dest: zPath.describe('Path on the node; one that ends in / is a directory, the file keeps its name.'),
+    ...fileParams,
+    directory_mode: zMode
+      .optional()
+      .describe("Access rights of directories that are copied, as '0755' (default: 0777 less umask)."),
+    force: z.boolean().default(true).describe('false: only where there is no file yet (default true).'),
+    follow: z
+      .boolean()
+      .default(false)
+      .describe('Where `dest` is a link, write the file it points to (default false: the link is replaced).'),
+  })
+  .refine((given) => (given.src === undefined) !== (given.content === undefined), {
+    error: 'give either `src` or `content`',
+  })
+  .refine((given) => given.content === undefined || !given.dest.endsWith('/'), {
+    error: '`dest` must name a file when `content` is given',
+  });
+
+type Given = z.output<typeof params>;
+
+interface Tree {
+  readonly directories: readonly string[];
+  readonly files: readonly Wanted[];
+}
+
+/** Everything that shall be on the node; directories before what is in them. */
+async function treeOf(ctx: Context, given: Given): Promise<Tree> {
+  const wanted = (path: string, content: Uint8Array): Wanted => ({
+    ...given,
+    path,
+    content,
+    isFollowed: given.follow,
+    isBackedUp: given.backup,
+    validate: given.validate === undefined ? undefined : splitWords(given.validate),
+  });
+  if (given.src === undefined)
+    return { directories: [], files: [wanted(given.dest, Buffer.from(given.content ?? ''))] };
+  const source = ctx.local(given.src);
+  const cannotRead = (cause: unknown): never => {
+    throw new StepFailed(
+      `cannot read ${source} on the jump host: ${(cause as Error).message}`,
+      {},
+      { cause },
+    );
+  };
+  if (!(await stat(source).catch(cannotRead)).isDirectory()) {
+    const path = given.dest.endsWith('/') ? given.dest + basename(source) : given.dest;
+    const directories = given.dest.endsWith('/') ? [given.dest.replace(/\/+$/, '') || '/'] : [];
+    return { directories, files: [wanted(path, await readFile(source).catch(cannotRead))] };
+  }
+  const root = given.src.endsWith('/') ? given.dest : join(given.dest, basename(source));
+  const directories = [root.replace(/(.)\/+$/, '$1')];
+  const files: Wanted[] = [];
+  for (const entry of (await readdir(source, { recursive: true })).sort()) {
+    const local = join(source, entry);
+    if ((await stat(local).catch(cannotRead)).isDirectory()) directories.push(join(root, entry));
+    else files.push(wanted(join(root, entry), await readFile(local).catch(cannotRead)));
+  }
+  return { directories, files };
+}
+
+const directoryChanges = (path: string, given: Given, found: Found): Change[] => {
+  if (found.kind === 'absent') return [{ what: `directory ${path}`, after: 'present' }];
+  if (found.kind !== 'directory') throw new StepFailed(`${path} is no directory`);
+  if (given.directory_mode === undefined) return [];
+  return attributeChanges({ path, mode: given.directory_mode }, found);
+};
+
+/** The tree, and what is at its directories now. */
+async function settle(ctx: Context, given: Given): Promise<Tree & { readonly found: readonly Found[] }> {
+  const tree = await treeOf(ctx, given);
+  const found =
+    tree.directories.length === 0
+      ? []
+      : await lookAt(
+          ctx,
+          tree.directories.map((path) => ({ path, isFollowed: true })),
+        );
+  return { ...tree, found };
+}
+
+const changesOf = (given: Given, tree: Tree, found: readonly Found[]): Change[] =>
+  tree.directories.flatMap((path, i) => {
+    const at = found[i];
+    return at === undefined ? [] : directoryChanges(path, given, at);
+  });
+
+export default state({
+  summary: 'Copies a file or directory of the jump host, or a given text, to the node.',
+  params,
+  examples: `
+- copy: { src: files/logo.png, dest: /srv/www/logo.png, owner: root, mode: '0644' }
+- copy:
+    content: |
+      nameserver 10.0.0.1
+    dest: /etc/resolv.conf
+    backup: true
+- copy: { src: conf.d/, dest: /etc/app/conf.d, directory_mode: '0750', mode: '0640' }
+`,
+  returns: { ...returnsOfFile, files: 'of a directory: the same for each of its files' },
+  async check(ctx, given) {
+    const tree = await settle(ctx, given);
+    const made = changesOf(given, tree, tree.found);
+    const files =
+      tree.files.length === 0
+        ? { changes: [], result: { files: [] } }
+        : await checkFiles(ctx, tree.files, given.force);
+    if (made.length === 0) return files;
+    return { changes: [...made, ...files.changes], result: files.result };
+  },
+  async apply(ctx, given, checked): Promise<Checked> {
+    const tree = await settle(ctx, given);
+    const missing = tree.directories.filter((_, i) => tree.found[i]?.kind === 'absent');
+    const differing = tree.directories.filter((path, i) => {
+      const at = tree.found[i];
+      return at !== undefined && directoryChanges(path, given, at).length > 0;
+    });
+    if (differing.length > 0 || missing.length > 0) {
+      await makeDirectories(ctx, differing, {
+        mode: given.directory_mode,
+        owner: given.owner,
+        group: given.group,
+      });
+    }
+    if (tree.files.length === 0) return { changes: [], result: { files: [] } };
+    return applyFiles(ctx, tree.files, checked);
+  },
+});
