@@ -86,6 +86,8 @@ export interface StateModule<S extends Shape = Shape> extends Described<S> {
 export interface ActionModule<S extends Shape = Shape> extends Described<S> {
   readonly kind: 'action';
   run(ctx: Context, params: z.output<S>): Promise<Outcome>;
+  /** For --check: whether a run would change anything, as far as a look can tell; left out when it always would. */
+  wouldChange?(ctx: Context, params: z.output<S>): Promise<boolean>;
 }
 
 export interface QueryModule<S extends Shape = Shape> extends Described<S> {

@@ -35,7 +35,12 @@ const MACROS = ['all', 'exists', 'exists_one', 'map', 'filter'];
 /** Every variable an expression reads; variables of macros are its own. */
 function referencesOf(ast: Ast): Reference[] {
   const found: Reference[] = [];
-  const walk = (node: unknown, own: ReadonlySet<string>, rest: readonly string[], isOptional: boolean): void => {
+  const walk = (
+    node: unknown,
+    own: ReadonlySet<string>,
+    rest: readonly string[],
+    isOptional: boolean,
+  ): void => {
     if (Array.isArray(node)) {
       for (const item of node) walk(item, own, [], isOptional);
       return;
@@ -82,7 +87,9 @@ export function compileCondition(text: string): Condition {
   }
   const checked = program.check();
   if (!checked.valid) {
-    throw new DrillbookError('plan.condition', `${firstLine(checked.error)}: \`${text}\``, { cause: checked.error });
+    throw new DrillbookError('plan.condition', `${firstLine(checked.error)}: \`${text}\``, {
+      cause: checked.error,
+    });
   }
   const evaluate = (scope: Scope): unknown => {
     try {
@@ -99,7 +106,10 @@ export function compileCondition(text: string): Condition {
     test(scope) {
       const value = evaluate(scope);
       if (typeof value === 'boolean') return value;
-      throw new DrillbookError('step.condition', `\`${text}\` is ${JSON.stringify(value)}, not true or false`);
+      throw new DrillbookError(
+        'step.condition',
+        `\`${text}\` is ${JSON.stringify(value)}, not true or false`,
+      );
     },
   };
   conditions.set(text, condition);
@@ -110,6 +120,7 @@ export function compileCondition(text: string): Condition {
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number(value);
   if (Array.isArray(value)) return value.map(plain);
-  if (value instanceof Map) return Object.fromEntries([...value].map(([key, item]) => [String(key), plain(item)]));
+  if (value instanceof Map)
+    return Object.fromEntries([...value].map(([key, item]) => [String(key), plain(item)]));
   return value;
 }

@@ -13,7 +13,10 @@ const vars = z.record(z.string(), z.unknown());
 
 const connectionSchema = z.strictObject({
   transport: z.enum(['ssh', 'local']).optional(),
-  address: z.string().optional().describe('IP address or name; from ssh_config or the host’s name when left out'),
+  address: z
+    .string()
+    .optional()
+    .describe('IP address or name; from ssh_config or the host’s name when left out'),
   port: z.number().int().min(1).max(65535).optional(),
   user: z.string().optional(),
   password: z.string().optional(),
@@ -31,7 +34,11 @@ const becomeSchema = z.strictObject({
   password: z.string().optional(),
 });
 
-const settings = { vars: vars.optional(), connection: connectionSchema.optional(), become: becomeSchema.optional() };
+const settings = {
+  vars: vars.optional(),
+  connection: connectionSchema.optional(),
+  become: becomeSchema.optional(),
+};
 const hostSchema = z.strictObject(settings);
 const groupSchema = z.strictObject({
   hosts: z.array(z.string()).optional(),
@@ -77,7 +84,8 @@ function localPath(text: string, base: string): string {
 
 function connectionOf(layers: readonly Layer[], file: string): Connection {
   const merged: ConnectionText = Object.assign({}, ...layers.map((layer) => layer.connection ?? {}));
-  const path = (text: string | undefined): string | undefined => (text === undefined ? undefined : localPath(text, file));
+  const path = (text: string | undefined): string | undefined =>
+    text === undefined ? undefined : localPath(text, file);
   return {
     transport: merged.transport ?? 'ssh',
     address: merged.address,
@@ -93,10 +101,15 @@ function connectionOf(layers: readonly Layer[], file: string): Connection {
   };
 }
 
-const becomeOf = (layers: readonly Layer[]): Become | undefined => layers.findLast((layer) => layer.become)?.become;
+const becomeOf = (layers: readonly Layer[]): Become | undefined =>
+  layers.findLast((layer) => layer.become)?.become;
 
 /** The group's hosts with those of the groups in it, each once, in the order of the inventory. */
-function members(name: string, groups: Readonly<Record<string, z.output<typeof groupSchema>>>, seen: ReadonlySet<string>): string[] {
+function members(
+  name: string,
+  groups: Readonly<Record<string, z.output<typeof groupSchema>>>,
+  seen: ReadonlySet<string>,
+): string[] {
   const group = groups[name];
   if (!group || seen.has(name)) return [];
   const below = new Set([...seen, name]);
@@ -113,19 +126,31 @@ export function loadInventory(file: string, onSecret?: (value: string) => void):
   const names = Object.keys(rawHosts);
   const problems: DrillbookError[] = [];
   const known = (name: string, where: Path, allowed: readonly string[], what: string): void => {
-    if (!allowed.includes(name)) problems.push(source.error('parse.inventory', where, `\`${name}\`: unknown ${what}`, suggest(name, allowed)));
+    if (!allowed.includes(name))
+      problems.push(
+        source.error('parse.inventory', where, `\`${name}\`: unknown ${what}`, suggest(name, allowed)),
+      );
   };
   for (const [group, { hosts = [], groups = [] }] of Object.entries(rawGroups)) {
     for (const [i, host] of hosts.entries()) known(host, ['groups', group, 'hosts', i], names, 'host');
-    for (const [i, inner] of groups.entries()) known(inner, ['groups', group, 'groups', i], Object.keys(rawGroups), 'group');
-    if (names.includes(group)) problems.push(source.error('parse.inventory', ['groups', group], `\`${group}\` is a host and a group`));
+    for (const [i, inner] of groups.entries())
+      known(inner, ['groups', group, 'groups', i], Object.keys(rawGroups), 'group');
+    if (names.includes(group))
+      problems.push(source.error('parse.inventory', ['groups', group], `\`${group}\` is a host and a group`));
   }
   const owner = new Map<string, string>();
   for (const [cluster, { nodes }] of Object.entries(rawClusters)) {
     for (const [i, node] of nodes.entries()) {
       known(node, ['clusters', cluster, 'nodes', i], names, 'host');
       const other = owner.get(node);
-      if (other !== undefined) problems.push(source.error('parse.inventory', ['clusters', cluster, 'nodes', i], `\`${node}\` is a node of \`${other}\` already`));
+      if (other !== undefined)
+        problems.push(
+          source.error(
+            'parse.inventory',
+            ['clusters', cluster, 'nodes', i],
+            `\`${node}\` is a node of \`${other}\` already`,
+          ),
+        );
       owner.set(node, cluster);
     }
   }

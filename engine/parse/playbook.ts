@@ -47,7 +47,10 @@ const shared = {
 
 export const taskSchema = z.strictObject({
   ...shared,
-  loop: z.union([z.string(), z.array(z.unknown())]).optional().describe('List, or a template that gives one'),
+  loop: z
+    .union([z.string(), z.array(z.unknown())])
+    .optional()
+    .describe('List, or a template that gives one'),
   label: z.string().optional().describe('What the views show of an item'),
   until: conditions.optional().describe('CEL; the task is tried again until it is true'),
   retries: z.number().int().min(0).max(10_000).optional().describe('Attempts after the first'),
@@ -67,7 +70,9 @@ export const blockSchema = z.strictObject({ ...shared });
 export const includeSchema = z.strictObject({ include: z.string(), ...shared });
 
 export const inputSchema = z.strictObject({
-  type: z.enum(['string', 'integer', 'number', 'boolean', 'path', 'duration', 'list', 'map', 'secret']).default('string'),
+  type: z
+    .enum(['string', 'integer', 'number', 'boolean', 'path', 'duration', 'list', 'map', 'secret'])
+    .default('string'),
   description: z.string().optional(),
   default: z.unknown().optional(),
   pattern: z.string().optional().describe('Regular expression the text must match'),
@@ -80,7 +85,9 @@ const invariantSchema = z.strictObject({ name: z.string(), that: z.string() });
 export const playSchema = z.strictObject({
   name: z.string().optional(),
   hosts: z.string().describe('Role, group, host or pattern'),
-  serial: z.union([z.number().int().min(1), z.string(), z.array(z.union([z.number(), z.string()]))]).optional(),
+  serial: z
+    .union([z.number().int().min(1), z.string(), z.array(z.union([z.number(), z.string()]))])
+    .optional(),
   order: z.enum(['inventory', 'standby_first', 'primary_first']).optional(),
   vars: vars.optional(),
   gather: z.union([z.boolean(), strings]).optional().describe('Facts wanted'),
@@ -180,7 +187,12 @@ const isMap = (value: unknown): value is Record<string, unknown> =>
 /** Modules that belong to the language itself. */
 export const BUILT_IN = ['flush'];
 
-function readTask(raw: Record<string, unknown>, source: Source, path: Path, reading: Reading): Task | undefined {
+function readTask(
+  raw: Record<string, unknown>,
+  source: Source,
+  path: Path,
+  reading: Reading,
+): Task | undefined {
   const { options, problems } = reading;
   const keywords = Object.keys(taskSchema.shape);
   const modules = [...options.modules, ...BUILT_IN];
@@ -200,7 +212,9 @@ function readTask(raw: Record<string, unknown>, source: Source, path: Path, read
   }
   const [module] = used;
   if (module === undefined && strange.length === 0) {
-    problems.push(source.error('parse.task', path, 'a task without a module', 'name what it does, such as `command:`'));
+    problems.push(
+      source.error('parse.task', path, 'a task without a module', 'name what it does, such as `command:`'),
+    );
   }
   const own = Object.fromEntries(Object.entries(raw).filter(([key]) => keywords.includes(key)));
   const parsed = taskSchema.safeParse(own);
@@ -212,7 +226,12 @@ function readTask(raw: Record<string, unknown>, source: Source, path: Path, read
 
 const PARTS = ['block', 'rescue', 'always'] as const;
 
-function readBlock(raw: Record<string, unknown>, source: Source, path: Path, reading: Reading): Block | undefined {
+function readBlock(
+  raw: Record<string, unknown>,
+  source: Source,
+  path: Path,
+  reading: Reading,
+): Block | undefined {
   const own = Object.fromEntries(Object.entries(raw).filter(([key]) => !PARTS.some((part) => part === key)));
   const parsed = blockSchema.safeParse(own);
   if (!parsed.success) reading.problems.push(...schemaProblems(parsed.error, source, path, blockSchema));
@@ -222,7 +241,12 @@ function readBlock(raw: Record<string, unknown>, source: Source, path: Path, rea
   return { kind: 'block', at, source, path, keywords: parsed.data, block, rescue, always };
 }
 
-function readInclude(raw: Record<string, unknown>, source: Source, path: Path, reading: Reading): Block | undefined {
+function readInclude(
+  raw: Record<string, unknown>,
+  source: Source,
+  path: Path,
+  reading: Reading,
+): Block | undefined {
   const parsed = includeSchema.safeParse(raw);
   if (!parsed.success) {
     reading.problems.push(...schemaProblems(parsed.error, source, path, includeSchema));
@@ -233,14 +257,26 @@ function readInclude(raw: Record<string, unknown>, source: Source, path: Path, r
   const at = source.placeOf([...path, 'include']);
   if (reading.stack.includes(file)) {
     const chain = [...reading.stack, file].map((name) => name.split('/').at(-1)).join(' → ');
-    reading.problems.push(source.error('parse.include', [...path, 'include'], `files include one another: ${chain}`));
+    reading.problems.push(
+      source.error('parse.include', [...path, 'include'], `files include one another: ${chain}`),
+    );
     return undefined;
   }
   try {
     const inner = loadYaml(file, 'included file', at, reading.options.onSecret);
     reading.files.push(file);
     const block = readItems(inner.value, inner, [], { ...reading, stack: [...reading.stack, file] });
-    return { kind: 'block', at: source.placeOf(path), source, path, keywords, block, rescue: [], always: [], file };
+    return {
+      kind: 'block',
+      at: source.placeOf(path),
+      source,
+      path,
+      keywords,
+      block,
+      rescue: [],
+      always: [],
+      file,
+    };
   } catch (error) {
     collect(error, reading.problems, source.excerptOf(at));
     return undefined;
@@ -250,7 +286,9 @@ function readInclude(raw: Record<string, unknown>, source: Source, path: Path, r
 function collect(error: unknown, problems: DrillbookError[], excerpt?: string): void {
   if (error instanceof Problems) problems.push(...error.problems);
   else if (error instanceof DrillbookError) {
-    problems.push(new DrillbookError(error.code, error.message, { ...error, excerpt: error.excerpt ?? excerpt }));
+    problems.push(
+      new DrillbookError(error.code, error.message, { ...error, excerpt: error.excerpt ?? excerpt }),
+    );
   } else throw error;
 }
 
@@ -264,7 +302,9 @@ function readItems(value: unknown, source: Source, path: Path, reading: Reading)
   for (const [i, raw] of value.entries()) {
     const at = [...path, i];
     if (!isMap(raw)) {
-      reading.problems.push(source.error('parse.task', at, 'a task is a mapping: `- name: …`, then its module'));
+      reading.problems.push(
+        source.error('parse.task', at, 'a task is a mapping: `- name: …`, then its module'),
+      );
       continue;
     }
     const item =
@@ -285,7 +325,8 @@ function readPlay(raw: unknown, source: Source, path: Path, reading: Reading): P
   const tasks = readItems(map['tasks'], source, [...path, 'tasks'], reading);
   const handlers = readItems(map['handlers'], source, [...path, 'handlers'], reading).filter((item) => {
     if (item.kind === 'task' && item.keywords.name !== undefined) return true;
-    const message = item.kind === 'task' ? 'a handler needs a name to be notified by' : 'a handler is a single task';
+    const message =
+      item.kind === 'task' ? 'a handler needs a name to be notified by' : 'a handler is a single task';
     reading.problems.push(item.source.error('parse.task', item.path, message));
     return false;
   }) as Task[];
@@ -301,7 +342,12 @@ export function loadPlaybook(file: string, options: ParseOptions): Playbook {
   const files = [path];
   const reading: Reading = { options, problems, files, stack: [path] };
   if (Array.isArray(source.value)) {
-    throw source.error('parse.schema', [], 'a playbook is a mapping with `name` and `plays`', 'put the list of plays under `plays:`');
+    throw source.error(
+      'parse.schema',
+      [],
+      'a playbook is a mapping with `name` and `plays`',
+      'put the list of plays under `plays:`',
+    );
   }
   const parsed = playbookSchema.safeParse(source.value);
   if (!parsed.success) problems.push(...schemaProblems(parsed.error, source, [], playbookSchema));
@@ -324,6 +370,16 @@ export function loadPlaybook(file: string, options: ParseOptions): Playbook {
   const { name, description, inputs = {}, confirm, invariants = [] } = parsed.data;
   Object.assign(merged, parsed.data.vars);
   const whole = plays.filter((play) => play !== undefined);
-  return { file: path, source, name, description, inputs, confirm, invariants, vars: merged, plays: whole, files };
+  return {
+    file: path,
+    source,
+    name,
+    description,
+    inputs,
+    confirm,
+    invariants,
+    vars: merged,
+    plays: whole,
+    files,
+  };
 }
-

@@ -6,7 +6,13 @@ import type { Path, Source } from './yaml.ts';
 type Issue = z.core.$ZodIssue;
 
 const kindOf = (value: unknown): string =>
-  value === null || value === undefined ? 'nothing' : Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'a mapping' : typeof value;
+  value === null || value === undefined
+    ? 'nothing'
+    : Array.isArray(value)
+      ? 'a list'
+      : typeof value === 'object'
+        ? 'a mapping'
+        : typeof value;
 
 const at = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key], value);
@@ -18,15 +24,22 @@ function closest(issue: Issue): readonly Issue[] {
   const depth = (branch: readonly Issue[]): number => Math.max(...branch.map((inner) => inner.path.length));
   const deepest = branches.toSorted((a, b) => depth(b) - depth(a))[0];
   if (!deepest || depth(deepest) === 0) {
-    const wanted = branches.flatMap((branch) => branch.map((inner) => (inner.code === 'invalid_type' ? inner.expected : '')));
+    const wanted = branches.flatMap((branch) =>
+      branch.map((inner) => (inner.code === 'invalid_type' ? inner.expected : '')),
+    );
     const unique = [...new Set(wanted.filter(Boolean))];
-    if (unique.length > 0 && branches.every((branch) => branch.every((inner) => inner.code === 'invalid_type'))) {
+    if (
+      unique.length > 0 &&
+      branches.every((branch) => branch.every((inner) => inner.code === 'invalid_type'))
+    ) {
       return [{ ...issue, message: `expected ${unique.join(' or ')}` } as Issue];
     }
     const [first] = branches.flat().filter((inner) => inner.code !== 'invalid_type');
     return [{ ...(first ?? issue), path: issue.path } as Issue];
   }
-  return deepest.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }) as Issue).flatMap(closest);
+  return deepest
+    .map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }) as Issue)
+    .flatMap(closest);
 }
 
 function wordsAllowed(schema: z.ZodType | undefined, path: Path): readonly string[] {
@@ -40,14 +53,24 @@ function wordsAllowed(schema: z.ZodType | undefined, path: Path): readonly strin
 }
 
 /** One error for each thing wrong, with its place in the file and the nearest right word. */
-export function schemaProblems(error: z.ZodError, source: Source, base: Path, schema?: z.ZodType): DrillbookError[] {
+export function schemaProblems(
+  error: z.ZodError,
+  source: Source,
+  base: Path,
+  schema?: z.ZodType,
+): DrillbookError[] {
   return error.issues.flatMap(closest).flatMap((issue) => {
     const path = [...base, ...(issue.path as Path)];
     const name = path.filter((key) => typeof key === 'string').at(-1);
     if (issue.code === 'unrecognized_keys') {
       const allowed = wordsAllowed(schema, issue.path as Path);
       return issue.keys.map((key) =>
-        source.error('parse.schema', [...path, key], `\`${key}\`: unknown ${base.length > 0 ? 'keyword' : 'key'}`, suggest(key, allowed)),
+        source.error(
+          'parse.schema',
+          [...path, key],
+          `\`${key}\`: unknown ${base.length > 0 ? 'keyword' : 'key'}`,
+          suggest(key, allowed),
+        ),
       );
     }
     const label = name === undefined ? '' : `\`${name}\`: `;

@@ -20,8 +20,10 @@ function network(value: unknown, prefix: unknown): string {
   const [address = '', own] = text.split('/');
   const bits = Number(typeof prefix === 'number' || typeof prefix === 'string' ? prefix : own);
   const parts = address.split('.').map(Number);
-  const isIp = parts.length === 4 && parts.every((part) => Number.isInteger(part) && part >= 0 && part <= 255);
-  if (!isIp || !Number.isInteger(bits) || bits < 0 || bits > 32) throw fault('ipnet', `\`${text}\` is not ADDRESS/PREFIX`);
+  const isIp =
+    parts.length === 4 && parts.every((part) => Number.isInteger(part) && part >= 0 && part <= 255);
+  if (!isIp || !Number.isInteger(bits) || bits < 0 || bits > 32)
+    throw fault('ipnet', `\`${text}\` is not ADDRESS/PREFIX`);
   const number = parts.reduce((sum, part) => sum * 256 + part, 0);
   const size = 2 ** (32 - bits);
   const base = Math.floor(number / size) * size;

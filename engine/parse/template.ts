@@ -25,7 +25,8 @@ interface Compiled {
 
 const engine = Handlebars.create();
 for (const name of ['helperMissing', 'blockHelperMissing', 'log']) engine.unregisterHelper(name);
-for (const [name, helper] of Object.entries(helpers)) engine.registerHelper(name, helper as Handlebars.HelperDelegate);
+for (const [name, helper] of Object.entries(helpers))
+  engine.registerHelper(name, helper as Handlebars.HelperDelegate);
 const BLOCKS = ['if', 'unless', 'each', 'with', 'lookup'];
 const isHelper = (name: string): boolean => BLOCKS.includes(name) || name in helpers;
 
@@ -41,7 +42,10 @@ function fail(text: string, from: string, error: unknown): never {
     ? `unknown variable \`${missing[1]}\``
     : message.startsWith('Cannot read properties')
       ? `a part of a path has no value (${message})`
-      : message.replace(/^Parse error on line \d+:\n(.*)\n(-*\^)\n(Expecting).*got '(.*)'$/s, 'unexpected $4 after `$1`');
+      : message.replace(
+          /^Parse error on line \d+:\n(.*)\n(-*\^)\n(Expecting).*got '(.*)'$/s,
+          'unexpected $4 after `$1`',
+        );
   throw new DrillbookError('plan.template', `${from}: ${sentence}${where}`, { cause: error });
 }
 
@@ -63,7 +67,9 @@ function referencesOf(program: Ast, text: string): Reference[] {
   };
   const call = (node: Ast, own: ReadonlySet<string>, depth: number): void => {
     const params = node['params'] as Ast[];
-    const pairs = ((node['hash'] as { pairs: { value: Ast }[] } | undefined)?.pairs ?? []).map((pair) => pair.value);
+    const pairs = ((node['hash'] as { pairs: { value: Ast }[] } | undefined)?.pairs ?? []).map(
+      (pair) => pair.value,
+    );
     const callee = node['path'] as Ast;
     const name = (callee['parts'] as string[] | undefined)?.join('.') ?? '';
     const isCall = isHelper(name) && (callee['depth'] as number) === 0;
@@ -94,7 +100,11 @@ function referencesOf(program: Ast, text: string): Reference[] {
         if (!part) continue;
         const isInside = part === node['program'] && (name === 'each' || name === 'with');
         const named = (part['blockParams'] as string[] | undefined) ?? [];
-        walk(part['body'] as Ast[], new Set([...own, ...named]), isInside && named.length === 0 ? depth + 1 : depth);
+        walk(
+          part['body'] as Ast[],
+          new Set([...own, ...named]),
+          isInside && named.length === 0 ? depth + 1 : depth,
+        );
       }
     }
   };
@@ -105,9 +115,11 @@ function referencesOf(program: Ast, text: string): Reference[] {
 function soleExpression(program: Ast): readonly string[] | undefined {
   const body = program['body'] as Ast[];
   const [only] = body;
-  if (body.length !== 1 || only?.type !== 'MustacheStatement' || (only['params'] as Ast[]).length > 0) return undefined;
+  if (body.length !== 1 || only?.type !== 'MustacheStatement' || (only['params'] as Ast[]).length > 0)
+    return undefined;
   const path = only['path'] as Ast;
-  if (path.type !== 'PathExpression' || path['data'] === true || (path['depth'] as number) > 0) return undefined;
+  if (path.type !== 'PathExpression' || path['data'] === true || (path['depth'] as number) > 0)
+    return undefined;
   const parts = path['parts'] as string[];
   return parts.length === 0 || isHelper(parts.join('.')) ? undefined : parts;
 }
@@ -137,9 +149,13 @@ function follow(path: readonly string[], scope: Scope, from: string): unknown {
   for (const [i, name] of path.entries()) {
     if (value === null || typeof value !== 'object' || !Object.hasOwn(value, name)) {
       const allowed = value !== null && typeof value === 'object' ? Object.keys(value) : [];
-      throw new DrillbookError('plan.template', `${from}: unknown variable \`${path.slice(0, i + 1).join('.')}\``, {
-        hint: suggest(name, allowed),
-      });
+      throw new DrillbookError(
+        'plan.template',
+        `${from}: unknown variable \`${path.slice(0, i + 1).join('.')}\``,
+        {
+          hint: suggest(name, allowed),
+        },
+      );
     }
     value = (value as Scope)[name];
   }
@@ -166,7 +182,9 @@ export function render(value: unknown, scope: Scope, from: string): unknown {
   }
   if (Array.isArray(value)) return value.map((item) => render(item, scope, from));
   if (value !== null && typeof value === 'object') {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, render(item, scope, `${from}.${key}`)]));
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, render(item, scope, `${from}.${key}`)]),
+    );
   }
   return value;
 }

@@ -26,11 +26,16 @@ export function readText(file: string, what: string, at?: Place): string {
     bytes = readFileSync(file);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
-    const why = code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`;
+    const why =
+      code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`;
     throw new DrillbookError('parse.file', `${what} ${file} ${why}`, { at, cause });
   }
   if (bytes.length > MOST_BYTES) {
-    throw new DrillbookError('parse.file', `${what} ${file} has ${bytes.length} bytes; at most ${MOST_BYTES} are read`, { at });
+    throw new DrillbookError(
+      'parse.file',
+      `${what} ${file} has ${bytes.length} bytes; at most ${MOST_BYTES} are read`,
+      { at },
+    );
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -55,7 +60,11 @@ function offsetOf(node: Inner): number | undefined {
 }
 
 /** Parses one YAML 1.2 document; throws `Problems` with all its errors. `onSecret` hears every `!secret` value. */
-export function parseYaml(file: string, text: string, onSecret: (value: string) => void = () => undefined): Source {
+export function parseYaml(
+  file: string,
+  text: string,
+  onSecret: (value: string) => void = () => undefined,
+): Source {
   const lines = new LineCounter();
   const secretTag = {
     tag: '!secret',
@@ -88,7 +97,9 @@ export function parseYaml(file: string, text: string, onSecret: (value: string) 
     });
     const found = [...document.errors, ...document.warnings];
     if (found.length > 0) {
-      throw new Problems(found.map((error) => fault('parse.yaml', place(error.pos[0]), yamlMessage(error.message))));
+      throw new Problems(
+        found.map((error) => fault('parse.yaml', place(error.pos[0]), yamlMessage(error.message))),
+      );
     }
     value = document.toJS({ maxAliasCount: 100 });
     contents = document.contents as Inner;

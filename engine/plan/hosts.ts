@@ -10,24 +10,37 @@ export const ROLES = ['primary', 'standby', 'free'] as const;
 export type RolesFound = ReadonlyMap<string, readonly string[]>;
 
 const isGlob = (word: string): boolean => /[*?[]/.test(word);
-const wordsOf = (pattern: string): string[] => pattern.split(/[,:]/).map((word) => word.trim()).filter(Boolean);
+const wordsOf = (pattern: string): string[] =>
+  pattern
+    .split(/[,:]/)
+    .map((word) => word.trim())
+    .filter(Boolean);
 const bare = (word: string): string => word.replace(/^[!&]/, '');
 
 /** True when the pattern names a role, so that it can be resolved only on the nodes. */
-export const needsRoles = (pattern: string): boolean => wordsOf(pattern).some((word) => ROLES.includes(bare(word) as never));
+export const needsRoles = (pattern: string): boolean =>
+  wordsOf(pattern).some((word) => ROLES.includes(bare(word) as never));
 
 function hostsOf(word: string, inventory: Inventory, roles: RolesFound | undefined): readonly string[] {
   const names = [...inventory.hosts.keys()];
   if (word === 'all') return names;
-  if (ROLES.includes(word as never)) return roles?.get(word) ?? [...inventory.clusters.values()].flatMap((cluster) => cluster.nodes);
+  if (ROLES.includes(word as never))
+    return roles?.get(word) ?? [...inventory.clusters.values()].flatMap((cluster) => cluster.nodes);
   if (isGlob(word)) {
-    const groups = [...inventory.groups].filter(([name]) => matchesGlob(name, word)).flatMap(([, hosts]) => hosts);
+    const groups = [...inventory.groups]
+      .filter(([name]) => matchesGlob(name, word))
+      .flatMap(([, hosts]) => hosts);
     return [...names.filter((name) => matchesGlob(name, word)), ...groups];
   }
-  const found = inventory.groups.get(word) ?? inventory.clusters.get(word)?.nodes ?? (inventory.hosts.has(word) ? [word] : undefined);
+  const found =
+    inventory.groups.get(word) ??
+    inventory.clusters.get(word)?.nodes ??
+    (inventory.hosts.has(word) ? [word] : undefined);
   if (found) return found;
   const allowed = ['all', ...ROLES, ...inventory.groups.keys(), ...inventory.clusters.keys(), ...names];
-  throw new DrillbookError('plan.hosts', `\`${word}\`: no host, group, cluster or role of this name`, { hint: suggest(word, allowed) });
+  throw new DrillbookError('plan.hosts', `\`${word}\`: no host, group, cluster or role of this name`, {
+    hint: suggest(word, allowed),
+  });
 }
 
 /**
@@ -37,7 +50,9 @@ function hostsOf(word: string, inventory: Inventory, roles: RolesFound | undefin
 export function selectHosts(pattern: string, inventory: Inventory, roles?: RolesFound): readonly string[] {
   const words = wordsOf(pattern);
   const named = words.filter((word) => !/^[!&]/.test(word));
-  const chosen = new Set((named.length > 0 ? named : ['all']).flatMap((word) => hostsOf(word, inventory, roles)));
+  const chosen = new Set(
+    (named.length > 0 ? named : ['all']).flatMap((word) => hostsOf(word, inventory, roles)),
+  );
   for (const word of words) {
     if (!/^[!&]/.test(word)) continue;
     const hosts = hostsOf(bare(word), inventory, roles);

@@ -31,7 +31,7 @@ function typed(input: Input, value: unknown): unknown {
       if (text !== undefined && /^(false|no|off|0)$/i.test(text)) return false;
       return wrong();
     case 'duration':
-      return typeof value === 'number' ? value * 1000 : parseDuration(text ?? wrong() as never);
+      return typeof value === 'number' ? value * 1000 : parseDuration(text ?? (wrong() as never));
     case 'path': {
       const path = resolve(text ?? (wrong() as never));
       if (!existsSync(path)) throw new Error(`${path} does not exist on this machine`);
@@ -40,7 +40,10 @@ function typed(input: Input, value: unknown): unknown {
     case 'list':
     case 'map': {
       const parsed: unknown = text === undefined ? value : parseYamlText(text);
-      const isFine = input.type === 'list' ? Array.isArray(parsed) : parsed !== null && typeof parsed === 'object' && !Array.isArray(parsed);
+      const isFine =
+        input.type === 'list'
+          ? Array.isArray(parsed)
+          : parsed !== null && typeof parsed === 'object' && !Array.isArray(parsed);
       return isFine ? parsed : wrong();
     }
   }
@@ -85,7 +88,11 @@ export async function readInputs(
     if (knownVariables.has(name)) overrides[name] = value;
     else {
       const hint = suggest(name, [...Object.keys(inputs), ...knownVariables]);
-      problems.push(new DrillbookError('plan.input', `-e ${name}: neither an input of this playbook nor a variable`, { hint }));
+      problems.push(
+        new DrillbookError('plan.input', `-e ${name}: neither an input of this playbook nor a variable`, {
+          hint,
+        }),
+      );
     }
   }
   for (const [name, input] of Object.entries(inputs)) {
@@ -93,11 +100,25 @@ export async function readInputs(
       if (Object.hasOwn(given, name)) values[name] = checked(name, input, given[name]);
       else if (input.default !== undefined) defaults[name] = input.default;
       else if (ask) values[name] = checked(name, input, await ask(name, input));
-      else problems.push(source.error('plan.input', ['inputs', name], `input \`${name}\` has no value`, `give it with -e ${name}=…`));
+      else
+        problems.push(
+          source.error(
+            'plan.input',
+            ['inputs', name],
+            `input \`${name}\` has no value`,
+            `give it with -e ${name}=…`,
+          ),
+        );
     } catch (error) {
       if (error instanceof DrillbookError && !error.code.startsWith('parse')) throw error;
       const shown = isSecretInput(input) ? '' : ` ${JSON.stringify(given[name])}`;
-      problems.push(source.error('plan.input', ['inputs', name], `input \`${name}\`${shown}: ${(error as Error).message}`));
+      problems.push(
+        source.error(
+          'plan.input',
+          ['inputs', name],
+          `input \`${name}\`${shown}: ${(error as Error).message}`,
+        ),
+      );
     }
   }
   if (problems.length > 0) throw new Problems(problems);

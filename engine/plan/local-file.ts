@@ -22,5 +22,7 @@ export function localFile(path: string, playbookFile: string): string {
     if (above === folder) break;
     folder = above;
   }
-  throw new DrillbookError('plan.file', `file \`${path}\` is not on this machine`, { hint: `looked first for ${tried.slice(0, 3).join(', ')}` });
+  throw new DrillbookError('plan.file', `file \`${path}\` is not on this machine`, {
+    hint: `looked first for ${tried.slice(0, 3).join(', ')}`,
+  });
 }

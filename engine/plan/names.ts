@@ -35,18 +35,26 @@ function problemOf(reference: Reference, known: KnownNames): { message: string; 
   const inside = Object.hasOwn(BUILT_IN, root) ? BUILT_IN[root] : undefined;
   if (inside) {
     const [name] = rest;
-    if (name === undefined || inside.includes('*') || inside.includes(name) || reference.isOptional) return undefined;
+    if (name === undefined || inside.includes('*') || inside.includes(name) || reference.isOptional)
+      return undefined;
     return { message: `unknown variable \`${root}.${name}\``, ...near(name, inside, `${root}.`) };
   }
   if (known.variables.has(root) || reference.isOptional) return undefined;
   return {
     message: `unknown variable \`${root}\``,
-    ...(known.inputs.has(root) ? { hint: `did you mean \`inputs.${root}\`?` } : near(root, [...known.variables, ...Object.keys(BUILT_IN), 'inputs'])),
+    ...(known.inputs.has(root)
+      ? { hint: `did you mean \`inputs.${root}\`?` }
+      : near(root, [...known.variables, ...Object.keys(BUILT_IN), 'inputs'])),
   };
 }
 
 /** Errors of all names in the templates of `value` that nothing can have set by then. */
-export function templateProblems(value: unknown, source: Source, path: Path, known: KnownNames): DrillbookError[] {
+export function templateProblems(
+  value: unknown,
+  source: Source,
+  path: Path,
+  known: KnownNames,
+): DrillbookError[] {
   const problems: DrillbookError[] = [];
   eachTemplate(value, path, (text, where) => {
     try {
@@ -63,12 +71,20 @@ export function templateProblems(value: unknown, source: Source, path: Path, kno
 }
 
 /** The same for a CEL expression; `extra` are names that only this expression has, such as `item`. */
-export function conditionProblems(text: string, source: Source, path: Path, known: KnownNames, extra: Iterable<string> = []): DrillbookError[] {
+export function conditionProblems(
+  text: string,
+  source: Source,
+  path: Path,
+  known: KnownNames,
+  extra: Iterable<string> = [],
+): DrillbookError[] {
   const own = new Set(extra);
   try {
     return compileCondition(text).references.flatMap((reference) => {
       const problem = own.has(reference.root) ? undefined : problemOf(reference, known);
-      return problem ? [source.error('plan.name', path, `${problem.message} in \`${text}\``, problem.hint)] : [];
+      return problem
+        ? [source.error('plan.name', path, `${problem.message} in \`${text}\``, problem.hint)]
+        : [];
     });
   } catch (error) {
     if (!(error instanceof DrillbookError)) throw error;

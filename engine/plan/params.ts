@@ -28,7 +28,9 @@ export function paramMeta(module: Module, name: string): ParamMeta {
 export function fullParams(module: Module, raw: unknown): unknown {
   if (raw === null || raw === undefined) return {};
   const isMap = typeof raw === 'object' && !Array.isArray(raw);
-  return module.shorthand !== undefined && !isMap ? { [module.shorthand]: raw } : raw;
+  if (module.shorthand === undefined || isMap) return raw;
+  // `command: true` means the program of that name, not the boolean.
+  return { [module.shorthand]: typeof raw === 'object' ? raw : String(raw) };
 }
 
 const hasTemplate = (value: unknown): boolean =>
@@ -40,14 +42,28 @@ const inside = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key], value);
 
 /** Everything about a step's parameters that can be known before the first host is touched. */
-export function paramProblems(module: Module, name: string, raw: unknown, source: Source, path: Path, known: KnownNames): DrillbookError[] {
+export function paramProblems(
+  module: Module,
+  name: string,
+  raw: unknown,
+  source: Source,
+  path: Path,
+  known: KnownNames,
+): DrillbookError[] {
   const params = fullParams(module, raw);
   const isShort = params !== raw && raw !== null && raw !== undefined;
   const base = isShort ? path.slice(0, -1) : path;
   const place = (key: string): Path => (isShort ? path : [...path, key]);
   const problems: DrillbookError[] = [];
   if (params === null || typeof params !== 'object' || Array.isArray(params)) {
-    return [source.error('parse.params', path, `\`${name}\` takes parameters as a mapping`, `see \`drillbook modules ${name}\``)];
+    return [
+      source.error(
+        'parse.params',
+        path,
+        `\`${name}\` takes parameters as a mapping`,
+        `see \`drillbook modules ${name}\``,
+      ),
+    ];
   }
   for (const [key, value] of Object.entries(params)) {
     const meta = paramMeta(module, key);
@@ -68,7 +84,9 @@ export function paramProblems(module: Module, name: string, raw: unknown, source
   const parsed = module.params.safeParse(params);
   if (parsed.success) return problems;
   // What a template will give is not known yet: trouble at or above one says nothing.
-  const issues = parsed.error.issues.filter((issue) => issue.code === 'unrecognized_keys' || !hasTemplate(inside(params, issue.path as Path)));
+  const issues = parsed.error.issues.filter(
+    (issue) => issue.code === 'unrecognized_keys' || !hasTemplate(inside(params, issue.path as Path)),
+  );
   if (issues.length === 0) return problems;
   const error = { ...parsed.error, issues } as z.ZodError;
   return [...problems, ...schemaProblems(error, source, isShort ? base : path, module.params)];

@@ -1,0 +1,81 @@
+import { userInfo } from 'node:os';
+import { DrillbookError } from '../core/error.ts';
+import type { Result } from '../core/module.ts';
+import type { Step } from '../plan/plan.ts';
+import { openView } from '../report/view.ts';
+import type { View } from '../report/view.ts';
+import type { Journal } from '../run/journal.ts';
+import { execute } from '../run/run.ts';
+import { openTransport } from '../transports/open.ts';
+import { terminalAsk } from './_ask.ts';
+import type { Invocation } from './_command.ts';
+import type { Prepared } from './_prepare.ts';
+
+/** What `run` and `resume` share on their way into the runner. */
+export interface Execution {
+  readonly invocation: Invocation;
+  readonly prepared: Prepared;
+  readonly journal: Journal;
+  readonly isCheck: boolean;
+  readonly options: Result;
+  readonly onInterrupt?: 'rerun' | 'skip' | 'fail' | undefined;
+  readonly acceptChanges?: boolean;
+}
+
+function stepAsker(ask: (question: string) => Promise<string>): (step: Step) => Promise<boolean> {
+  let isAll = false;
+  return async (step) => {
+    if (isAll) return true;
+    const answer = (await ask(`${step.name} (${step.id}): run it? [y]es, [n]o, [c]ontinue without asking: `))
+      .trim()
+      .toLowerCase();
+    isAll = answer.startsWith('c');
+    return isAll || answer === '' || answer.startsWith('y');
+  };
+}
+
+function countOption(value: unknown, name: string): number | undefined {
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1)
+    throw new DrillbookError('usage.option', `--${name} ${String(value)}: a whole number from 1 is wanted`);
+  return number;
+}
+
+export async function executeWithView(execution: Execution): Promise<number> {
+  const { invocation, prepared, journal, isCheck, options } = execution;
+  const { isColor, isVerbose, output, signal } = invocation;
+  const kind = output === 'json' ? 'jsonl' : output;
+  const isDiff = invocation.options['diff'] === true;
+  const view: View = await openView(kind, {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    isColor,
+    isVerbose,
+    isDiff,
+  });
+  journal.subscribe((event) => view.show(event));
+  const ask = terminalAsk(() => view);
+  const { operator, yes, step, forks } = invocation.options;
+  try {
+    return await execute({
+      plan: prepared.plan,
+      redactor: prepared.redactor,
+      journal,
+      open: openTransport,
+      operator: typeof operator === 'string' ? operator : userInfo().username,
+      isCheck,
+      interrupt: signal,
+      forks: countOption(forks, 'forks'),
+      code: typeof yes === 'string' ? yes : undefined,
+      ask,
+      onInterrupt: execution.onInterrupt,
+      acceptChanges: execution.acceptChanges,
+      mayRun: step === true && ask ? stepAsker(ask) : undefined,
+      options,
+    });
+  } finally {
+    await view.close();
+    journal.close();
+  }
+}

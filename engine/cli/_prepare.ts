@@ -1,0 +1,134 @@
+import { resolve } from 'node:path';
+import type { ParseArgsOptionsConfig } from 'node:util';
+import { DrillbookError } from '../core/error.ts';
+import { Redactor } from '../core/secret.ts';
+import { loadModule, moduleNames } from '../modules/registry.ts';
+import { loadInventory } from '../parse/inventory.ts';
+import { type Input, loadPlaybook } from '../parse/playbook.ts';
+import { loadYaml } from '../parse/yaml.ts';
+import { makePlan, modulesUsed } from '../plan/expand.ts';
+import type { Selection } from '../plan/expand.ts';
+import { isSecretInput, readInputs } from '../plan/inputs.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Invocation } from './_command.ts';
+
+export const PLAN_OPTIONS: ParseArgsOptionsConfig = {
+  inventory: { type: 'string', short: 'i' },
+  extra: { type: 'string', short: 'e', multiple: true },
+  limit: { type: 'string', short: 'l' },
+  tags: { type: 'string', short: 't', multiple: true },
+  'skip-tags': { type: 'string', multiple: true },
+  'start-at': { type: 'string' },
+};
+
+export const PLAN_HELP: Readonly<Record<string, string>> = {
+  inventory: 'hosts, groups and clusters (YAML)',
+  extra: 'NAME=VALUE of an input or variable, or @FILE (YAML)',
+  limit: 'only these hosts (pattern)',
+  tags: 'only steps with one of these tags (comma-separated)',
+  'skip-tags': 'leave out steps with one of these tags',
+  'start-at': 'begin at this step (id or name)',
+};
+
+export interface Asked {
+  readonly playbook: string;
+  readonly inventory: string;
+  readonly given: Readonly<Record<string, unknown>>;
+  readonly selection: Selection;
+}
+
+const words = (value: unknown): string[] | undefined => {
+  const list = (Array.isArray(value) ? value : []).flatMap((text: string) => text.split(',')).filter(Boolean);
+  return list.length > 0 ? list : undefined;
+};
+
+function readExtra(texts: readonly string[], redactor: Redactor): Record<string, unknown> {
+  const given: Record<string, unknown> = {};
+  for (const text of texts) {
+    if (text.startsWith('@')) {
+      const { value } = loadYaml(resolve(text.slice(1)), 'file of -e', undefined, (secret) =>
+        redactor.add(secret),
+      );
+      if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+        throw new DrillbookError('usage.extra', `-e ${text}: a mapping of names to values is wanted`);
+      }
+      Object.assign(given, value);
+      continue;
+    }
+    const split = text.indexOf('=');
+    if (split < 1) throw new DrillbookError('usage.extra', `-e ${text}: NAME=VALUE or @FILE is wanted`);
+    given[text.slice(0, split)] = text.slice(split + 1);
+  }
+  return given;
+}
+
+/** What the command line asks for; throws `usage` errors. */
+export function askedOf({ positionals, options }: Invocation, redactor: Redactor): Asked {
+  const [playbook, surplus] = positionals;
+  if (playbook === undefined)
+    throw new DrillbookError('usage.playbook', 'which playbook?', {
+      hint: 'drillbook run PLAYBOOK -i INVENTORY',
+    });
+  if (surplus !== undefined)
+    throw new DrillbookError('usage.playbook', `one playbook at a time; \`${surplus}\` is one too many`);
+  const inventory = options['inventory'];
+  if (typeof inventory !== 'string') {
+    throw new DrillbookError('usage.inventory', 'which inventory?', {
+      hint: 'give it with -i; `drillbook lab up` makes one',
+    });
+  }
+  const text = (name: string): string | undefined => {
+    const value = options[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+  return {
+    playbook: resolve(playbook),
+    inventory: resolve(inventory),
+    given: readExtra((options['extra'] as readonly string[] | undefined) ?? [], redactor),
+    selection: {
+      limit: text('limit'),
+      tags: words(options['tags']),
+      skipTags: words(options['skip-tags']),
+      startAt: text('start-at'),
+    },
+  };
+}
+
+export interface Prepared {
+  readonly plan: Plan;
+  readonly redactor: Redactor;
+}
+
+/**
+ * Everything that can be known before the first host is touched: parses, checks, and plans. All problems are thrown
+ * together. `ask` is for missing inputs.
+ */
+export async function prepare(
+  asked: Asked,
+  redactor: Redactor,
+  ask?: (question: string, isSecret: boolean) => Promise<string>,
+): Promise<Prepared> {
+  const onSecret = (value: string): void => redactor.add(value);
+  const playbook = loadPlaybook(asked.playbook, { modules: moduleNames(), onSecret });
+  const inventory = loadInventory(asked.inventory, onSecret);
+  const { settingsProblems } = await import('../cluster/stacks.ts');
+  const settings = (await Promise.all([...inventory.clusters.values()].map(settingsProblems))).flat();
+  if (settings.length > 0) throw settings[0] as Error;
+  const variables = new Set([
+    ...Object.keys(playbook.vars),
+    ...[...inventory.hosts.values()].flatMap((host) => Object.keys(host.vars)),
+  ]);
+  const question = (name: string, input: Input): Promise<string> =>
+    (ask as NonNullable<typeof ask>)(`${input.description ?? name} [${name}]: `, isSecretInput(input));
+  const inputs = await readInputs(playbook, asked.given, variables, ask && question);
+  for (const [name, input] of Object.entries(playbook.inputs)) {
+    if (!isSecretInput(input)) continue;
+    redactor.add(inputs.given[name]);
+    redactor.add(inputs.defaults[name]);
+  }
+  const names = [...modulesUsed(playbook)];
+  const modules = new Map(
+    await Promise.all(names.map(async (name) => [name, await loadModule(name)] as const)),
+  );
+  return { plan: makePlan(playbook, inventory, inputs, modules, asked.selection), redactor };
+}

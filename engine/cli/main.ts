@@ -1,0 +1,144 @@
+#!/usr/bin/env node
+import { readdirSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { ParseArgsOptionDescriptor } from 'node:util';
+import type { Command, Invocation } from './_command.ts';
+
+enableCompileCache();
+
+const GLOBAL = {
+  output: { type: 'string' },
+  state: { type: 'string' },
+  'no-color': { type: 'boolean' },
+  verbose: { type: 'boolean', short: 'v' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+const GLOBAL_HELP: Readonly<Record<string, string>> = {
+  output: 'live, plain, jsonl or json; live on a terminal, plain otherwise',
+  state: 'folder of runs and labs (DRILLBOOK_STATE; the XDG state folder)',
+  'no-color': 'no colours (as NO_COLOR)',
+  verbose: 'say more',
+  help: 'this help',
+};
+
+const commandNames = (): string[] =>
+  readdirSync(import.meta.dirname)
+    .filter((file) => file.endsWith('.ts') && !file.startsWith('_') && file !== 'main.ts')
+    .map((file) => file.slice(0, -3))
+    .sort();
+
+const load = async (name: string): Promise<Command> =>
+  ((await import(`./${name}.ts`)) as { default: Command }).default;
+
+async function overview(): Promise<string> {
+  const rows = await Promise.all(
+    commandNames().map(async (name) => `  ${name.padEnd(14)}${(await load(name)).summary}`),
+  );
+  return `drillbook: runbooks for two-node high-availability clusters\n\n${rows.join('\n')}\n\ndrillbook COMMAND --help tells more.\n`;
+}
+
+function helpOf(name: string, command: Command): string {
+  const all = { ...command.options, ...GLOBAL };
+  const help = { ...command.help, ...GLOBAL_HELP };
+  const rows = Object.entries<ParseArgsOptionDescriptor>(all).map(([option, { type, short }]) => {
+    const value = type === 'string' ? ' VALUE' : '';
+    return `  ${`${short ? `-${short}, ` : ''}--${option}${value}`.padEnd(30)}${help[option] ?? ''}`;
+  });
+  return `${command.summary}\n\n  drillbook ${name} ${command.usage}\n\n${rows.join('\n')}\n`;
+}
+
+function stateDir(given: string | undefined): string {
+  const { DRILLBOOK_STATE: own, XDG_STATE_HOME: xdg } = process.env;
+  return given ?? own ?? join(xdg || join(homedir(), '.local', 'state'), 'drillbook');
+}
+
+function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(3);
+    controller.abort();
+    process.stderr.write(
+      `\n${signal}: the step in flight ends, then the run stops; once more stops at once\n`,
+    );
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return controller.signal;
+}
+
+/** The contract's exit codes, by the first word of the error's code. */
+function exitCodeOf(error: unknown): number {
+  const family = error instanceof Error && 'code' in error ? String(error.code).split('.')[0] : '';
+  if (family === 'usage' || family === 'parse' || family === 'plan') return 2;
+  return family === 'guard' ? 5 : family === 'doubt' ? 4 : 1;
+}
+
+async function problemOut(error: unknown): Promise<number> {
+  const { errorText } = await import('../report/problem.ts');
+  const isColor = process.stderr.isTTY && !process.env['NO_COLOR'] && !process.argv.includes('--no-color');
+  process.stderr.write(`${errorText(error, { isColor })}\n`);
+  return exitCodeOf(error);
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === '--version' || name === 'version') {
+    const { default: about } = await import('../../package.json', { with: { type: 'json' } });
+    process.stdout.write(`drillbook ${about.version}\n`);
+    return 0;
+  }
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(await overview());
+    return 0;
+  }
+  const { DrillbookError } = await import('../core/error.ts');
+  if (!commandNames().includes(name)) {
+    const { suggest } = await import('../core/nearest.ts');
+    throw new DrillbookError('usage.command', `no command \`${name}\``, {
+      hint: suggest(name, commandNames()),
+    });
+  }
+  const command = await load(name);
+  const parsed = (() => {
+    try {
+      return parseArgs({ args: rest, options: { ...command.options, ...GLOBAL }, allowPositionals: true });
+    } catch (cause) {
+      const message = (cause as Error).message.split('. ')[0] ?? '';
+      throw new DrillbookError('usage.option', `${name}: ${message}`, {
+        hint: `usage: drillbook ${name} ${command.usage}`,
+        cause,
+      });
+    }
+  })();
+  const values = parsed.values as Invocation['options'];
+  if (values['help']) {
+    process.stdout.write(helpOf(name, command));
+    return 0;
+  }
+  const output = (values['output'] as string | undefined) ?? (process.stdout.isTTY ? 'live' : 'plain');
+  if (output !== 'live' && output !== 'plain' && output !== 'jsonl' && output !== 'json') {
+    throw new DrillbookError('usage.option', `--output ${output}: live, plain, jsonl or json is wanted`);
+  }
+  return command.run({
+    positionals: parsed.positionals,
+    options: values,
+    stateDir: stateDir(values['state'] as string | undefined),
+    output,
+    isColor: values['no-color'] !== true && !process.env['NO_COLOR'] && process.stdout.isTTY,
+    isVerbose: values['verbose'] === true,
+    signal: interruptSignal(),
+  });
+}
+
+/** Pipes that are closed early (`| head`) are no error of ours. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+});
+
+const code = await main(process.argv.slice(2)).catch(problemOut);
+await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
+process.exit(code);

@@ -1,0 +1,119 @@
+import type { ClusterStatus } from '../core/cluster.ts';
+import { Unreachable } from '../core/error.ts';
+import type { Become, Host, ShOptions, Transport } from '../core/host.ts';
+import type { Context } from '../core/module.ts';
+import type { Redactor } from '../core/secret.ts';
+import { compileCondition } from '../parse/condition.ts';
+import type { BecomeKeyword } from '../parse/playbook.ts';
+import { renderText } from '../parse/template.ts';
+import type { Scope } from '../parse/template.ts';
+import { localFile } from '../plan/local-file.ts';
+import type { Connections } from './connections.ts';
+import { clusterOf } from './scope.ts';
+import type { World } from './scope.ts';
+
+/** What a context needs that is the same for all steps of a run. */
+export interface Tools {
+  readonly connections: Connections;
+  readonly redactor: Redactor;
+  readonly world: World;
+  readStatus(cluster: string, via: (host: string) => Context): Promise<ClusterStatus>;
+}
+
+/** What is particular to one step on one host. */
+export interface Circumstances {
+  readonly scope: Scope;
+  readonly become: BecomeKeyword | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  /** The playbook file, from which local paths are looked for. */
+  readonly file: string;
+  progress(message: string, percent?: number): void;
+}
+
+/** The task's keyword over the inventory's setting; a password comes from the inventory unless the task has one. */
+export function becomeFor(keyword: BecomeKeyword | undefined, host: Host): Become | undefined {
+  if (keyword === false) return undefined;
+  if (keyword === undefined) return host.become;
+  const base: Become = host.become ?? { user: 'root', method: 'sudo' };
+  if (keyword === true) return base;
+  return { user: keyword.user, method: keyword.method, password: keyword.password ?? base.password };
+}
+
+export function contextFor(host: Host, circumstances: Circumstances, tools: Tools): Context {
+  const { connections, redactor, world } = tools;
+  const become = becomeFor(circumstances.become, host);
+  const inventory = world.plan.inventory;
+  const onTransport = async <T>(work: (transport: Transport) => Promise<T>): Promise<T> => {
+    const transport = await connections.get(host);
+    try {
+      return await work(transport);
+    } catch (error) {
+      if (error instanceof Unreachable) connections.drop(host);
+      throw error;
+    }
+  };
+  const withDefaults = (options: ShOptions = {}): ShOptions => ({
+    ...options,
+    become: options.become ?? become,
+    env: { ...circumstances.env, ...options.env },
+    signal: options.signal ?? circumstances.signal,
+  });
+  const on = (name: string): Context => {
+    const other = inventory.hosts.get(name);
+    if (!other) throw new Unreachable(name, 'unknown', `\`${name}\` is not in the inventory`);
+    return contextFor(other, circumstances, tools);
+  };
+  const cluster = clusterOf(inventory, host.name);
+  return {
+    host,
+    cluster: cluster && { ...cluster, settings: settingsOf(circumstances.scope, cluster.settings) },
+    signal: circumstances.signal,
+    sh: (script, options) => onTransport((transport) => transport.sh(script, withDefaults(options))),
+    dialogue: (command, answers, options) =>
+      onTransport((transport) => transport.dialogue(command, answers, withDefaults(options))),
+    put: (path, content, mode) => {
+      const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+      return onTransport((transport) =>
+        transport.put(path, bytes, { become, ...(mode === undefined ? {} : { mode }) }),
+      );
+    },
+    get: (path) => onTransport((transport) => transport.get(path, { become })),
+    dial: (endpoint) => onTransport((transport) => transport.dial(endpoint)),
+    on,
+    local: (path) => localFile(path, circumstances.file),
+    render: (template, from) => renderText(template, circumstances.scope, from),
+    evaluate: (expression, extra) =>
+      compileCondition(expression).evaluate(
+        extra ? overlay(circumstances.scope, extra) : circumstances.scope,
+      ),
+    status: () => {
+      if (!cluster)
+        throw new Unreachable(host.name, 'no-cluster', `${host.name} belongs to no cluster of the inventory`);
+      return tools.readStatus(cluster.name, on);
+    },
+    progress: circumstances.progress,
+    secret: (value) => redactor.add(value),
+  };
+}
+
+/** The cluster's settings as the scope renders them; as written where a scope has none. */
+function settingsOf(
+  scope: Scope,
+  written: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const view = scope['cluster'] as { readonly settings?: Readonly<Record<string, unknown>> } | undefined;
+  return view?.settings ?? written;
+}
+
+/** `extra` over a scope, without reading (and so rendering) any of its variables. */
+export function overlay(scope: Scope, extra: Readonly<Record<string, unknown>>): Scope {
+  const over = Object.defineProperties({}, Object.getOwnPropertyDescriptors(scope)) as Record<
+    string,
+    unknown
+  >;
+  for (const [name, value] of Object.entries(extra)) {
+    Object.defineProperty(over, name, { value, enumerable: true, configurable: true });
+  }
+  return over;
+}

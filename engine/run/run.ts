@@ -1,0 +1,231 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { ClusterStatus } from '../core/cluster.ts';
+import { DrillbookError } from '../core/error.ts';
+import type { RunEvent } from '../core/event.ts';
+import type { OpenTransport } from '../core/host.ts';
+import type { Context, Result } from '../core/module.ts';
+import type { Redactor } from '../core/secret.ts';
+import { isSecretInput } from '../plan/inputs.ts';
+import type { Plan, Step } from '../plan/plan.ts';
+import { connections } from './connections.ts';
+import { contextFor } from './context.ts';
+import type { Tools } from './context.ts';
+import { historyOf } from './history.ts';
+import { hostState } from './host-state.ts';
+import type { Journal } from './journal.ts';
+import { DEFAULT_FORKS, runner } from './runner.ts';
+import { clusterOf, scopeOf } from './scope.ts';
+import type { World } from './scope.ts';
+
+export interface RunRequest {
+  readonly plan: Plan;
+  readonly journal: Journal;
+  readonly redactor: Redactor;
+  readonly open: OpenTransport;
+  readonly operator: string;
+  readonly isCheck: boolean;
+  readonly interrupt: AbortSignal;
+  readonly forks?: number | undefined;
+  /** Code given with --yes. */
+  readonly code?: string | undefined;
+  /** Asks on the terminal; undefined where nobody is there. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined;
+  readonly onInterrupt?: 'rerun' | 'skip' | 'fail' | undefined;
+  readonly mayRun?: ((step: Step) => Promise<boolean>) | undefined;
+  /** Command-line options that resume needs; no secrets. */
+  readonly options: Result;
+  readonly acceptChanges?: boolean | undefined;
+}
+
+/** File → SHA-256 of its content, so that resume notices an edit. */
+export function fingerprints(files: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    files.map((file) => [file, createHash('sha256').update(readFileSync(file)).digest('hex')]),
+  );
+}
+
+function refuseEdited(events: readonly RunEvent[], plan: Plan, isAccepted: boolean): void {
+  const started = events.find((event) => event.event === 'run_started');
+  const before = started?.options['files'] as Record<string, string> | undefined;
+  if (!before || isAccepted) return;
+  const now = fingerprints(plan.files);
+  const edited = Object.keys({ ...before, ...now }).filter((file) => before[file] !== now[file]);
+  if (edited.length > 0) {
+    throw new DrillbookError('plan.edited', `edited since the run began: ${edited.join(', ')}`, {
+      hint: 'resume with --accept-changes to go on with the files as they are now',
+    });
+  }
+}
+
+async function confirm(request: RunRequest, isConfirmed: boolean): Promise<void> {
+  const { plan, journal, code, ask, isCheck, operator } = request;
+  if (plan.confirmations.length === 0 || isCheck || isConfirmed) return;
+  const question = plan.confirmations.join('\n  ');
+  const given = code ?? (await ask?.(`${question}\nType the code ${plan.code} to go on: `));
+  if (given?.trim() !== plan.code) {
+    const why = given === undefined ? 'has to be confirmed' : 'was not confirmed: the code is wrong';
+    throw new DrillbookError('guard.confirmation', `this run ${why}: ${plan.confirmations.join('; ')}`, {
+      hint: `read it, then give --yes ${plan.code}`,
+    });
+  }
+  journal.append({ event: 'confirmation_given', question, by: operator });
+}
+
+/** A context on a host outside any step, for reading the cluster. */
+function outsideContext(host: string, tools: Tools, signal: AbortSignal): Context {
+  const state = tools.world.states.get(host);
+  if (!state) throw new DrillbookError('bug', `no state for host ${host}`);
+  const { playbook } = tools.world.plan;
+  const scope = scopeOf(state, [playbook.vars], tools.world);
+  const circumstances = {
+    scope,
+    become: undefined,
+    env: {},
+    signal,
+    file: playbook.file,
+    progress: () => undefined,
+  };
+  return contextFor(state.host, circumstances, tools);
+}
+
+async function readStatus(
+  world: World,
+  cluster: string,
+  via: (host: string) => Context,
+): Promise<ClusterStatus> {
+  const stacks = await import('../cluster/stacks.ts');
+  const found = world.plan.inventory.clusters.get(cluster);
+  if (!found) throw new DrillbookError('bug', `no cluster ${cluster}`);
+  return stacks.readStatus(found, via);
+}
+
+/** Runs a plan from its start or, with a journal that has events, from where it was. Returns the exit code. */
+export async function execute(request: RunRequest): Promise<number> {
+  const { plan, journal, redactor, isCheck, operator, interrupt } = request;
+  const startedAt = performance.now();
+  const isResume = journal.events.length > 0;
+  if (isResume) refuseEdited(journal.events, plan, request.acceptChanges === true);
+  const history = historyOf(journal.events);
+  const roles = new Map(history.roles);
+  const states = new Map([...plan.inventory.hosts].map(([name, host]) => [name, hostState(host)] as const));
+  const world: World = { plan, states, roles, run: { id: journal.run, operator, is_check: isCheck } };
+  const pool = connections(request.open, redactor);
+  const tools: Tools = {
+    connections: pool,
+    redactor,
+    world,
+    readStatus: (cluster, via) => readStatus(world, cluster, via),
+  };
+  const outside = (host: string): Context => outsideContext(host, tools, AbortSignal.timeout(60_000));
+  const live = (cluster: string): Promise<ClusterStatus> => readStatus(world, cluster, outside);
+
+  journal.append(isResume ? { event: 'run_resumed', operator } : startOf(request));
+  let code: number;
+  try {
+    await confirm(request, history.isConfirmed);
+    if (plan.needsStatus) await findRoles(world, journal, live, roles);
+    await journal.commit();
+    const { isCheck: _, ...rest } = request;
+    const walk = runner(
+      journal,
+      history,
+      tools,
+      {
+        isCheck,
+        forks: rest.forks ?? DEFAULT_FORKS,
+        onInterrupt: rest.onInterrupt,
+        mayRun: rest.mayRun,
+        interrupt,
+      },
+      () => firstBroken(world, live, outside),
+    );
+    const { stop, counts, hasFailed } = await walk.run(plan);
+    if (stop?.exitCode === 3) {
+      journal.append({ event: 'run_interrupted', reason: stop.reason });
+      code = 3;
+    } else {
+      code = stop?.exitCode ?? (hasFailed ? 1 : 0);
+      const outcome = code === 0 ? 'done' : code === 1 ? 'failed' : code === 4 ? 'in_doubt' : 'stopped';
+      const durationMs = Math.round(performance.now() - startedAt);
+      const reason = stop ? { reason: redactor.text(stop.reason) } : {};
+      journal.append({ event: 'run_finished', outcome, exitCode: code, durationMs, counts, ...reason });
+    }
+  } catch (error) {
+    if (!(error instanceof DrillbookError) || !error.code.startsWith('guard.')) throw error;
+    const durationMs = Math.round(performance.now() - startedAt);
+    const reason = error.hint === undefined ? error.message : `${error.message} — ${error.hint}`;
+    journal.append({
+      event: 'run_finished',
+      outcome: 'stopped',
+      exitCode: 5,
+      durationMs,
+      counts: {},
+      reason,
+    });
+    code = 5;
+  } finally {
+    await pool.close();
+  }
+  await journal.commit();
+  return code;
+}
+
+function startOf({ plan, operator, isCheck, options }: RunRequest) {
+  const { playbook, inventory, inputs } = plan;
+  const open = Object.fromEntries(
+    Object.entries({ ...inputs.given, ...inputs.overrides }).filter(([name]) => {
+      const input = playbook.inputs[name];
+      return !input || !isSecretInput(input);
+    }),
+  );
+  return {
+    event: 'run_started' as const,
+    playbook: playbook.file,
+    name: playbook.name,
+    inventory: inventory.file,
+    operator,
+    isCheck,
+    hosts: [...inventory.hosts.keys()],
+    options: { ...options, inputs: open, files: fingerprints(plan.files) },
+  };
+}
+
+/** Reads the roles of every cluster the plan can touch; recorded once, they stay as found for the whole run. */
+async function findRoles(
+  world: World,
+  journal: Journal,
+  live: (cluster: string) => Promise<ClusterStatus>,
+  roles: Map<string, Readonly<Record<string, string>>>,
+): Promise<void> {
+  for (const cluster of world.plan.inventory.clusters.keys()) {
+    if (roles.has(cluster)) continue;
+    const status = await live(cluster);
+    const found = Object.fromEntries(status.nodes.map((node) => [node.name, node.role]));
+    roles.set(cluster, found);
+    journal.append({ event: 'roles_found', cluster, roles: found });
+  }
+}
+
+/** Evaluates the invariants on every cluster as it is now. */
+async function firstBroken(
+  world: World,
+  live: (cluster: string) => Promise<ClusterStatus>,
+  outside: (host: string) => Context,
+) {
+  for (const [name, cluster] of world.plan.inventory.clusters) {
+    const status = await live(name);
+    const holding = (role: string): string[] =>
+      status.nodes.filter((node) => node.role === role).map((node) => node.name);
+    const view = { ...cluster, ...status, name, primaries: holding('primary'), standbys: holding('standby') };
+    for (const invariant of world.plan.invariants) {
+      const [node = ''] = clusterOf(world.plan.inventory, cluster.nodes[0] ?? '')?.nodes ?? [];
+      const isHeld = outside(node).evaluate(invariant.that, { cluster: view });
+      if (isHeld !== true) {
+        const roles = status.nodes.map((one) => `${one.name} is ${one.role}`).join(', ');
+        return { name: invariant.name, message: `${invariant.that} does not hold on ${name} (${roles})` };
+      }
+    }
+  }
+  return undefined;
+}

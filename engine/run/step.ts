@@ -1,0 +1,242 @@
+import { DrillbookError, StepFailed, Unreachable } from '../core/error.ts';
+import type { StepOutcome } from '../core/event.ts';
+import type { Change, Checked, Context, Module, Outcome, Result } from '../core/module.ts';
+import type { Condition } from '../parse/condition.ts';
+import { render } from '../parse/template.ts';
+import type { Scope } from '../parse/template.ts';
+import { schemaProblems } from '../parse/schema.ts';
+import { fullParams, paramMeta } from '../plan/params.ts';
+import type { Step } from '../plan/plan.ts';
+import { overlay } from './context.ts';
+
+/** How one attempt, item or step ended on a host: a value, never an exception. */
+export interface Ended {
+  readonly outcome: StepOutcome;
+  readonly result: Result;
+  readonly changes?: readonly Change[] | undefined;
+  readonly reason?: string | undefined;
+  /** A guard (role, lock, confirmation) stopped it: the whole run stops. */
+  readonly isGuard?: boolean;
+}
+
+export const isBad = (outcome: StepOutcome): boolean =>
+  outcome === 'failed' || outcome === 'unreachable' || outcome === 'in_doubt';
+
+/** What `register` gets: the module's result with what the engine says of it. */
+export const registeredOf = ({ outcome, result, reason }: Ended): Result => ({
+  ...result,
+  changed: outcome === 'changed',
+  failed: isBad(outcome),
+  skipped: outcome === 'skipped',
+  ...(reason === undefined ? {} : { msg: reason }),
+});
+
+export function failure(error: unknown, secretHint = false): Ended {
+  if (error instanceof Unreachable) {
+    return {
+      outcome: 'unreachable',
+      result: { host: error.host, code: error.code },
+      reason: sentence(error),
+    };
+  }
+  if (error instanceof DrillbookError) {
+    const result = error instanceof StepFailed ? error.result : { code: error.code };
+    return {
+      outcome: 'failed',
+      result,
+      reason: sentence(error),
+      ...(error.code.startsWith('guard.') ? { isGuard: true } : {}),
+    };
+  }
+  const { message, stack } = error as Error;
+  return {
+    outcome: 'failed',
+    result: { bug: secretHint ? message : stack },
+    reason: `a bug of the engine: ${message}`,
+  };
+}
+
+const sentence = (error: DrillbookError): string =>
+  error.hint === undefined ? error.message : `${error.message} — ${error.hint}`;
+
+function paramsOf(step: Step, module: Module, scope: Scope): Record<string, unknown> {
+  const raw = fullParams(
+    module,
+    typeof step.params === 'string' && !module.shorthand
+      ? render(step.params, scope, step.moduleName)
+      : step.params,
+  );
+  const rendered: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(raw as Record<string, unknown>)) {
+    rendered[name] = paramMeta(module, name).cel ? value : render(value, scope, name);
+  }
+  const parsed = module.params.safeParse(rendered);
+  if (parsed.success) return parsed.data;
+  const [problem] = schemaProblems(parsed.error, { ...step.source, value: rendered }, [], module.params);
+  throw new StepFailed(
+    `${step.moduleName}: ${problem?.message ?? 'its parameters are not as described'}`,
+    {},
+    { hint: problem?.hint },
+  );
+}
+
+const says = (changes: readonly Change[]): string => changes.map((change) => change.what).join(', ');
+
+async function ensure(
+  module: Extract<Module, { kind: 'state' }>,
+  ctx: Context,
+  params: Record<string, unknown>,
+  isCheck: boolean,
+): Promise<Ended> {
+  const found = await module.check(ctx, params);
+  if (found.changes.length === 0) return { outcome: 'ok', result: found.result ?? {} };
+  if (isCheck) return { outcome: 'changed', result: found.result ?? {}, changes: found.changes };
+  const after: Checked = (await module.apply(ctx, params, found)) ?? (await module.check(ctx, params));
+  const result = after.result ?? found.result ?? {};
+  if (after.changes.length === 0) return { outcome: 'changed', result, changes: found.changes };
+  return {
+    outcome: 'failed',
+    result,
+    changes: found.changes,
+    reason: `the change did not take: still to do: ${says(after.changes)}`,
+  };
+}
+
+const endedOf = ({ result, failed, isChanged }: Outcome, kind: 'action' | 'query'): Ended =>
+  failed !== undefined
+    ? { outcome: 'failed', result, reason: failed }
+    : { outcome: kind === 'action' && isChanged !== false ? 'changed' : 'ok', result };
+
+async function foresee(
+  module: Extract<Module, { kind: 'action' }>,
+  ctx: Context,
+  params: Record<string, unknown>,
+): Promise<Ended> {
+  const isChanged = module.wouldChange ? await module.wouldChange(ctx, params) : true;
+  return {
+    outcome: isChanged ? 'changed' : 'ok',
+    result: { is_foreseen: true },
+    ...(isChanged ? { reason: 'would run' } : {}),
+  };
+}
+
+/** Runs the module once; under check, actions only say that they would run. */
+async function perform(
+  step: Step,
+  module: Module,
+  ctx: Context,
+  scope: Scope,
+  isCheck: boolean,
+): Promise<Ended> {
+  const params = paramsOf(step, module, scope);
+  for (const [name, value] of Object.entries(params)) {
+    if (typeof value === 'string' && paramMeta(module, name).secret) ctx.secret(value);
+  }
+  if (module.kind === 'state') return ensure(module, ctx, params, isCheck);
+  if (module.kind === 'query') return endedOf(await module.read(ctx, params), 'query');
+  return isCheck ? foresee(module, ctx, params) : endedOf(await module.run(ctx, params), 'action');
+}
+
+const all = (conditions: readonly Condition[], scope: Scope): boolean =>
+  conditions.every((condition) => condition.test(scope));
+
+/** The attempt's result under the names that `until`, `failed_when` and `changed_when` may use. */
+function withResult(step: Step, scope: Scope, ended: Ended): Scope {
+  const result = registeredOf(ended);
+  const { register } = step.keywords;
+  return overlay(scope, { result, ...(register === undefined ? {} : { [register]: result }) });
+}
+
+function judged(step: Step, scope: Scope, ended: Ended, isForeseen: boolean): Ended {
+  if (ended.outcome === 'unreachable' || ended.outcome === 'in_doubt' || isForeseen) return ended;
+  let { outcome, reason } = ended;
+  if (step.failedWhen) {
+    const isFailed = all(step.failedWhen, withResult(step, scope, ended));
+    if (isFailed) {
+      outcome = 'failed';
+      reason = `failed_when is true: ${step.failedWhen.map((condition) => condition.text).join(' and ')}`;
+    } else if (outcome === 'failed') {
+      outcome = step.module?.kind === 'query' ? 'ok' : 'changed';
+      reason = undefined;
+    }
+  }
+  if (step.changedWhen && outcome !== 'failed') {
+    outcome = all(step.changedWhen, withResult(step, scope, ended)) ? 'changed' : 'ok';
+  }
+  return { ...ended, outcome, reason };
+}
+
+export interface Attempting {
+  readonly isCheck: boolean;
+  /** Under --check: something before would have changed this host, so that what is seen now may mislead. */
+  readonly isBlurred: boolean;
+  contextWith(signal: AbortSignal): Context;
+  onRetry(attempt: number, retries: number, reason: string): void;
+  /** Resolves after `ms`, or early when the run is interrupted. */
+  pause(ms: number): Promise<void>;
+  readonly isInterrupted: () => boolean;
+}
+
+async function attempt(step: Step, module: Module, scope: Scope, a: Attempting): Promise<Ended> {
+  const { timeout } = step.keywords;
+  const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
+  const never = new AbortController();
+  const isForeseen = a.isCheck && module.kind === 'action';
+  try {
+    const ended = await perform(step, module, a.contextWith(limit ?? never.signal), scope, a.isCheck);
+    return judged(step, scope, ended, isForeseen);
+  } catch (error) {
+    if (limit?.aborted) return { outcome: 'failed', result: {}, reason: `not done within ${timeout} ms` };
+    const ended = failure(error);
+    // In check mode a look may fail because an earlier step has only pretended; that is not this step's failure.
+    if (
+      a.isCheck &&
+      a.isBlurred &&
+      ended.outcome === 'failed' &&
+      !(error instanceof DrillbookError && error.code.startsWith('plan.'))
+    ) {
+      return {
+        outcome: 'skipped',
+        result: { is_unforeseeable: true },
+        reason: `cannot be foreseen: ${ended.reason}`,
+      };
+    }
+    try {
+      return judged(step, scope, ended, isForeseen);
+    } catch (inner) {
+      return failure(inner);
+    }
+  }
+}
+
+/** Tries until `until` holds (or, without it, until an attempt goes well) or the retries are spent. */
+export async function attempts(step: Step, module: Module, scope: Scope, a: Attempting): Promise<Ended> {
+  const { retries = step.until.length > 0 ? 3 : 0, delay = 5000 } = step.keywords;
+  for (let tries = 0; ; tries++) {
+    const ended = await attempt(step, module, scope, a);
+    if (ended.isGuard || (a.isCheck && module.kind !== 'query')) return ended;
+    const isEnough = step.until.length > 0 ? holds(step, scope, ended) : !isBad(ended.outcome);
+    if (isEnough === true) return ended;
+    const reason =
+      typeof isEnough === 'string'
+        ? isEnough
+        : (ended.reason ?? `not yet: ${step.until.map((condition) => condition.text).join(' and ')}`);
+    if (tries >= retries || a.isInterrupted()) {
+      const bound = retries === 0 ? '' : ` (after ${tries + 1} attempts)`;
+      return isBad(ended.outcome) && ended.reason
+        ? { ...ended, reason: `${ended.reason}${bound}` }
+        : { ...ended, outcome: 'failed', reason: `${reason}${bound}` };
+    }
+    a.onRetry(tries + 1, retries, reason);
+    await a.pause(delay);
+  }
+}
+
+/** True when `until` holds; a sentence where it cannot even be asked (a result without the name it needs). */
+function holds(step: Step, scope: Scope, ended: Ended): boolean | string {
+  try {
+    return all(step.until, withResult(step, scope, ended));
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
