@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { Redactor } from './secret.ts';
 
 /** How to become another user on a host. The password travels on standard input only. */
@@ -97,7 +98,7 @@ export interface Transport {
   ): Promise<void>;
   get(path: string, options?: { become?: Become | undefined }): Promise<Uint8Array>;
   /** A byte stream to a TCP port or unix socket as seen from the host. */
-  dial(endpoint: Endpoint): Promise<import('node:stream').Duplex>;
+  dial(endpoint: Endpoint): Promise<Duplex>;
   close(): Promise<void>;
 }
 
