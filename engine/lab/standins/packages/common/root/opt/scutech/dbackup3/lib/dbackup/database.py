@@ -57,6 +57,7 @@ class Session:
         self.buffer = b''
         client = '/usr/bin/mariadb' if os.path.exists('/usr/bin/mariadb') else '/usr/bin/mysql'
         options = ['--batch', '--unbuffered', '--force', '--column-names', '--connect-timeout=2']
+        options.append('--default-character-set=utf8mb4')
         self.process = subprocess.Popen(
             [client, '--defaults-file=' + (option_path or conf_path()), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
