@@ -1,12 +1,12 @@
 import { chmod, mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Units that cost a throw-away machine time and give it nothing. logind would start a user manager for each ssh. */
+/** Units that cost a throw-away machine time and give it nothing. */
 const MASKED = [
   ...['apt-daily', 'apt-daily-upgrade', 'dpkg-db-backup', 'e2scrub_all', 'fstrim', 'logrotate', 'man-db'].map(
     (unit) => `${unit}.timer`,
   ),
-  ...['console-getty', 'getty@', 'systemd-logind', 'systemd-pstore', 'e2scrub_reap', 'networking'].map(
+  ...['console-getty', 'getty@', 'systemd-pstore', 'e2scrub_reap', 'networking'].map(
     (unit) => `${unit}.service`,
   ),
   ...['ldconfig', 'systemd-journal-catalog-update', 'systemd-hwdb-update', 'sshd-keygen'].map(
@@ -18,7 +18,7 @@ const MASKED = [
 /** At every boot, so that a VIP held before a reboot is gone after it, as on a real machine. */
 const NETWORK = `#!/bin/sh
 while read -r link address; do
-  ip address flush dev "$link"
+  ip address flush dev "$link" scope global
   ip address add "$address" broadcast + dev "$link"
   ip link set "$link" up
 done </etc/lab-network
@@ -37,9 +37,19 @@ ExecStart=/usr/local/sbin/lab-network
 WantedBy=sysinit.target
 `;
 
+/** As on a machine with a clock of its own; without the right to set it, for the clock is that of this machine. */
+const TIMESYNCD = `[Unit]
+ConditionVirtualization=
+ConditionCapability=
+[Service]
+AmbientCapabilities=
+CapabilityBoundingSet=
+`;
+
 const FILES: Readonly<Record<string, string>> = {
   '/usr/local/sbin/lab-network': NETWORK,
   '/etc/systemd/system/lab-network.service': NETWORK_UNIT,
+  '/etc/systemd/system/systemd-timesyncd.service.d/lab.conf': TIMESYNCD,
   '/etc/systemd/journald.conf.d/lab.conf': '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n',
   '/etc/ssh/sshd_config.d/lab.conf': 'HostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\n',
   '/etc/resolv.conf': '',

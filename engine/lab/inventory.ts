@@ -27,19 +27,23 @@ const secretTag: ScalarTag = {
 export const inventoryOf = (lab: string): string => join(checkout, 'inventories/lab', `${lab}.yml`);
 
 /** Writes the inventory that playbooks use against this lab; `packages` is the folder of the stand-in packages. */
-export async function writeInventory(lab: LabState, packages: string | undefined): Promise<void> {
+export async function writeInventory(lab: LabState, packages: string): Promise<void> {
   await mkdir(dirname(lab.inventory), { recursive: true });
   const head = `# Written by \`drillbook lab up\` for lab ${lab.name}; removed by \`drillbook lab down\`.\n`;
-  const text = stringify(inventory(lab, packages), { customTags: [secretTag], lineWidth: 110 });
+  const text = stringify(inventory(lab, packages), {
+    customTags: [secretTag],
+    lineWidth: 110,
+    aliasDuplicateObjects: false,
+  });
   await writeFile(lab.inventory, head + text, { mode: 0o600 });
 }
 
-function inventory(lab: LabState, packages: string | undefined): Record<string, unknown> {
+function inventory(lab: LabState, packages: string): Record<string, unknown> {
   const names = lab.nodes.map((node) => node.name);
   const each = <T>(value: (node: LabState['nodes'][number]) => T): Record<string, T> =>
     Object.fromEntries(lab.nodes.map((node) => [node.name, value(node)]));
   return {
-    vars: packages === undefined ? {} : { dbackup_packages: packages },
+    vars: { dbackup_packages: packages },
     connection: {
       user: 'root',
       identity_file: keyOf(lab.name),

@@ -10,7 +10,8 @@ import { withLock } from './lock.ts';
 import { killMachines, machinesOf, startMachine } from './machine.ts';
 import * as network from './network.ts';
 import { execute, type ProgramOptions, type ProgramResult } from './program.ts';
-import { meetRequirements, requireRoot } from './requirements.ts';
+import { allowManyNodes, meetRequirements, requireRoot } from './requirements.ts';
+import { ensureStandins } from './standins.ts';
 import * as states from './state.ts';
 import type { Database, LabState, Link, NodeState } from './state.ts';
 
@@ -89,6 +90,8 @@ async function create(
   const { name, database } = options;
   await meetRequirements(onProgress, signal);
   const image = await ensureImage(database, { onProgress, signal });
+  const packages = await ensureStandins(signal);
+  await allowManyNodes();
   const started = Date.now();
   const nodes = names.map((node, i) => ({ name: node, number: i + 1, cuts: [] }));
   const state = await withLock('subnets', { signal }, async () => {
@@ -100,7 +103,7 @@ async function create(
     return fresh;
   });
   await makeDisks(state);
-  await writeInventory(state, undefined);
+  await writeInventory(state, packages);
   await Promise.all(nodes.map((node) => boot(state, node, signal)));
   await states.writeState({ ...state, isUp: true });
   onProgress(`lab ${name}: ${names.join(', ')} up in ${((Date.now() - started) / 1000).toFixed(1)} s`);
@@ -128,13 +131,13 @@ export async function openLab(name: string): Promise<Lab> {
     cut: (node, link, how = 'silent') =>
       change(node, async (now, found) => {
         const wanted = link === undefined ? states.links : [link];
-        for (const one of wanted) await network.cutPort(now, found, one, how);
+        if (await isOn(now, found)) for (const one of wanted) await network.cutPort(now, found, one, how);
         return { ...found, cuts: [...new Set([...found.cuts, ...wanted])] };
       }),
     heal: (node, link) =>
       change(node, async (now, found) => {
         const wanted = link === undefined ? states.links : [link];
-        for (const one of wanted) await network.healPort(now, found, one);
+        if (await isOn(now, found)) for (const one of wanted) await network.healPort(now, found, one);
         return { ...found, cuts: found.cuts.filter((one) => !wanted.includes(one)) };
       }),
     powerOff: (node) =>
@@ -145,6 +148,9 @@ export async function openLab(name: string): Promise<Lab> {
       }),
     powerOn: (node, signal) =>
       change(node, async (now, found) => {
+        if (await isOn(now, found)) return found;
+        // A node that powered itself off leaves its control group.
+        await killMachines(name, node);
         await boot(now, found, signal);
         return found;
       }),
@@ -187,6 +193,9 @@ function nodeOf(state: LabState, name: string): NodeState {
     hint: `it has ${state.nodes.map((one) => one.name).join(', ')}`,
   });
 }
+
+const isOn = async (state: LabState, node: NodeState): Promise<boolean> =>
+  (await machinesOf(state.name)).get(node.name) !== undefined;
 
 async function nodesOf(state: LabState): Promise<readonly LabNode[]> {
   const machines = await machinesOf(state.name);

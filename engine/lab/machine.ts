@@ -12,20 +12,26 @@ const groupOf = (lab: string, node: string): string => `drillbook-${labId(lab)}-
  * Everything that must not outlive the node lies in namespaces of its own, which the kernel takes away with the
  * last process: the overlay, a cgroup v2 tree (whatever the machine itself has mounted there), the cards.
  * The control group holds every process of the node, so that one write kills them all at one instant.
+ * systemd-nspawn with --keep-unit leaves a reboot to whoever started it, by exit code 133.
  */
 const START = `
-group=$1 image=$2 node=$3 machine=$4
+group=/sys/fs/cgroup/$1 image=$2 node=$3 machine=$4
 mount -t cgroup2 none /sys/fs/cgroup
-mkdir -p "/sys/fs/cgroup/$group" /run/systemd
+mkdir -p "$group/power" "$group/machine" /run/systemd
 mount -t tmpfs none /run/systemd
-echo $$ >"/sys/fs/cgroup/$group/cgroup.procs"
+echo $$ >"$group/power/cgroup.procs"
 mount -t overlay overlay -o "lowerdir=$image,upperdir=$node/disk,workdir=$node/work" "$node/root"
 echo ready
 read -r _
+exec </dev/null >>"$node/console.log" 2>&1
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
-exec systemd-nspawn --quiet --directory="$node/root" --machine="$machine" --boot --register=no --keep-unit \\
-  --network-namespace-path=/proc/self/ns/net --console=passive --capability=CAP_NET_ADMIN,CAP_NET_RAW \\
-  --resolv-conf=off --timezone=off </dev/null >>"$node/console.log" 2>&1
+code=133
+while [ $code = 133 ]; do
+  code=0
+  sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group/machine" systemd-nspawn --quiet --directory="$node/root" \
+    --machine="$machine" --boot --register=no --keep-unit --network-namespace-path=/proc/self/ns/net \
+    --console=passive --capability=CAP_NET_ADMIN,CAP_NET_RAW --resolv-conf=off --timezone=off || code=$?
+done
 `;
 
 const KILL = `
@@ -44,7 +50,7 @@ mount -t cgroup2 none /sys/fs/cgroup
 cd /sys/fs/cgroup
 for group in "$1"*; do
   [ -d "$group" ] || continue
-  echo "$group $(cat "$group"/cgroup.procs "$group"/supervisor/cgroup.procs 2>/dev/null | head -n 1)"
+  echo "$group $(cat "$group"/machine/supervisor/cgroup.procs "$group"/supervisor/cgroup.procs 2>/dev/null | head -n 1)"
 done
 `;
 

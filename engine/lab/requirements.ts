@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DrillbookError } from '../core/error.ts';
 import { withLock } from './lock.ts';
@@ -72,4 +72,10 @@ async function install(packages: readonly string[], signal: AbortSignal | undefi
   // The lists are missing or out of date on a fresh machine.
   await must('apt-get', [...wait, 'update'], options);
   await must('apt-get', args, options);
+}
+
+/** Each systemd holds about nine inotify instances, and Debian's limit of 128 for all of root's ends at 14 nodes. */
+export async function allowManyNodes(): Promise<void> {
+  const path = '/proc/sys/fs/inotify/max_user_instances';
+  if (Number(await readFile(path, 'utf8')) < 1024) await writeFile(path, '1024').catch(() => undefined);
 }
