@@ -1,0 +1,119 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import type { Become, Host, Transport } from '../../engine/core/host.ts';
+import type { Checked, Context, Module, Outcome, Result } from '../../engine/core/module.ts';
+import { Redactor } from '../../engine/core/secret.ts';
+import { loadModule } from '../../engine/modules/registry.ts';
+import { compileCondition } from '../../engine/parse/condition.ts';
+import { renderText } from '../../engine/parse/template.ts';
+import { openLocal } from '../../engine/transports/local.ts';
+
+export interface Bench {
+  readonly ctx: Context;
+  /** A directory of its own on this machine. */
+  readonly dir: string;
+  /** What `progress` said. */
+  readonly said: string[];
+  /** How many exchanges there were. */
+  exchanges(): number;
+  close(): Promise<void>;
+}
+
+interface Wishes {
+  readonly host?: Host;
+  readonly transport?: Transport;
+  readonly vars?: Result;
+  readonly become?: Become;
+}
+
+const LOCAL: Host = { name: 'here', groups: [], vars: {}, connection: { transport: 'local' } };
+const unused = (): never => {
+  throw new Error('no test of the basic modules needs this');
+};
+
+/** A context over a real transport: this machine's unless told otherwise. */
+export async function openBench(wishes: Wishes = {}): Promise<Bench> {
+  const { host = LOCAL, vars = {}, become } = wishes;
+  const transport = wishes.transport ?? openLocal(host, { redactor: new Redactor() });
+  await transport.open();
+  const dir = await mkdtemp(join(tmpdir(), 'drillbook-test-'));
+  const said: string[] = [];
+  let count = 0;
+  const ctx: Context = {
+    host,
+    cluster: undefined,
+    signal: new AbortController().signal,
+    sh(script, options) {
+      count++;
+      return transport.sh(script, { become, ...options });
+    },
+    dialogue: (command, answers, options) => transport.dialogue(command, answers, { become, ...options }),
+    put: (path, content, mode) =>
+      transport.put(path, typeof content === 'string' ? Buffer.from(content) : content, {
+        ...(mode === undefined ? {} : { mode }),
+        become,
+      }),
+    get: (path) => transport.get(path, { become }),
+    dial: (endpoint) => transport.dial(endpoint),
+    on: unused,
+    local: (path) => (isAbsolute(path) ? path : join(dir, path)),
+    render: (template, from) => renderText(template, vars, from),
+    evaluate: (expression, extra) => compileCondition(expression).evaluate({ ...vars, ...extra }),
+    status: unused,
+    progress: (message) => void said.push(message),
+    secret: () => undefined,
+  };
+  return {
+    ctx,
+    dir,
+    said,
+    exchanges: () => count,
+    async close() {
+      await transport.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+type Params = Readonly<Record<string, unknown>>;
+
+async function prepared(
+  name: string,
+  params: Params,
+): Promise<{ module: Module; given: Record<string, unknown> }> {
+  const module = await loadModule(name);
+  return { module, given: module.params.parse(params) };
+}
+
+/** Runs an action or query. */
+export async function run(bench: Bench, name: string, params: Params): Promise<Outcome> {
+  const { module, given } = await prepared(name, params);
+  if (module.kind === 'action') return module.run(bench.ctx, given);
+  if (module.kind === 'query') return module.read(bench.ctx, given);
+  throw new Error(`${name} is a state`);
+}
+
+/** What a state module would change. */
+export async function check(bench: Bench, name: string, params: Params): Promise<Checked> {
+  const { module, given } = await prepared(name, params);
+  if (module.kind !== 'state') throw new Error(`${name} is no state`);
+  return module.check(bench.ctx, given);
+}
+
+export interface Reached {
+  readonly before: Checked;
+  readonly after: Checked;
+  readonly result: Result;
+}
+
+/** As the runner does it: check, apply, look again; fails where the change did not take. */
+export async function reach(bench: Bench, name: string, params: Params): Promise<Reached> {
+  const { module, given } = await prepared(name, params);
+  if (module.kind !== 'state') throw new Error(`${name} is no state`);
+  const before = await module.check(bench.ctx, given);
+  if (before.changes.length === 0) return { before, after: before, result: before.result ?? {} };
+  const after = (await module.apply(bench.ctx, given, before)) ?? (await module.check(bench.ctx, given));
+  if (after.changes.length > 0) throw new Error(`did not take: ${JSON.stringify(after.changes)}`);
+  return { before, after, result: after.result ?? {} };
+}
