@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { ParseArgsOptionsConfig } from 'node:util';
-import { DrillbookError } from '../core/error.ts';
-import { Redactor } from '../core/secret.ts';
+import { DrillbookError, Problems } from '../core/error.ts';
+import type { Redactor } from '../core/secret.ts';
 import { loadModule, moduleNames } from '../modules/registry.ts';
 import { loadInventory } from '../parse/inventory.ts';
 import { loadPlaybook } from '../parse/playbook.ts';
@@ -113,8 +113,8 @@ export async function prepare(
   const playbook = loadPlaybook(asked.playbook, { modules: moduleNames(), onSecret });
   const inventory = loadInventory(asked.inventory, onSecret);
   const { settingsProblems } = await import('../cluster/stacks.ts');
-  const settings = (await Promise.all([...inventory.clusters.values()].map(settingsProblems))).flat();
-  if (settings.length > 0) throw settings[0] as Error;
+  const settings = await settingsProblems(inventory);
+  if (settings.length > 0) throw new Problems(settings);
   const variables = new Set([
     ...Object.keys(playbook.vars),
     ...[...inventory.hosts.values()].flatMap((host) => Object.keys(host.vars)),
