@@ -1,11 +1,67 @@
-// Placeholder of the lead until the adapter lands: replace the whole file.
+import type { z } from 'zod';
 import type { ClusterStatus } from '../core/cluster.ts';
-import { DrillbookError } from '../core/error.ts';
+import type { DrillbookError } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
+import { suggest } from '../core/nearest.ts';
+import type { Inventory } from '../parse/inventory.ts';
 
-export const settingsProblems = async (_cluster: Cluster): Promise<readonly DrillbookError[]> => [];
+export { rolesOf } from './model.ts';
 
-export const readStatus = async (_cluster: Cluster, _via: (host: string) => Context): Promise<ClusterStatus> => {
-  throw new DrillbookError('bug', 'no adapter yet');
+/** What a stack's file exports. */
+export interface Stack {
+  readonly settingsSchema: z.ZodType;
+  /** Reads the pair on its nodes; a node that does not answer is part of the answer. */
+  readStatus(cluster: Cluster, contextOf: (node: string) => Context): Promise<ClusterStatus>;
+}
+
+const STACKS: Readonly<Record<string, () => Promise<Stack>>> = {
+  dbackup: () => import('./dbackup.ts'),
 };
+
+/** Names that `stack:` of a cluster may have. */
+export const stackNames: readonly string[] = Object.keys(STACKS);
+
+const hasTemplate = (value: unknown): boolean => value !== undefined && JSON.stringify(value).includes('{{');
+
+/** What is wrong with the clusters of an inventory, before any host is touched. */
+export async function settingsProblems({ clusters, source }: Inventory): Promise<readonly DrillbookError[]> {
+  const problems: DrillbookError[] = [];
+  for (const { name, stack, settings } of clusters.values()) {
+    const path = ['clusters', name];
+    const load = STACKS[stack];
+    if (load === undefined) {
+      const hint = suggest(stack, stackNames);
+      problems.push(source.error('parse.stack', [...path, 'stack'], `\`${stack}\`: unknown stack`, hint));
+      continue;
+    }
+    const parsed = (await load()).settingsSchema.safeParse(settings);
+    for (const { path: at, message } of parsed.error?.issues ?? []) {
+      const value = at.reduce<unknown>(
+        (all, key) => (all as Record<PropertyKey, unknown> | undefined)?.[key],
+        settings,
+      );
+      // What a template becomes is known only with the host's variables.
+      if (hasTemplate(value)) continue;
+      const keys = at.map((key) => (typeof key === 'symbol' ? String(key) : key));
+      problems.push(
+        source.error(
+          'parse.settings',
+          [...path, 'settings', ...keys],
+          `settings.${keys.join('.')}: ${message}`,
+        ),
+      );
+    }
+  }
+  return problems;
+}
+
+/** The state of the pair, read on its nodes now. */
+export async function readStatus(
+  cluster: Cluster,
+  contextOf: (node: string) => Context,
+): Promise<ClusterStatus> {
+  const load = STACKS[cluster.stack];
+  if (load === undefined) throw new Error(`no adapter for stack ${cluster.stack}`);
+  return (await load()).readStatus(cluster, contextOf);
+}

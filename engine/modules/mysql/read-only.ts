@@ -4,8 +4,7 @@ import { withServer } from './_connect.ts';
 import { loginOf, loginParam } from './_settings.ts';
 
 /** MySQL's super_read_only holds off administrators too; MariaDB has read_only alone. */
-const LEVELS = ['off', 'on', 'super'] as const;
-type Level = (typeof LEVELS)[number];
+type Level = 'off' | 'on' | 'super';
 
 export default state({
   summary: 'A MySQL or MariaDB server takes writes, or takes none',

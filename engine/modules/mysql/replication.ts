@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { durationText, zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import type { Change, Checked, Context, Result } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
@@ -48,11 +49,7 @@ const params = z.strictObject({
     .describe(
       'caught_up: up to the end of the source’s log, or, when the source is lost, up to what was received',
     ),
-  wait: z
-    .number()
-    .positive()
-    .default(30)
-    .describe('How long to wait until it runs or has caught up, in seconds'),
+  wait: zDuration.default(30_000).describe('How long to wait until it runs or has caught up'),
   login: loginParam,
 });
 type Params = z.output<typeof params>;
@@ -173,14 +170,14 @@ async function replicate(
       ? await sourcePosition(ctx, source)
       : params.from;
   await server.script([words.stop, await changeSource(server, source, start), words.start]);
-  return untilRunning(ctx, server, params.wait * 1000);
+  return untilRunning(ctx, server, params.wait);
 }
 
 async function catchUp(ctx: Context, server: Server, params: Params): Promise<ReplicaStatus> {
   const now = await replicaOf(server);
   if (now === undefined) throw new StepFailed(`${ctx.host.name} is no replica, so it cannot catch up`);
   const goal = await goalOf(ctx, params, now);
-  const end = Date.now() + params.wait * 1000;
+  const end = Date.now() + params.wait;
   for (;;) {
     await server.rows(`SELECT ${wordsOf(server.version).wait}(?, ?, 2)`, [goal.file, goal.position]);
     const then = await replicaOf(server);
@@ -188,7 +185,7 @@ async function catchUp(ctx: Context, server: Server, params: Params): Promise<Re
     if (comparePositions(then.applied, goal) >= 0) return then;
     if (Date.now() >= end)
       throw new StepFailed(
-        `${ctx.host.name} has not caught up within ${params.wait} s: it is at ${placeText(then.applied)} of ${placeText(goal)}`,
+        `${ctx.host.name} has not caught up within ${durationText(params.wait)}: it is at ${placeText(then.applied)} of ${placeText(goal)}`,
         resultOf(then),
       );
     ctx.progress(`${placeText(then.applied)} of ${placeText(goal)}, ${then.lagSeconds ?? '?'} s behind`);
@@ -204,7 +201,7 @@ export default state({
 - name: Replicate from the other node
   mysql.replication: { state: replicating }
 - name: Nothing of the primary is missing
-  mysql.replication: { state: caught_up, wait: 600 }
+  mysql.replication: { state: caught_up, wait: 10m }
 `,
   returns: {
     state: 'running, stopped, broken or absent',
