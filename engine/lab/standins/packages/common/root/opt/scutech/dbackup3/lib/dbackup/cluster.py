@@ -88,14 +88,13 @@ def operating():
 
 
 class State:
-    """ha.state: role, failover (with its version, the newer of two nodes counts), epoch of the last promotion."""
+    """ha.state: role, failover with its version (of two nodes the newer counts)."""
 
     def __init__(self, pairs):
         self.uuid = pairs.get('uuid', '')
         self.role = pairs.get('role', 'standby')
         self.failover = pairs.get('failover', 'disabled')
         self.version = int(pairs.get('version', '0'))
-        self.epoch = int(pairs.get('epoch', '0'))
         self.busy = pairs.get('busy', '')
         self.boot = pairs.get('boot', '')
 
@@ -139,6 +138,11 @@ def set_priority(value):
         return
     with open(PRIORITY, 'w', encoding='ascii') as file:
         file.write(f'{value}\n')
+
+
+def may_take_vips():
+    """Has keepalived been told that it may, if the other node falls silent."""
+    return not (read_text(PRIORITY) or '-').startswith('-')
 
 
 def fit_priority(state):

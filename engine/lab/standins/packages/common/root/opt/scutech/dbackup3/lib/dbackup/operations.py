@@ -4,11 +4,11 @@ import sys
 
 from dbackup.cluster import (
     FAULT, HELD, Refused, fit_priority, hold, is_keepalived_running, is_mounted, load_state,
-    operating, set_priority, update_state, wait_until,
+    may_take_vips, operating, set_priority, update_state, wait_until,
 )
 from dbackup.database import DatabaseError, Session
 from dbackup.files import log, remove
-from dbackup.peer import ask_one, get
+from dbackup.peer import ask_one, find_peer, get
 
 CATCH_UP_SECONDS = 10
 
@@ -22,10 +22,13 @@ def promote(info, is_automatic=False):
                 peer = settled_peer(info, is_automatic)
                 catch_up(database, info, peer, is_automatic)
                 database.set_read_only(False)
-                epoch = max(state.epoch, (peer or {}).get('epoch', 0)) + 1
-                state = update_state(role='primary', epoch=epoch)
-                log(f'{info.node} is Primary (epoch {epoch}), {"by keepalived" if is_automatic else "by the operator"}')
+                state = update_state(role='primary')
+                log(f'{info.node} is Primary, {"by keepalived" if is_automatic else "by the operator"}')
         remove(HELD)
+        # A new priority makes keepalived start its wait for the other node's silence again: if it is
+        # already about to take the VIPs, it is let.
+        if may_take_vips():
+            wait_until(lambda: all(map(is_mounted, info.vips)), 0.3)
         fit_priority(state)
         start_backupd()
     if not is_automatic:
@@ -35,7 +38,7 @@ def promote(info, is_automatic=False):
 def settled_peer(info, is_automatic):
     """The peer's answer, once it is no longer Primary and has finished its demotion; None if it is silent."""
     request = {'ask': 'state', 'position': True}
-    found = [ask_one(info, request)]
+    found = [find_peer(info, request)]
 
     def is_settled():
         peer = found[0]
@@ -43,7 +46,7 @@ def settled_peer(info, is_automatic):
             return True
         if peer['role'] == 'primary' and not is_automatic:
             raise Refused(f'{info.peer} is Primary: demote it there first (hactl demote)')
-        found[0] = ask_one(info, request)
+        found[0] = find_peer(info, request)
         return False
 
     if not wait_until(is_settled, 3):

@@ -46,15 +46,16 @@ def receive(sock, nonce):
 
 
 def ask_one(info, request, seconds=0.3):
-    """The first reply over any heartbeat, or None; without the peer's agent its backupd is asked for its role."""
-    for reply in ask(info, request, seconds, is_first_enough=True).values():
-        if reply:
-            return reply
-    for own, other in info.links:
-        page = get(other, '/status.json', seconds, own)
-        if page:
-            return {'role': page.get('role', 'unknown'), 'database': 'unknown'}
-    return None
+    """The first reply over any heartbeat, or None."""
+    return next((reply for reply in ask(info, request, seconds, is_first_enough=True).values() if reply), None)
+
+
+def find_peer(info, request):
+    """The same before a decision: when the peer's agent is silent, its backupd is asked for its role."""
+    reply = ask_one(info, request)
+    pages = (get(other, '/status.json', 0.3, own) for own, other in ([] if reply else info.links))
+    page = next((page for page in pages if page), None)
+    return {'role': page.get('role'), 'database': 'unknown'} if page else reply
 
 
 def get(address, path, seconds, source=''):
