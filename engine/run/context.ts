@@ -9,7 +9,7 @@ import { renderText } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
 import { localFile } from '../plan/local-file.ts';
 import type { Connections } from './connections.ts';
-import { clusterOf } from './scope.ts';
+import { clusterOf, hostNamed } from './scope.ts';
 import type { World } from './scope.ts';
 
 /** What a context needs that is the same for all steps of a run. */
@@ -60,7 +60,7 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Tool
     signal: options.signal ?? circumstances.signal,
   });
   const on = (name: string): Context => {
-    const other = inventory.hosts.get(name);
+    const other = hostNamed(inventory, name);
     if (!other) throw new Unreachable(name, 'unknown', `\`${name}\` is not in the inventory`);
     return contextFor(other, circumstances, tools);
   };

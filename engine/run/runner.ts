@@ -12,7 +12,7 @@ import { isSettled } from './history.ts';
 import type { History } from './history.ts';
 import type { HostState } from './host-state.ts';
 import type { Journal } from './journal.ts';
-import { scopeOf } from './scope.ts';
+import { hostNamed, scopeOf } from './scope.ts';
 import type { Scope } from '../parse/template.ts';
 import { attempts, failure, isBad, registeredOf } from './step.ts';
 import type { Ended } from './step.ts';
@@ -205,7 +205,7 @@ export function runner(
     if (!module) throw new DrillbookError('bug', `step ${step.id} has no module`);
     const target =
       step.delegateTo === undefined ? state.host.name : String(render(step.delegateTo, scope, 'delegate_to'));
-    const host = world.plan.inventory.hosts.get(target);
+    const host = hostNamed(world.plan.inventory, target);
     if (!host)
       throw new DrillbookError('step.delegate', `delegate_to: no host \`${target}\` in the inventory`);
     const own = circumstances(step, scope, state.host.name);

@@ -1,5 +1,5 @@
 import { DrillbookError } from '../core/error.ts';
-import type { Cluster } from '../core/host.ts';
+import type { Cluster, Host } from '../core/host.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { render } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
@@ -17,6 +17,12 @@ export interface World {
 
 export const clusterOf = (inventory: Inventory, host: string): Cluster | undefined =>
   [...inventory.clusters.values()].find((cluster) => cluster.nodes.includes(host));
+
+/** The jump host itself, which `delegate_to: localhost` means where the inventory has no host of that name. */
+const JUMP_HOST: Host = { name: 'localhost', groups: [], vars: {}, connection: { transport: 'local' } };
+
+export const hostNamed = (inventory: Inventory, name: string): Host | undefined =>
+  inventory.hosts.get(name) ?? (name === JUMP_HOST.name ? JUMP_HOST : undefined);
 
 /** Adds a name whose value is rendered when it is first read; reading it while it renders is a cycle. */
 function lazy(scope: object, name: string, make: () => unknown): void {
