@@ -11,6 +11,10 @@ export const settingsSchema = z.strictObject({
     .array(
       z.strictObject({
         addresses: z.record(z.string(), z.string()).describe('Node → its address on this network'),
+        interfaces: z
+          .record(z.string(), z.string())
+          .optional()
+          .describe("Node → its interface on this network (default: the first VIP's)"),
         interval: zDuration.default(1000).describe('Time between two heartbeats'),
       }),
     )
@@ -26,6 +30,12 @@ export const settingsSchema = z.strictObject({
     )
     .min(1)
     .describe('Virtual addresses'),
+  virtual_router_id: z
+    .int()
+    .min(1)
+    .max(255)
+    .default(51)
+    .describe("keepalived's number of the pair, unique in its network"),
   services: z
     .array(unit)
     .default(

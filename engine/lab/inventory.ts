@@ -69,6 +69,7 @@ function inventory(lab: LabState, packages: string): Record<string, unknown> {
             config_file: CONFIG_FILES[lab.database],
             admin: { user: 'root' },
             replication: { user: 'repl', password: new Secret(randomBytes(12).toString('base64url')) },
+            catalog: { user: 'dbackup', password: new Secret(randomBytes(12).toString('base64url')) },
           },
           heartbeats: (['net1', 'net2'] as const).map((link) => ({
             addresses: each((node) => addressOf(lab, node, link)),

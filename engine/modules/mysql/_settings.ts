@@ -8,7 +8,10 @@ const account = z.strictObject({
 
 /** `settings.database` of a cluster: how its nodes' servers are reached and named. */
 export const databaseSettings = z.strictObject({
-  flavour: z.enum(['mariadb', 'mysql', 'greatdb']).default('mariadb').describe('Kind of server'),
+  flavour: z
+    .enum(['mariadb', 'mysql', 'greatdb', 'kylin'])
+    .default('mariadb')
+    .describe('Kind of server; `kylin`: MariaDB as Kylin V10 brings it'),
   name: z.string().min(1).default('dbackup3').describe('The database that is replicated'),
   service: z.string().min(1).default('mariadb').describe('Its systemd unit'),
   socket: z.string().startsWith('/').default('/run/mysqld/mysqld.sock').describe('Unix socket on the node'),
@@ -18,6 +21,7 @@ export const databaseSettings = z.strictObject({
     .default({ user: 'root' })
     .describe('Administrator; without a password the socket tells who we are'),
   replication: account.optional().describe('Account that the replicas log in with'),
+  catalog: account.optional().describe('Account that the product itself logs in with'),
 });
 
 export type DatabaseSettings = z.output<typeof databaseSettings>;
