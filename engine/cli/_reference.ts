@@ -1,0 +1,132 @@
+import { z } from 'zod';
+import type { Module, Shape } from '../core/module.ts';
+import { loadModule, moduleNames } from '../modules/registry.ts';
+
+/** The part of JSON Schema that our zod schemas come out as. */
+export interface JsonSchema {
+  readonly type?: string | readonly string[];
+  readonly anyOf?: readonly JsonSchema[];
+  readonly allOf?: readonly JsonSchema[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly items?: JsonSchema;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly additionalProperties?: JsonSchema | boolean;
+  readonly required?: readonly string[];
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly [key: string]: unknown;
+}
+
+export interface Parameter {
+  readonly name: string;
+  readonly type: string;
+  readonly isRequired: boolean;
+  readonly default?: unknown;
+  readonly description: string;
+}
+
+/** A module as its reference page tells it; the shape of `modules NAME --output json`. */
+export interface Reference {
+  readonly name: string;
+  readonly kind: Module['kind'];
+  readonly summary: string;
+  readonly shorthand?: string | undefined;
+  readonly parameters: readonly Parameter[];
+  readonly returns: Readonly<Record<string, string>>;
+  readonly examples: string;
+}
+
+/** What an operator may write, as JSON Schema: defaults not yet filled in, durations and modes still text. */
+export const jsonSchemaOf = (schema: z.ZodType): JsonSchema => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  return rest as JsonSchema;
+};
+
+/** A type in a few words: `string`, `list of string`, `present | absent`. */
+export function typeText(schema: JsonSchema): string {
+  if (schema.enum) return schema.enum.map(String).join(' | ');
+  if ('const' in schema) return String(schema.const);
+  const alternatives = schema.anyOf ?? schema.allOf;
+  if (alternatives) return [...new Set(alternatives.map(typeText))].join(' or ');
+  if (schema.type === 'array') return `list of ${schema.items ? typeText(schema.items) : 'anything'}`;
+  if (schema.type === 'object') {
+    return typeof schema.additionalProperties === 'object' && schema.additionalProperties.type !== undefined
+      ? `mapping of ${typeText(schema.additionalProperties)}`
+      : 'mapping';
+  }
+  return typeof schema.type === 'string' ? schema.type : 'anything';
+}
+
+/** The parameters of a module, those that must be given first. */
+function parametersOf(params: Shape): readonly Parameter[] {
+  const { properties = {}, required = [] } = jsonSchemaOf(params);
+  return Object.entries(properties)
+    .map(([name, schema]) => ({
+      name,
+      type: typeText(schema),
+      isRequired: required.includes(name),
+      ...('default' in schema ? { default: schema.default } : {}),
+      description: schema.description ?? '',
+    }))
+    .sort((a, b) => Number(b.isRequired) - Number(a.isRequired));
+}
+
+export async function referenceOf(name: string): Promise<Reference> {
+  const { kind, summary, shorthand, params, returns, examples } = await loadModule(name);
+  return {
+    name,
+    kind,
+    summary,
+    shorthand,
+    parameters: parametersOf(params),
+    returns,
+    examples: examples.trim(),
+  };
+}
+
+export const allReferences = (): Promise<readonly Reference[]> => Promise.all(moduleNames().map(referenceOf));
+
+const cell = (text: string): string =>
+  text
+    .replaceAll('|', '\\|')
+    .replace(/\s*\n\s*/g, ' ')
+    .trim();
+
+const KINDS: Readonly<Record<Module['kind'], string>> = {
+  state: 'a condition to reach: looks first, changes only what differs',
+  action: 'happens once; never run twice by accident',
+  query: 'reads',
+};
+
+function page(reference: Reference): string {
+  const { name, kind, summary, shorthand, parameters, returns, examples } = reference;
+  const rows = parameters.map(
+    ({ name: parameter, type, isRequired, default: value, description }) =>
+      `| \`${parameter}\` | ${cell(type)} | ${isRequired ? '**required**' : value === undefined ? '' : `\`${cell(JSON.stringify(value))}\``} | ${cell(description)} |`,
+  );
+  const table = ['| parameter | type | default | meaning |', '|---|---|---|---|', ...rows].join('\n');
+  const results = Object.entries(returns).map(([key, meaning]) => `- \`${key}\`: ${cell(meaning)}`);
+  return [
+    `## ${name}`,
+    `${summary}`,
+    `Kind: **${kind}** (${KINDS[kind]}).${shorthand === undefined ? '' : ` \`${name}: text\` sets \`${shorthand}\`.`}`,
+    parameters.length === 0 ? 'It has no parameters.' : table,
+    ...(results.length === 0 ? [] : [`Registered:\n\n${results.join('\n')}`]),
+    `\`\`\`yaml\n${examples}\n\`\`\``,
+  ].join('\n\n');
+}
+
+/** docs/modules.md, whole; `npm run docs` writes it and a test compares it. */
+export async function modulesPage(): Promise<string> {
+  const references = await allReferences();
+  const list = references.map(
+    ({ name, kind, summary }) => `| [${name}](#${name.replaceAll('.', '')}) | ${kind} | ${cell(summary)} |`,
+  );
+  return `${[
+    '# Modules',
+    'Made from the modules themselves by `npm run docs`: do not edit.',
+    ['| module | kind | what it does |', '|---|---|---|', ...list].join('\n'),
+    ...references.map(page),
+  ].join('\n\n')}\n`;
+}
