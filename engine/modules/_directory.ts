@@ -14,7 +14,7 @@ mode=$1 owner=$2 group=$3
 shift 3
 dress() {
   if [ -n "$owner$group" ]; then
-    why=$(LC_ALL=C chown -- "$owner\${group:+:$group}" "$1" 2>&1) || fail "cannot give $1 to $owner\${group:+:$group}: \${why##*: }"
+    why=$(LC_ALL=C chown -- "$owner\${group:+:$group}" "$1" 2>&1) || fail "cannot give $1 to $owner\${group:+:$group}: \${why#*: }"
   fi
   if [ -n "$mode" ]; then
     why=$(LC_ALL=C chmod -- "$mode" "$1" 2>&1) || fail "cannot set the mode of $1: \${why##*: }"

@@ -284,7 +284,7 @@ sha256:*) [ "$digest" = "$sha" ] ;;
 *) [ "\${digest##*:}" = "$bytes" ] ;;
 esac || fail "cannot write $path: it did not arrive whole"
 if [ -n "$owner$group" ]; then
-  why=$(LC_ALL=C chown -- "$owner\${group:+:$group}" "$tmp" 2>&1) || fail "cannot give $path to $owner\${group:+:$group}: \${why##*: }"
+  why=$(LC_ALL=C chown -- "$owner\${group:+:$group}" "$tmp" 2>&1) || fail "cannot give $path to $owner\${group:+:$group}: \${why#*: }"
 fi
 why=$(LC_ALL=C chmod -- "$mode" "$tmp" 2>&1) || fail "cannot set the mode of $path: \${why##*: }"
 if [ $# -gt 0 ]; then
@@ -317,7 +317,7 @@ const ADJUST = `${LOOK}
 fail() { printf '%s\\n' "$*" >&2; exit 1; }
 path=$1 mode=$2 owner=$3 group=$4
 if [ -n "$owner$group" ]; then
-  why=$(LC_ALL=C chown -- "$owner\${group:+:$group}" "$path" 2>&1) || fail "cannot give $path to $owner\${group:+:$group}: \${why##*: }"
+  why=$(LC_ALL=C chown -- "$owner\${group:+:$group}" "$path" 2>&1) || fail "cannot give $path to $owner\${group:+:$group}: \${why#*: }"
 fi
 if [ -n "$mode" ]; then
   why=$(LC_ALL=C chmod -- "$mode" "$path" 2>&1) || fail "cannot set the mode of $path: \${why##*: }"

@@ -166,7 +166,7 @@ fail() { printf '%s\\n' "$*" >&2; exit 1; }
 if [ -n "$3$4" ]; then
   flags=$recurse
   [ -n "$recurse" ] && flags=-Rh
-  why=$(LC_ALL=C chown $flags -- "$3\${4:+:$4}" "$1" 2>&1) || fail "cannot give $1 to $3\${4:+:$4}: \${why##*: }"
+  why=$(LC_ALL=C chown $flags -- "$3\${4:+:$4}" "$1" 2>&1) || fail "cannot give $1 to $3\${4:+:$4}: \${why#*: }"
 fi
 if [ -n "$2" ]; then why=$(LC_ALL=C chmod $recurse -- "$2" "$1" 2>&1) || fail "cannot set the mode of $1: \${why##*: }"; fi`;
 

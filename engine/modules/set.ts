@@ -1,0 +1,12 @@
+import { z } from 'zod';
+import { query } from '../core/module.ts';
+
+export default query({
+  summary: 'Gives this host variables for the rest of the run.',
+  params: z.looseObject({}).describe('Names and values of the variables.'),
+  examples: `
+- set: { recorded_primary: '{{cluster.primary}}', attempts: 3 }
+`,
+  returns: { set: 'the variables: name → value' },
+  read: async (_ctx, given) => ({ result: { set: given } }),
+});
