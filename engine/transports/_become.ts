@@ -42,12 +42,17 @@ export function promptWatch(become: Become, prompt: string): (shown: string) => 
 
 const SENTENCES: readonly (readonly [RegExp, string, string])[] = [
   [
+    /authentication failure|incorrect password/i,
+    'refused the password',
+    'check `become: { password }`; it was tried once',
+  ],
+  [
     /not in the sudoers|not allowed to (execute|run)|not permitted|may not run/i,
     'is not allowed to',
     'ask for a rule in sudoers or doas.conf',
   ],
   [
-    /password is required|Authentication (required|failed)|no password/i,
+    /password is required|Authentication required|no password/i,
     'needs a password',
     'set `become: { password: !secret … }`',
   ],

@@ -8,8 +8,8 @@ import type { Session } from './_session.ts';
 const INLINE_BYTES = 8 * 1024;
 
 // $1 path, $2 name of the temporary file, $3 umask, $4 mode or empty, $5 bytes expected or `inline`, $6 content.
-// The temporary file is new (noclobber: O_EXCL) and has its mode before it has content; without x bits the
-// umask alone gives it, which saves a chmod. A content cut short by a lost connection is never moved in place.
+// The temporary file is new (noclobber: O_EXCL) and is born with its mode by the umask alone, which saves a chmod, or,
+// where it wants x or special bits (writing takes those away), private until its content is whole. A content cut short by a lost connection is never moved in place.
 const PUT_SCRIPT = `
 if [ -d "$1" ]; then echo "it is a directory" >&2; exit 1; fi
 case $1 in */*) temp=\${1%/*}/$2 ;; *) temp=$2 ;; esac
@@ -17,13 +17,13 @@ umask "$3"
 set -C
 true >"$temp" || exit 1
 set +C
-if [ -n "$4" ]; then chmod "$4" "$temp" || { rm -f "$temp"; exit 1; }; fi
 if [ "$5" = inline ]; then
   # cat says what went wrong (no space left), which the printf of dash does not.
   printf %s "$6" 2>/dev/null >"$temp" || printf %s "$6" | cat >"$temp"
 else
   cat >"$temp" && size=$(wc -c <"$temp") && [ "$size" -eq "$5" ]
 fi || { rm -f "$temp"; exit 1; }
+if [ -n "$4" ]; then chmod "$4" "$temp" || { rm -f "$temp"; exit 1; }; fi
 mv -f "$temp" "$1" || { rm -f "$temp"; exit 1; }
 `;
 

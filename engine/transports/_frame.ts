@@ -50,11 +50,12 @@ export function frame(script: Script, stdin: string, marker: string): string {
 }
 
 /**
- * The same for a shell that is used once, whose own standard input, after `ready` was shown, is the script's:
- * any size, any byte. One compound command, so that what the script leaves unread is never taken for commands.
+ * The same for an input of any size and any byte: `bytes` of it follow once `ready` was shown, for some shells read
+ * ahead. What the script leaves unread is drained, and if `head` ends early the shell goes: never may input be taken
+ * for commands.
  */
-export const rawFrame = (script: Script, marker: string, ready: string): string =>
-  `{ printf '${ready}\\n'; (\n${body(script)}\n)\n${tail(marker)}; exit; }\n`;
+export const rawFrame = (script: Script, bytes: number, marker: string, ready: string): string =>
+  `{ printf '${ready}\\n'; { head -c ${bytes} || kill -9 $$; } | ( (\n${body(script)}\n); set -- $?; cat >/dev/null; exit $1 )\n${tail(marker)}; }\n`;
 
 /** Passes a stream's bytes on until a marker comes, however it is cut into pieces. */
 export interface Cutter {

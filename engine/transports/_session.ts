@@ -14,7 +14,7 @@ import type { Carrier } from './_wire.ts';
 
 /** Standard input up to this size travels inside the frame: no further channel, no further round trip. */
 const INLINE_BYTES = 64 * 1024;
-/** Below MaxSessions 10 of sshd, so that a kill, a dialogue and a long input find a channel too. */
+/** Below MaxSessions 10 of sshd, so that a kill and a dialogue find a channel too. */
 const SHELLS = 6;
 
 export type RawOptions = Omit<ShOptions, 'onOutput'> & {
@@ -133,19 +133,22 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     const marker = newMarker();
     const ready = newMarker();
     const parts = { script, args: options.args, env: options.env };
-    const text = isInline ? frame(parts, bytes.toString(), marker) : rawFrame(parts, marker, ready);
+    const text = isInline
+      ? frame(parts, bytes.toString(), marker)
+      : rawFrame(parts, bytes.length, marker, ready);
 
     let shell: Shell | undefined;
     const work = (async (): Promise<Exchange> => {
-      const own = isInline ? await pool.take(become) : await open(become);
+      const own = await pool.take(become);
       shell = own;
       try {
         if (signal?.aborted === true) throw stopped(host, signal);
         if (isInline) return await own.run(text, marker, onBytes);
         return await runRaw(own, text, marker, ready, bytes, onBytes);
       } finally {
-        if (isInline) pool.give(own);
-        else own.close();
+        // What is left of an input on its way would be taken for commands.
+        if (!isInline && signal?.aborted === true) own.close();
+        pool.give(own);
       }
     })();
     work.catch(() => undefined);
@@ -172,7 +175,7 @@ async function runRaw(
     head = Buffer.concat([head, piece]);
     if (head.length < greeting.length) return;
     isReady = true;
-    shell.wire.stdin.end(input);
+    shell.wire.stdin.write(input);
     const rest = head.subarray(greeting.length);
     if (rest.length > 0) onBytes?.(rest);
   });

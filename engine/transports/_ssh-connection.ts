@@ -101,6 +101,8 @@ async function logIn(target: Target, sock: Duplex, signal: AbortSignal | undefin
   if (known.length === 0 && keyPort !== 22) known = readKnownKeys(target.knownHosts, keyHost);
 
   const client = new ssh2.Client();
+  // ssh2 may tell of one end twice; after the login `close` says it to all that wait for something.
+  client.on('error', () => undefined);
   let isGone = false;
   const gone = new Promise<void>((resolve) =>
     client.once('close', () => {
@@ -160,8 +162,6 @@ async function logIn(target: Target, sock: Duplex, signal: AbortSignal | undefin
     signal?.addEventListener('abort', onAbort, { once: true });
     client.connect(config);
   });
-  // Later errors come with `close`, which all that wait for something listen to.
-  client.on('error', () => undefined);
   return { client, isGone: () => isGone, gone };
 }
 

@@ -15,7 +15,8 @@ import type { Carrier, Wire } from './_wire.ts';
 function wireOf(channel: ClientChannel, connected: Connected): Wire {
   const ended = endingOf(({ exit, close }) => {
     channel.on('exit', (code: number | null, signal?: string) => {
-      const number = constants.signals[`SIG${signal ?? ''}` as NodeJS.Signals] as number | undefined;
+      const number = constants.signals[`SIG${(signal ?? '').replace(/^SIG/, '')}` as NodeJS.Signals] as
+        number | undefined;
       exit(code ?? 128 + (number ?? 0));
     });
     channel.on('close', close);

@@ -1,0 +1,165 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Connection, Host, Transport } from '../../engine/core/host.ts';
+import { Redactor } from '../../engine/core/secret.ts';
+import { openTransport } from '../../engine/transports/open.ts';
+import { addUser, startSshd } from './_sshd.ts';
+import type { Sshd, TestUser } from './_sshd.ts';
+import { transportSuite } from './_suite.ts';
+
+const tools = (): { redactor: Redactor } => ({ redactor: new Redactor() });
+
+for (const [method, rule] of [
+  ['sudo', 'ALL=(ALL) ALL'],
+  ['sudo', 'ALL=(ALL) NOPASSWD: ALL'],
+  ['su', undefined],
+] as const) {
+  transportSuite(
+    `the ssh transport as a user who becomes root by ${method} (${rule ?? 'own password'})`,
+    async () => {
+      const sshd = await startSshd();
+      const user = addUser(rule);
+      const other = addUser();
+      // su asks for the password of the user to be become, which we must not set for root.
+      const become =
+        method === 'su'
+          ? { user: other.name, method, password: other.password }
+          : {
+              user: 'root',
+              method,
+              password: rule?.includes('NOPASSWD') === true ? undefined : user.password,
+            };
+      return {
+        transport: openTransport(sshd.host({ user: user.name }), tools()),
+        become,
+        async stop() {
+          user.remove();
+          other.remove();
+          await sshd.stop();
+        },
+      };
+    },
+  );
+}
+
+describe('become', { timeout: 30_000 }, () => {
+  let sshd: Sshd;
+  let user: TestUser;
+  let directory: string;
+  const open: Transport[] = [];
+
+  beforeAll(async () => {
+    sshd = await startSshd();
+    user = addUser('ALL=(ALL) ALL');
+    directory = mkdtempSync(join(tmpdir(), 'drillbook-ssh-'));
+    chmodSync(directory, 0o755);
+  }, 300_000);
+  afterAll(async () => {
+    await Promise.all(open.map((transport) => transport.close()));
+    user.remove();
+    rmSync(directory, { recursive: true, force: true });
+    await sshd.stop();
+  });
+
+  const to = (connection: Partial<Connection> = {}, rest: Partial<Host> = {}): Transport => {
+    const transport = openTransport(sshd.host(connection, rest), tools());
+    open.push(transport);
+    return transport;
+  };
+  const become = (): { user: string; method: 'sudo'; password: string } => ({
+    user: 'root',
+    method: 'sudo',
+    password: user.password,
+  });
+
+  it('has the password neither in a command line nor in an environment', async () => {
+    const transport = to({ user: user.name });
+    const { stdout } = await transport.sh(
+      'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr "\\0" "\\n"',
+      {
+        become: become(),
+        args: [user.password],
+      },
+    );
+    expect(stdout).toContain('sudo');
+    expect(stdout).not.toContain(user.password);
+  });
+
+  it('says in one sentence that the password is wrong, and shows it nowhere', async () => {
+    for (const method of ['sudo', 'su'] as const) {
+      const wrong = { user: 'root', method, password: 'not-the-password' };
+      const error = await to({ user: user.name })
+        .sh('id', { become: wrong })
+        .catch((reason: unknown) => reason);
+      expect(error).toMatchObject({
+        code: 'host.become',
+        message: expect.stringContaining(`${method} on node1 refused the password`),
+      });
+      expect(JSON.stringify(error) + String(error)).not.toContain('not-the-password');
+    }
+    const dialogue = to({ user: user.name }).dialogue('id', [], {
+      become: { ...become(), password: 'not-the-password' },
+    });
+    await expect(dialogue).rejects.toMatchObject({ code: 'host.become' });
+  });
+
+  it('says that a password is needed', async () => {
+    const error = to({ user: user.name }).sh('id', { become: { user: 'root', method: 'sudo' } });
+    await expect(error).rejects.toMatchObject({
+      code: 'host.become',
+      message: expect.stringContaining('none is given'),
+    });
+  });
+
+  it('says that the rules do not allow it', async () => {
+    const plain = addUser();
+    try {
+      const error = to({ user: plain.name }).sh('id', {
+        become: { ...become(), password: plain.password },
+      });
+      await expect(error).rejects.toMatchObject({
+        code: 'host.become',
+        message: expect.stringContaining('is not allowed to'),
+      });
+    } finally {
+      plain.remove();
+    }
+  });
+
+  it('says that the user does not exist', async () => {
+    const error = to({ user: user.name }).sh('id', { become: { ...become(), user: 'nosuchuser' } });
+    await expect(error).rejects.toMatchObject({
+      code: 'host.become',
+      message: expect.stringContaining('nosuchuser'),
+    });
+  });
+
+  it('says that sudo is not installed', async () => {
+    const bin = join(directory, 'bin');
+    mkdirSync(bin);
+    symlinkSync('/bin/sh', join(bin, 'sh'));
+    const bare = await startSshd([`SetEnv PATH=${bin}`]);
+    const transport = openTransport(bare.host({ user: user.name }), tools());
+    try {
+      const error = transport.sh('id', { become: become() });
+      await expect(error).rejects.toMatchObject({
+        code: 'host.become',
+        message: expect.stringContaining('is not installed'),
+      });
+    } finally {
+      await transport.close();
+      await bare.stop();
+    }
+  });
+
+  it('costs nothing to become the user one is', async () => {
+    const transport = to();
+    const [a, b] = [
+      await transport.sh('echo $$'),
+      await transport.sh('echo $$', { become: { user: 'root', method: 'sudo' } }),
+    ];
+    expect(b.stdout).toBe(a.stdout);
+  });
+});
