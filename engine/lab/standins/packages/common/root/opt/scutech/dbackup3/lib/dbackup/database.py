@@ -77,8 +77,8 @@ class Session:
         try:
             self.process.stdin.write(f'{sql};\nSELECT 1 AS `{mark}`;\n'.encode())
             self.process.stdin.flush()
-        except OSError:
-            raise DatabaseError(self.complaint() or 'the client has ended') from None
+        except (OSError, ValueError):
+            raise DatabaseError(self.complaint() or 'the connection is closed') from None
         lines = self.lines_until(mark, time.monotonic() + (timeout or self.timeout))
         complaint = self.complaint()
         if complaint:
@@ -113,7 +113,8 @@ class Session:
 
     def complaint(self):
         """The client's last error, if it has written one."""
-        text = (self.process.stderr.read() or b'').decode('utf-8', 'replace')
+        stream = self.process.stderr
+        text = ('' if stream.closed else (stream.read() or b'').decode('utf-8', 'replace'))
         errors = [line for line in text.splitlines() if 'ERROR' in line]
         return errors[-1].strip() if errors else ''
 

@@ -13,6 +13,10 @@ from dbackup.peer import ask_one, find_peer, get
 CATCH_UP_SECONDS = 10
 
 
+class PeerIsPrimary(Refused):
+    """Two nodes would write: the worst that can happen."""
+
+
 def promote(info, is_automatic=False):
     """Makes this node Primary: nothing of the old one's is lost that can still be had."""
     with operating():
@@ -46,6 +50,8 @@ def settled_peer(info, is_automatic):
             return True
         if peer['role'] == 'primary' and not is_automatic:
             raise Refused(f'{info.peer} is Primary: demote it there first (hactl demote)')
+        if peer['role'] == 'primary' and peer.get('holds'):
+            raise PeerIsPrimary(f'{info.peer} is Primary and holds the VIPs: keepalived does not hear it')
         found[0] = find_peer(info, request)
         return False
 
@@ -190,6 +196,6 @@ def approve_master(info, state):
     except (Refused, DatabaseError) as error:
         # keepalived may have seen its error meanwhile: a VIP that is not here need not be given back.
         if any(map(is_mounted, info.vips)) and not load_state().is_primary:
-            hold('approve')
+            hold('peer' if isinstance(error, PeerIsPrimary) else 'approve')
             fit_priority(load_state())
         raise Refused(f'{info.node} does not take over: {error}') from None
