@@ -19,7 +19,13 @@ const VERBS: Readonly<Record<string, Verb>> = {
       nodes: nodeNames(options['nodes']),
       signal,
       onProgress: say,
+    }).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
     });
+    if (lab === undefined) {
+      say(`interrupted: nothing is left of lab ${name}`);
+      return 3;
+    }
     say(`inventory: ${lab.inventory}`);
     return 0;
   },

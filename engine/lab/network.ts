@@ -12,6 +12,11 @@ export type Cut = 'silent' | 'unplugged';
 const prefixOf = (lab: string): string => `dl${labId(lab)}`;
 const LETTERS: Readonly<Record<Link, string>> = { mgmt: 'm', net1: '1', net2: '2' };
 const bridgeOf = (lab: string, link: Link): string => `${prefixOf(lab)}${LETTERS[link]}`;
+/**
+ * A bridge that is never up: its ports lose every frame and keep their carrier. (A port that is disabled in its own
+ * bridge is enabled again by the kernel as soon as the node's end goes down and up.)
+ */
+const deadEndOf = (lab: string): string => `${prefixOf(lab)}x`;
 const portOf = (lab: string, node: NodeState, link: Link): string => `${bridgeOf(lab, link)}-${node.number}`;
 
 const batch = (lines: readonly string[]): Promise<string> =>
@@ -56,8 +61,9 @@ async function subnetsOfLabs(): Promise<readonly Span[]> {
 
 /** Makes the lab's bridges; this machine gets the address .1 on each. */
 export async function makeBridges(lab: LabState): Promise<void> {
-  await batch(
-    links.flatMap((link) => {
+  await batch([
+    `link add ${deadEndOf(lab.name)} type bridge`,
+    ...links.flatMap((link) => {
       const bridge = bridgeOf(lab.name, link);
       return [
         `link add ${bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
@@ -66,7 +72,7 @@ export async function makeBridges(lab: LabState): Promise<void> {
         `link set ${bridge} up`,
       ];
     }),
-  );
+  ]);
 }
 
 /** Gives the network namespace of process `pid` the node's three cards, with the addresses a card keeps for life. */
@@ -94,14 +100,13 @@ export async function unplug(lab: string, node: NodeState): Promise<void> {
 
 export async function cutPort(lab: LabState, node: NodeState, link: Link, how: Cut): Promise<void> {
   const port = portOf(lab.name, node, link);
-  if (how === 'unplugged') await must('ip', ['link', 'set', port, 'down']);
-  else await must('bridge', ['link', 'set', 'dev', port, 'state', '0']);
+  const change = how === 'unplugged' ? ['down'] : ['master', deadEndOf(lab.name)];
+  await must('ip', ['link', 'set', port, ...change]);
 }
 
 export async function healPort(lab: LabState, node: NodeState, link: Link): Promise<void> {
   const port = portOf(lab.name, node, link);
-  await must('ip', ['link', 'set', port, 'up']);
-  await must('bridge', ['link', 'set', 'dev', port, 'state', '3']);
+  await must('ip', ['link', 'set', port, 'up', 'master', bridgeOf(lab.name, link)]);
 }
 
 /** Every interface on this machine that a lab of this name made. */

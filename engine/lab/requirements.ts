@@ -9,7 +9,6 @@ const NEEDED: Readonly<Record<string, string>> = {
   mmdebstrap: 'mmdebstrap',
   'systemd-nspawn': 'systemd-container',
   ip: 'iproute2',
-  bridge: 'iproute2',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',
 };
