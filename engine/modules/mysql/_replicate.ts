@@ -4,7 +4,7 @@ import { waitUntil } from './_wait.ts';
 import type { Server } from './_connect.ts';
 import { withServer } from './_connect.ts';
 import type { BinlogPosition, ReplicaStatus } from './_server.ts';
-import { binlogOf, faultOf, replicaOf, wordsOf } from './_server.ts';
+import { binlogOf, comparePositions, faultOf, replicaOf, wordsOf } from './_server.ts';
 import { databaseOf } from './_settings.ts';
 import { statementOf } from './_statement.ts';
 
@@ -98,14 +98,24 @@ export function broken(ctx: Context, replica: ReplicaStatus): StepFailed {
   );
 }
 
-/** Waits until both threads run; fails with the server's reason. A first failure of connecting is taken for good after 3 s. */
-export async function untilRunning(ctx: Context, server: Server, waitMs: number): Promise<ReplicaStatus> {
+/**
+ * Waits until both threads run; fails with the server's reason. A first failure of connecting is taken for good after
+ * 3 s. Where applying had failed at `stuckAt`, it runs only once it has come past that place: it fails there again.
+ */
+export async function untilRunning(
+  ctx: Context,
+  server: Server,
+  waitMs: number,
+  stuckAt?: BinlogPosition,
+): Promise<ReplicaStatus> {
   const began = Date.now();
+  const isPast = ({ applied }: ReplicaStatus): boolean =>
+    stuckAt === undefined || comparePositions(applied, stuckAt) > 0;
   const replica = await waitUntil(ctx.signal, waitMs, async () => {
     const now = await replicaOf(server);
     if (now === undefined) throw new StepFailed(`${ctx.host.name} is no replica`);
-    const isFinal = now.sqlErrno !== 0 || now.io === 'No' || (now.ioErrno !== 0 && Date.now() - began > 3000);
-    return { value: now, isDone: faultOf(now) === undefined || isFinal };
+    const isFinal = now.sqlErrno !== 0 || (now.ioErrno !== 0 && Date.now() - began > 3000);
+    return { value: now, isDone: isFinal || (faultOf(now) === undefined && isPast(now)) };
   });
   if (faultOf(replica) !== undefined) throw broken(ctx, replica);
   return replica;

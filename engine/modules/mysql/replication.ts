@@ -169,8 +169,10 @@ async function replicate(
     : params.from === 'current'
       ? await sourcePosition(ctx, source)
       : params.from;
+  const before = await replicaOf(server);
   await server.script([words.stop, await changeSource(server, source, start), words.start]);
-  return untilRunning(ctx, server, params.wait);
+  const isStuck = start === 'kept' && before !== undefined && before.sqlErrno !== 0;
+  return untilRunning(ctx, server, params.wait, isStuck ? before.applied : undefined);
 }
 
 async function catchUp(ctx: Context, server: Server, params: Params): Promise<ReplicaStatus> {

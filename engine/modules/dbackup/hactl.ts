@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import { durationText, zDuration } from '../../core/duration.ts';
+import { StepFailed } from '../../core/error.ts';
+import type { Context, Outcome, Result } from '../../core/module.ts';
+import { action } from '../../core/module.ts';
+import type { Hactl } from './_hactl-status.ts';
+import { parseHactl } from './_hactl-status.ts';
+import { programs } from './_paths.ts';
+
+const params = z.strictObject({
+  command: z
+    .enum(['status', 'enable', 'disable', 'promote', 'demote', 'approve'])
+    .describe('What hactl shall do; `enable` and `disable` are about automatic failover'),
+  event: z
+    .enum(['MASTER', 'BACKUP', 'FAULT', 'STOP'])
+    .optional()
+    .describe('approve: the state that keepalived has come to'),
+  wait: zDuration.default(30_000).describe('How long the node may take to be as the command leaves it'),
+});
+type Params = z.output<typeof params>;
+
+async function look(ctx: Context): Promise<Hactl> {
+  const { code, stdout, stderr } = await ctx.sh('exec "$1" status', { args: [`${programs(ctx)}/hactl`] });
+  if (code === 0) return parseHactl(stdout);
+  const isMissing = code === 126 || code === 127;
+  throw new StepFailed(
+    isMissing
+      ? `${ctx.host.name} has no hactl: DBackup is not installed`
+      : `hactl on ${ctx.host.name} says: ${stderr.trim() || stdout.trim()}`,
+    { code },
+    {
+      hint: isMissing
+        ? 'install it first (playbook install)'
+        : 'build the cluster first (playbook cluster-build)',
+    },
+  );
+}
+
+/** What `register` gets. */
+function resultOf({ role, failover, fields, problems }: Hactl, output?: string): Result {
+  const vips = Object.entries(fields).filter(([key]) => key.startsWith('vip '));
+  return {
+    role,
+    failover,
+    state: fields['state'] ?? 'unknown',
+    backupd: fields['backupd'] ?? 'unknown',
+    database: fields['database'] ?? 'unknown',
+    keepalived: fields['keepalived'] ?? 'unknown',
+    replication: fields['replication'] ?? 'unknown',
+    vips: Object.fromEntries(vips.map(([key, value]) => [key.slice('vip '.length), value])),
+    fields,
+    problems,
+    ...(output === undefined ? {} : { output }),
+  };
+}
+
+const areVips = (now: Hactl, word: string): boolean =>
+  Object.entries(now.fields).every(([key, value]) => !key.startsWith('vip ') || value === word);
+
+/** What each command leaves behind; 5.3.2: after a promotion the role is Primary, backupd runs, the VIP is mounted. */
+const REACHED: Readonly<Record<string, (now: Hactl) => boolean>> = {
+  enable: ({ failover }) => failover === 'enabled',
+  disable: ({ failover }) => failover === 'disabled',
+  promote: (now) => now.role === 'primary' && now.fields['backupd'] === 'running' && areVips(now, 'mounted'),
+  demote: (now) => now.role === 'standby' && areVips(now, 'not mounted'),
+};
+
+/** Nothing is left to do; a primary whose VIP is still on its way is not promoted once more. */
+const DONE: Readonly<Record<string, (now: Hactl) => boolean>> = {
+  ...REACHED,
+  promote: ({ role }) => role === 'primary',
+  demote: ({ role }) => role === 'standby',
+};
+
+async function untilReached(ctx: Context, { command, wait }: Params): Promise<Hactl> {
+  const isReached = REACHED[command] ?? (() => true);
+  const end = Date.now() + wait;
+  for (let delay = 100; ; delay = Math.min(delay * 1.5, 1000)) {
+    const now = await look(ctx);
+    if (isReached(now)) return now;
+    if (Date.now() >= end)
+      throw new StepFailed(
+        `${durationText(wait)} after \`hactl ${command}\` ${ctx.host.name} is not there: ${seen(now)}`,
+        resultOf(now),
+        {
+          hint: now.problems[0] ?? 'see /var/log/dbackup3/hactl.log there',
+        },
+      );
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    ctx.signal.throwIfAborted();
+  }
+}
+
+const seen = ({ role, failover, fields }: Hactl): string => {
+  const rest = Object.entries(fields).filter(([key]) => key === 'backupd' || key.startsWith('vip '));
+  return [`role ${role}`, `failover ${failover}`, ...rest.map(([key, value]) => `${key} ${value}`)].join(
+    ', ',
+  );
+};
+
+async function run(ctx: Context, params: Params): Promise<Outcome> {
+  const { command, event } = params;
+  if (command === 'approve' && event === undefined)
+    throw new StepFailed('approve needs `event`: the state keepalived has come to');
+  const before = await look(ctx);
+  if (command === 'status') return { result: resultOf(before), isChanged: false };
+  if (DONE[command]?.(before) === true) {
+    const now = await untilReached(ctx, params);
+    return { result: { ...resultOf(now), note: `nothing to do: ${seen(now)}` }, isChanged: false };
+  }
+  // hactl asks before promote and demote alone; the words are those of section 6.
+  const words = [`${programs(ctx)}/hactl`, command, ...(event === undefined ? [] : [event])];
+  const answers = [{ prompt: /continue\s*\?\s*\[y\/N\]\s*:\s*$/, answer: 'y', isOptional: true }];
+  const { code, output } = await ctx.dialogue(
+    words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' '),
+    answers,
+  );
+  if (code !== 0) {
+    const last = output.trim().split('\n').at(-1) ?? '';
+    throw new StepFailed(
+      `hactl ${command} on ${ctx.host.name} failed: ${last.replace(/^\w+ failed: /, '')}`,
+      { code, output },
+      {
+        hint: /replication|resync/i.test(last) ? 'resync first (playbook resync)' : undefined,
+      },
+    );
+  }
+  return { result: resultOf(await untilReached(ctx, params), output), isChanged: command !== 'approve' };
+}
+
+export default action({
+  summary: 'Runs hactl: looks first, answers its question, and waits until the node is as wanted',
+  params,
+  shorthand: 'command',
+  examples: `
+- name: Automatic failover is off
+  dbackup.hactl: disable
+- name: This node becomes primary
+  dbackup.hactl: { command: promote, wait: 1m }
+`,
+  returns: {
+    role: 'primary, standby or unknown',
+    failover: 'enabled or disabled',
+    state: 'State of the cluster as hactl says it',
+    backupd: 'running, standby or stopped',
+    database: 'writable, read-only or offline',
+    keepalived: 'running or stopped',
+    replication: 'normal or unknown',
+    vips: 'VIP → mounted or not mounted',
+    fields: 'Every line of hactl status',
+    problems: 'What hactl complains of',
+    note: 'Why nothing was done',
+    output: 'What hactl printed',
+  },
+  run,
+});
