@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { query } from '../core/module.ts';
+import { parseFacts } from './_facts-parse.ts';
+import { FACTS } from './_facts-script.ts';
+import { must } from './_sh.ts';
+
+const SUBSETS = ['os', 'hardware', 'network', 'mounts', 'time', 'users', 'packages', 'services'] as const;
+
+const params = z.strictObject({
+  gather: z
+    .array(z.enum(SUBSETS))
+    .default(['os', 'hardware', 'network', 'mounts', 'time'])
+    .describe(`What to read: ${SUBSETS.join(', ')} (default: all but users, packages, services).`),
+});
+
+export default query({
+  summary: 'Reads what a node is: system, hardware, network, mounts, time; all in one exchange.',
+  params,
+  shorthand: 'gather',
+  examples: `
+- facts:
+- facts: { gather: [os, services] }
+`,
+  returns: {
+    facts:
+      'os { id, version, name, codename, family }, kernel, arch, hostname, boot_id, init, package_manager, python, selinux, virtualization, cpu { model, count }, memory_bytes, memory_available_bytes, swap_bytes, interfaces [{ name, mac, mtu, state, model, addresses [{ address, prefix, family }] }], default_route { gateway, interface, source }, dns, mounts [{ path, device, type, size_bytes, free_bytes, is_read_only }], time { epoch, timezone, ntp_synchronized, uptime_seconds }, users [{ name, uid, gid, home, shell }], packages { name: version }, services { unit: state }',
+  },
+  async read(ctx, given) {
+    const said = await must(ctx, 'cannot read facts', FACTS, { args: given.gather });
+    return { result: { facts: parseFacts(said) } };
+  },
+});
