@@ -77,13 +77,15 @@ async function build(recipe: Recipe, image: string, options: ImageOptions): Prom
     ];
     const what = [`--include=${recipe.packages.join(',')}`, recipe.suite, unfinished];
     const source = `deb ${mirror} ${recipe.suite} main`;
-    const env = await proxy();
+    // Its scratch files lie in the unfinished folder's neighbour, where they are found after a kill.
+    const scratch = `${unfinished}.tmp`;
+    await mkdir(scratch);
+    const env = { ...(await proxy()), TMPDIR: scratch };
     await must('setpriv', [...guard, 'mmdebstrap', ...OPTIONS, ...what, source], { signal, env });
     await furnish(unfinished);
     await rename(unfinished, image);
-  } catch (error) {
-    await rm(unfinished, { recursive: true, force: true });
-    throw error;
+  } finally {
+    await removeUnfinished(image);
   }
   onProgress(`image ${name} built in ${((Date.now() - started) / 1000).toFixed(0)} s`);
 }
