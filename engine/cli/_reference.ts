@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { durationText, zDuration } from '../core/duration.ts';
 import type { Module, Shape } from '../core/module.ts';
 import { loadModule, moduleNames } from '../modules/registry.ts';
 
@@ -37,14 +38,44 @@ export interface Reference {
   readonly examples: string;
 }
 
+const DURATION = 'duration';
+
+/** A schema without the `optional` and `default` around it, and the default if there is one. */
+function unwrapped(
+  schema: z.core.$ZodType,
+  preset?: unknown,
+): { readonly inner: z.core.$ZodType; readonly preset: unknown } {
+  const { def } = schema._zod as z.core.$ZodTypes['_zod'];
+  if (def.type === 'default') return unwrapped(def.innerType, def.defaultValue);
+  if (def.type === 'optional') return unwrapped(def.innerType, preset);
+  return { inner: schema, preset };
+}
+
+/** Durations are read into milliseconds, which hides from JSON Schema what is written: text such as 10s, or seconds. */
+function override({
+  zodSchema,
+  jsonSchema,
+}: {
+  zodSchema: z.core.$ZodType;
+  jsonSchema: z.core.JSONSchema.BaseSchema;
+}): void {
+  const { inner, preset } = unwrapped(zodSchema);
+  const { def } = inner._zod as z.core.$ZodTypes['_zod'];
+  if (def.type !== 'pipe' || def.in !== zDuration.def.in) return;
+  jsonSchema.anyOf = [{ type: 'string' }, { type: 'number' }];
+  jsonSchema.title = DURATION;
+  if (typeof preset === 'number') jsonSchema.default = durationText(preset);
+}
+
 /** What an operator may write, as JSON Schema: defaults not yet filled in, durations and modes still text. */
 export const jsonSchemaOf = (schema: z.ZodType): JsonSchema => {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', override });
   return rest as JsonSchema;
 };
 
 /** A type in a few words: `string`, `list of string`, `present | absent`. */
 export function typeText(schema: JsonSchema): string {
+  if (schema['title'] === DURATION) return DURATION;
   if (schema.enum) return schema.enum.map(String).join(' | ');
   if ('const' in schema) return String(schema.const);
   const alternatives = schema.anyOf ?? schema.allOf;

@@ -60,13 +60,7 @@ export async function playbookJsonSchema(): Promise<object> {
     $defs: {
       play: withTasks(jsonSchemaOf(playSchema), ['tasks', 'handlers']),
       item: {
-        if: { required: ['block'] },
-        then: { ...block, required: ['block'] },
-        else: {
-          if: { required: ['include'] },
-          then: jsonSchemaOf(includeSchema),
-          else: { $ref: '#/$defs/task' },
-        },
+        anyOf: [{ ...block, required: ['block'] }, jsonSchemaOf(includeSchema), { $ref: '#/$defs/task' }],
       },
       task: {
         ...task,

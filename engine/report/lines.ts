@@ -52,10 +52,11 @@ export const changesLines = (changes: readonly Change[], { pen, isDiff }: Taste)
     ...(isDiff ? changeDiff(change, pen).map((line) => `${MARGIN}  ${line}`) : []),
   ]);
 
-const debugText = (result: Result): readonly string[] =>
-  typeof result['message'] === 'string' && result['message'].includes('\n')
-    ? result['message'].trimEnd().split('\n').map(oneLine)
-    : resultLines(result).map((line) => line.replace(/^message: /, ''));
+/** What `debug` shows, without the name of the value that everybody knows. */
+function debugText({ msg }: Result): readonly string[] {
+  if (typeof msg === 'string') return msg.trimEnd().split('\n').map(oneLine);
+  return msg === undefined ? [] : [JSON.stringify(msg)];
+}
 
 function detailLines(event: Of<'step_finished'>, { isVerbose }: Taste): readonly string[] {
   if (event.outcome === 'failed' && !isVerbose) return lastWords(event.result);

@@ -9,7 +9,7 @@ import { asEvents, begins, ends, finished, screen, started, viewOptions } from '
 function terminal(text: string): readonly string[] {
   const lines: string[] = [''];
   let row = 0;
-   
+
   for (const [piece] of text.matchAll(/\x1b\[[?\d]*[A-Za-z]|\r|\n|[^\x1b\r\n]+/g)) {
     if (piece === '\n') lines[++row] ??= '';
     else if (piece.endsWith('A') && piece.startsWith('\x1b')) row -= Number(piece.slice(2, -1));

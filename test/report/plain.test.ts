@@ -150,7 +150,7 @@ test('no escape sequence reaches the output without colour, whatever a host says
     ],
     { isDiff: true, isVerbose: true },
   );
-   
+
   expect(text).not.toMatch(/[\0-\x08\x0b-\x1f\x7f-\x9f]/);
 });
 
@@ -160,8 +160,14 @@ test('where the locale knows only ASCII our own signs are ASCII', async () => {
     ends('dbk1', { outcome: 'failed', reason: 'no' }),
     finished('failed'),
   ];
-   
+
   expect(await shown(happenings, { isUnicode: false })).toMatch(/^[\0-\x7f]+$/);
+});
+
+test('debug shows its text', async () => {
+  const debug = { module: 'debug', name: 'Say', result: { msg: 'one\ntwo' } };
+  const text = await shown([started(['dbk1']), ends('dbk1', debug)]);
+  expect(text).toMatch(/\| one\n +\| two/);
 });
 
 test('a reader that went away does not end the run', async () => {
