@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -42,6 +42,13 @@ function described(schema: z.ZodType): string | undefined {
 const isTask = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value);
 
+/** Tests of modules by their path below test/; those that need a node share a file. */
+const tests = new Map(
+  readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.test.ts') && path !== 'registry.test.ts')
+    .map((path) => [join('modules', path), readFileSync(join(import.meta.dirname, path), 'utf8')]),
+);
+
 describe.each(moduleNames())('%s', (name) => {
   test('has a summary of one line and says what it returns', async () => {
     const module = await loadModule(name);
@@ -82,7 +89,8 @@ describe.each(moduleNames())('%s', (name) => {
   });
 
   test('has a test', () => {
-    const path = relative(ENGINE, moduleFile(name) ?? '').replace(/\.ts$/, '.test.ts');
-    expect(existsSync(join(ENGINE, '../test', path)), `test/${path}`).toBe(true);
+    const mirror = relative(ENGINE, moduleFile(name) ?? '').replace(/\.ts$/, '.test.ts');
+    const isTested = tests.has(mirror) || [...tests.values()].some((text) => text.includes(`'${name}'`));
+    expect(isTested, `test/${mirror}, or a test beside it that names '${name}'`).toBe(true);
   });
 });
