@@ -1,0 +1,84 @@
+import type { ClusterStatus, NodeStatus } from '../core/cluster.ts';
+import { DrillbookError } from '../core/error.ts';
+import type { Cluster } from '../core/host.ts';
+import { Redactor } from '../core/secret.ts';
+import { command } from './_command.ts';
+
+const list = (pairs: Readonly<Record<string, string>>): string =>
+  Object.entries(pairs)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(' · ');
+
+function* nodeLines(node: NodeStatus): Generator<string> {
+  yield `  ${node.name} (${node.address})  ${node.online ? node.role : 'offline'}`;
+  yield `      ${list(node.witnesses)}`;
+  if (Object.keys(node.services).length > 0) yield `      ${list(node.services)}`;
+}
+
+/** The state of a pair for a person to read. */
+export function* statusLines(status: ClusterStatus): Generator<string> {
+  yield `${status.cluster} (${status.stack}): ${status.state}`;
+  for (const node of status.nodes) yield* nodeLines(node);
+  const { kind, state, lagSeconds, percent } = status.replication;
+  const detail = [
+    lagSeconds === null ? '' : `${lagSeconds} s behind`,
+    percent === null ? '' : `${percent} %`,
+  ];
+  yield `  replication (${kind})  ${[state, ...detail].filter(Boolean).join(', ')}`;
+  for (const { address, holders } of status.vips)
+    yield `  VIP ${address}  ${holders.join(' and ') || 'on no node'}`;
+  for (const { from, to, state: beat } of status.heartbeats) yield `  heartbeat ${from} → ${to}  ${beat}`;
+  for (const [name, value] of Object.entries(status.arbitration)) yield `  ${name}  ${String(value)}`;
+  for (const { code, message, hint } of status.problems) {
+    yield `  problem: ${message} [${code}]`;
+    yield `      ${hint}`;
+  }
+}
+
+function pick(clusters: ReadonlyMap<string, Cluster>, name: string | undefined): readonly Cluster[] {
+  if (name === undefined) {
+    if (clusters.size > 0) return [...clusters.values()];
+    throw new DrillbookError('usage.cluster', 'the inventory has no clusters');
+  }
+  const cluster = clusters.get(name);
+  if (cluster !== undefined) return [cluster];
+  throw new DrillbookError('usage.cluster', `\`${name}\` is no cluster of the inventory`, {
+    hint: `there are: ${[...clusters.keys()].join(', ')}`,
+  });
+}
+
+export default command({
+  summary: 'The state of the pairs, read on their nodes now',
+  usage: '[CLUSTER] -i INVENTORY [--output json]',
+  options: { inventory: { type: 'string', short: 'i' } },
+  help: { inventory: 'hosts, groups and clusters (YAML)' },
+  async run({ positionals, options, output, signal }) {
+    const file = options['inventory'];
+    if (typeof file !== 'string')
+      throw new DrillbookError('usage.inventory', 'which inventory?', { hint: 'give it with -i' });
+    const [{ loadInventory }, stacks, { contextsOf }] = await Promise.all([
+      import('../parse/inventory.ts'),
+      import('../cluster/stacks.ts'),
+      import('./_contexts.ts'),
+    ]);
+    const redactor = new Redactor();
+    const inventory = loadInventory(file, (value) => redactor.add(value));
+    const [wrong] = await stacks.settingsProblems(inventory);
+    if (wrong !== undefined) throw wrong;
+    const clusters = pick(inventory.clusters, positionals[0]);
+    const contexts = contextsOf(inventory, redactor, signal);
+    try {
+      const all = await Promise.all(clusters.map((cluster) => stacks.readStatus(cluster, contexts.on)));
+      const shown = redactor.value(all);
+      if (output === 'json')
+        process.stdout.write(`${JSON.stringify(shown.length === 1 ? shown[0] : shown, undefined, 2)}\n`);
+      else if (output === 'jsonl')
+        for (const status of shown) process.stdout.write(`${JSON.stringify(status)}\n`);
+      else
+        process.stdout.write(`${shown.map((status) => [...statusLines(status)].join('\n')).join('\n\n')}\n`);
+      return all.every(({ state }) => state === 'running' || state === 'stopped') ? 0 : 1;
+    } finally {
+      await contexts.close();
+    }
+  },
+});
