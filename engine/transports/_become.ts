@@ -89,3 +89,13 @@ export const passwordRefused = (host: string, become: Become): Unreachable =>
       hint: 'check `become: { password }`; it was tried once',
     },
   );
+
+export const becomeTooLate = (host: string, become: Become): Unreachable =>
+  new Unreachable(
+    host,
+    'become',
+    `${become.method} on ${host} neither let us become ${become.user} nor refused`,
+    {
+      hint: `try it by hand: ${become.method} as ${become.user}`,
+    },
+  );

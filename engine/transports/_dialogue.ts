@@ -3,7 +3,7 @@ import type { Answer, Become, DialogueResult, ShOptions } from '../core/host.ts'
 import { StepFailed, Unreachable } from '../core/error.ts';
 import { becomeCommand, becomeFailure, passwordMissing, passwordRefused, promptWatch } from './_become.ts';
 import { body, newMarker } from './_frame.ts';
-import { stopped } from './_session.ts';
+import { stopped, within } from './_session.ts';
 import type { Session } from './_session.ts';
 
 /**
@@ -63,7 +63,7 @@ export async function runDialogue(
   }
   const file = staged.stdout.toString();
   const line = becomeCommand(become, carrier.shell, `exec ${carrier.shell} ${file}`, prompt);
-  const wire = await carrier.start(`stty -echo; export TERM=dumb; ${line}`, { isPty: true });
+  const wire = await carrier.start(`stty -echo; ${line}`, { isPty: true });
 
   const decoder = new StringDecoder('utf8');
   const watch = become === undefined ? undefined : promptWatch(become, prompt);
@@ -73,6 +73,8 @@ export async function runDialogue(
   let pending = '';
   let next = 0;
   let pid = 0;
+  let begin: (() => void) | undefined;
+  const begun = new Promise<void>((resolve) => (begin = resolve));
   let tty = '';
   let failure: Unreachable | undefined;
   let typing: Promise<void> = Promise.resolve();
@@ -87,6 +89,7 @@ export async function runDialogue(
     const hello = new RegExp(`${start}(\\d+) (.*)\\n`).exec(before);
     if (hello !== null) {
       pid = Number(hello[1]);
+      begin?.();
       tty = hello[2] ?? '';
       output = '';
       return converse(before.slice(hello.index + hello[0].length));
@@ -131,8 +134,10 @@ export async function runDialogue(
   wire.stdin.on('error', () => undefined);
 
   const onAbort = (): void => {
-    const killed = pid === 0 ? Promise.resolve() : session.kill(pid, become).catch(() => undefined);
-    void killed.finally(() => wire.destroy());
+    // The command may run already although its greeting is still on its way.
+    void within(5000, Promise.race([begun, wire.ended]))
+      .then(() => (pid === 0 ? undefined : within(10_000, session.kill(pid, become))))
+      .finally(() => wire.destroy());
   };
   if (signal?.aborted === true) onAbort();
   signal?.addEventListener('abort', onAbort, { once: true });

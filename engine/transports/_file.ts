@@ -47,8 +47,10 @@ function failure(session: Session, verb: string, path: string, stderr: Buffer): 
   });
 }
 
-function refuseNul(path: string): void {
+/** A path that no tool takes for an option. */
+function operand(path: string): string {
   if (path.includes('\0')) throw new DrillbookError('step.nul', 'a path cannot hold a NUL byte');
+  return path.startsWith('-') ? `./${path}` : path;
 }
 
 /** Replaces a file atomically; on any failure the old one is untouched and no temporary file is left. */
@@ -58,12 +60,11 @@ export async function writeFile(
   content: Uint8Array,
   { mode = 0o600, become }: { mode?: number; become?: Become | undefined } = {},
 ): Promise<void> {
-  refuseNul(path);
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const isInline = bytes.length <= INLINE_BYTES && isUtf8(bytes) && !bytes.includes(0);
   const umask = (0o666 & ~mode).toString(8);
   const args = [
-    path,
+    operand(path),
     `.drillbook-${randomBytes(8).toString('hex')}`,
     mode & 0o7111 ? '077' : umask,
     mode & 0o7111 ? mode.toString(8) : '',
@@ -84,8 +85,7 @@ export async function readFile(
   path: string,
   become: Become | undefined,
 ): Promise<Uint8Array> {
-  refuseNul(path);
-  const { code, stdout, stderr } = await session.exchange('exec cat -- "$1"', { args: [path], become });
+  const { code, stdout, stderr } = await session.exchange('exec cat "$1"', { args: [operand(path)], become });
   if (code !== 0) throw failure(session, 'read', path, stderr);
   return stdout;
 }

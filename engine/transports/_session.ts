@@ -16,6 +16,7 @@ import type { Carrier } from './_wire.ts';
 const INLINE_BYTES = 64 * 1024;
 /** Below MaxSessions 10 of sshd, so that a kill and a dialogue find a channel too. */
 const SHELLS = 6;
+const KILLERS = 2;
 
 export type RawOptions = Omit<ShOptions, 'onOutput'> & {
   readonly onBytes?: ((bytes: Buffer) => void) | undefined;
@@ -70,7 +71,8 @@ async function until<T>(
   }
 }
 
-const within = (ms: number, work: Promise<unknown>): Promise<void> =>
+/** Waits for `work`, its failure or the time. */
+export const within = (ms: number, work: Promise<unknown>): Promise<void> =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
     void work
@@ -93,15 +95,17 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     return openShell(carrier, become, redactor);
   };
   const pool = makePool(SHELLS, open);
+  // Their own: all shells of the pool may be busy with what is to be killed.
+  const killers = makePool(KILLERS, open);
 
   async function kill(pid: number, become: Become | undefined): Promise<void> {
-    // Not from the pool: all its shells may be busy with what is to be killed.
-    const killer = await open(real(become));
+    const user = real(become);
+    const killer = await killers.take(user);
     const marker = newMarker();
     try {
       await killer.run(frame({ script: KILL_SCRIPT, args: [String(pid)] }, '', marker), marker);
     } finally {
-      killer.close();
+      killers.give(killer);
     }
   }
 
@@ -111,7 +115,13 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     work: Promise<unknown>,
     become: Become | undefined,
   ): Promise<void> {
-    const pid = shell?.pid();
+    // The script may run already although its shell's greeting is still on its way.
+    let pid: number | undefined;
+    if (shell !== undefined)
+      await within(
+        5000,
+        shell.pid.then((known) => (pid = known)),
+      );
     if (pid !== undefined) await within(10_000, kill(pid, become));
     let isFree = false;
     await within(
@@ -155,7 +165,11 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     return until(work, host, signal, () => stop(shell, work, become));
   }
 
-  return { carrier, redactor, exchange, kill, close: () => pool.close() };
+  const close = (): void => {
+    pool.close();
+    killers.close();
+  };
+  return { carrier, redactor, exchange, kill, close };
 }
 
 /** Sends the input only when the shell has read the whole script, since some shells read ahead. */

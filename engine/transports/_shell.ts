@@ -1,7 +1,14 @@
 import type { Become } from '../core/host.ts';
 import { Unreachable } from '../core/error.ts';
 import type { Redactor } from '../core/secret.ts';
-import { becomeCommand, becomeFailure, passwordMissing, passwordRefused, promptWatch } from './_become.ts';
+import {
+  becomeCommand,
+  becomeFailure,
+  becomeTooLate,
+  passwordMissing,
+  passwordRefused,
+  promptWatch,
+} from './_become.ts';
 import { cutter, newMarker } from './_frame.ts';
 import type { Carrier, Ending, Wire } from './_wire.ts';
 
@@ -13,8 +20,8 @@ export interface Exchange {
 
 /** A `sh` that stays, as one user; one exchange at a time. */
 export interface Shell {
-  /** Its process on the host; undefined until it has said so. */
-  pid(): number | undefined;
+  /** Its process on the host, once it has said so; undefined where it ended before. */
+  readonly pid: Promise<number | undefined>;
   isAlive(): boolean;
   /** Sends `text` and collects both streams up to `marker` (see _frame.ts). */
   run(text: string, marker: string, onStdout?: (bytes: Buffer) => void): Promise<Exchange>;
@@ -22,6 +29,9 @@ export interface Shell {
   readonly wire: Wire;
   close(): void;
 }
+
+/** PAM may wait some seconds after a wrong password, and a directory service may be slow; more is a hang. */
+const BECOME_MS = 30_000;
 
 interface Sink {
   stdout(piece: Buffer): void;
@@ -42,10 +52,12 @@ export async function openShell(
   const { host } = carrier;
   const hello = newMarker();
   const prompt = newMarker();
-  const greeting = `printf '${hello}%d\\n' $$; printf '${hello}' >&2; exec ${carrier.shell}`;
-  const wire = await carrier.start(becomeCommand(become, carrier.shell, greeting, prompt));
+  const command = `printf '${hello}%d\\n' $$; printf '${hello}' >&2; exec ${carrier.shell}`;
+  const wire = await carrier.start(becomeCommand(become, carrier.shell, command, prompt));
 
   let pid: number | undefined;
+  let greet: ((pid: number | undefined) => void) | undefined;
+  const greeting = new Promise<number | undefined>((resolve) => (greet = resolve));
   let isAlive = true;
   let sink: Sink | undefined;
   let shown = '';
@@ -84,6 +96,7 @@ export async function openShell(
       number += rest.subarray(0, end < 0 ? rest.length : end).toString();
       if (end < 0) return;
       pid = Number(number);
+      greet?.(pid);
       settle?.();
       rest = rest.subarray(end + 1);
     }
@@ -103,6 +116,7 @@ export async function openShell(
   wire.stdin.on('error', () => undefined);
   void wire.ended.then((ending) => {
     isAlive = false;
+    greet?.(undefined);
     if (pid === undefined) {
       settle?.(
         ending.isLost || become === undefined ? lost(host) : becomeFailure(host, become, shown, redactor),
@@ -145,16 +159,19 @@ export async function openShell(
   }
 
   if (become !== undefined) {
+    const timer = setTimeout(() => settle?.(becomeTooLate(host, become)), BECOME_MS);
     await new Promise<void>((resolve, reject) => {
       settle = (failure) => (failure === undefined ? resolve() : reject(failure));
       if (pid !== undefined) resolve();
-    }).catch((failure: unknown) => {
-      wire.destroy();
-      throw failure;
-    });
+    })
+      .catch((failure: unknown) => {
+        wire.destroy();
+        throw failure;
+      })
+      .finally(() => clearTimeout(timer));
   }
   return {
-    pid: () => pid,
+    pid: greeting,
     isAlive: () => isAlive,
     run,
     wire,

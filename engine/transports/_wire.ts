@@ -14,6 +14,7 @@ export interface Wire {
   readonly stderr: Readable;
   /** Settles when the command is gone and all its output was delivered; never rejects. */
   readonly ended: Promise<Ending>;
+  /** Lets go of it at once, whether or not the other side ever says that it ended. */
   destroy(): void;
 }
 

@@ -6,19 +6,21 @@ import { DrillbookError } from '../core/error.ts';
 import type { Endpoint, Host, OpenTransport, Transport } from '../core/host.ts';
 import type { Redactor } from '../core/secret.ts';
 import { quote } from './_frame.ts';
-import { makeTransport } from './_session.ts';
+import { makeTransport, within } from './_session.ts';
 import { endingOf } from './_wire.ts';
 import type { Carrier, Wire } from './_wire.ts';
 
 type Child = ReturnType<typeof startChild>;
 
 // Its own session: a signal to our terminal's group must not reach it, and what it starts can be found by it.
-const startChild = (command: string, args: readonly string[]) =>
-  spawn(command, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+const startChild = (command: string, args: readonly string[], env = process.env) =>
+  spawn(command, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'], env });
 
 function wireOf(child: Child, onEnd: () => void): Wire {
+  let letGo: (() => void) | undefined;
   const ended = endingOf(
     ({ exit, close }) => {
+      letGo = close;
       child.on('exit', (code, signal) =>
         exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
       );
@@ -39,6 +41,7 @@ function wireOf(child: Child, onEnd: () => void): Wire {
       child.stdout.destroy();
       child.stderr.destroy();
       child.kill('SIGHUP');
+      letGo?.();
     },
   };
 }
@@ -75,7 +78,10 @@ function localCarrier(host: string, shell: string): Carrier {
     start(command, { isPty = false } = {}) {
       // script (util-linux, on every Debian) gives the command a terminal; -e passes its exit code on.
       const child = isPty
-        ? startChild('script', ['-qec', `exec sh -c ${quote(command)}`, '/dev/null'])
+        ? startChild('script', ['-qec', `exec sh -c ${quote(command)}`, '/dev/null'], {
+            ...process.env,
+            TERM: 'dumb',
+          })
         : startChild('sh', ['-c', command]);
       children.add(child);
       return Promise.resolve(wireOf(child, () => children.delete(child)));
@@ -83,15 +89,13 @@ function localCarrier(host: string, shell: string): Carrier {
     dial: (endpoint) => dialHere(host, endpoint),
     isGone: () => false,
     async close() {
-      await Promise.all(
-        [...children].map(
-          (child) =>
-            new Promise<void>((resolve) => {
-              child.on('exit', () => resolve());
-              child.kill('SIGHUP');
-            }),
-        ),
-      );
+      const ends = [...children].map((child) => {
+        const end = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+        child.stdin.destroy();
+        child.kill('SIGHUP');
+        return end;
+      });
+      await within(2000, Promise.all(ends));
     },
   };
 }

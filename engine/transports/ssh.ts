@@ -13,7 +13,9 @@ import { endingOf } from './_wire.ts';
 import type { Carrier, Wire } from './_wire.ts';
 
 function wireOf(channel: ClientChannel, connected: Connected): Wire {
+  let letGo: (() => void) | undefined;
   const ended = endingOf(({ exit, close }) => {
+    letGo = close;
     channel.on('exit', (code: number | null, signal?: string) => {
       const number = constants.signals[`SIG${(signal ?? '').replace(/^SIG/, '')}` as NodeJS.Signals] as
         number | undefined;
@@ -27,7 +29,10 @@ function wireOf(channel: ClientChannel, connected: Connected): Wire {
     stdout: channel.stdout,
     stderr: channel.stderr,
     ended,
-    destroy: () => channel.close(),
+    destroy() {
+      channel.close();
+      letGo?.();
+    },
   };
 }
 

@@ -1,10 +1,20 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Connection, Host, Transport } from '../../engine/core/host.ts';
 import { Redactor } from '../../engine/core/secret.ts';
 import { openTransport } from '../../engine/transports/open.ts';
+import { ensurePackages } from '../_apt.ts';
 import { addUser, startSshd } from './_sshd.ts';
 import type { Sshd, TestUser } from './_sshd.ts';
 import { transportSuite } from './_suite.ts';
@@ -153,6 +163,28 @@ describe('become', { timeout: 30_000 }, () => {
       await bare.stop();
     }
   });
+
+  it('becomes root by doas where its rules ask for no password', async () => {
+    await ensurePackages(['opendoas']);
+    const rules = '/etc/doas.conf';
+    const before = existsSync(rules) ? readFileSync(rules, 'utf8') : undefined;
+    writeFileSync(rules, `${before ?? ''}\npermit nopass ${user.name} as root\n`, { mode: 0o600 });
+    try {
+      const transport = to({ user: user.name });
+      expect((await transport.sh('id -un', { become: { user: 'root', method: 'doas' } })).stdout).toBe(
+        'root\n',
+      );
+      writeFileSync(rules, `${before ?? ''}\npermit ${user.name} as root\n`, { mode: 0o600 });
+      const refused = to({ user: user.name }).sh('id -un', { become: { user: 'root', method: 'doas' } });
+      await expect(refused).rejects.toMatchObject({
+        code: 'host.become',
+        message: expect.stringContaining('needs a password'),
+      });
+    } finally {
+      if (before === undefined) rmSync(rules);
+      else writeFileSync(rules, before);
+    }
+  }, 120_000);
 
   it('costs nothing to become the user one is', async () => {
     const transport = to();

@@ -237,6 +237,17 @@ export function transportSuite(name: string, make: () => Promise<Subject>): void
       expect((await sh('echo usable')).stdout).toBe('usable\n');
     });
 
+    it('kills everything that runs at once when a run is stopped', async () => {
+      const duration = uniqueSleep();
+      const stop = new AbortController();
+      const all = Array.from({ length: 6 }, () => sh(`sleep ${duration}; true`, { signal: stop.signal }));
+      const results = Promise.allSettled(all);
+      await eventually(() => running(duration).length === 6);
+      stop.abort();
+      expect((await results).every(({ status }) => status === 'rejected')).toBe(true);
+      expect(running(duration)).toEqual([]);
+    });
+
     it('stops before it starts when the time is already up', async () => {
       const file = join(directory, 'late');
       await expect(sh('touch "$1"', { args: [file], signal: AbortSignal.abort() })).rejects.toMatchObject({
