@@ -50,11 +50,11 @@ async function lintPlaybook(playbook: Playbook, inventory: Inventory | undefined
   }
 }
 
-function kindOf(file: string): 'playbook' | 'inventory' | 'tasks' | 'other' {
+function kindOf(file: string): 'playbook' | 'inventory' | 'tasks' | 'vars' | 'other' {
   const { value } = loadYaml(file, 'file');
   if (Array.isArray(value)) return 'tasks';
   if (value === null || typeof value !== 'object') return 'other';
-  return 'plays' in value ? 'playbook' : 'hosts' in value ? 'inventory' : 'other';
+  return 'plays' in value ? 'playbook' : 'hosts' in value ? 'inventory' : 'vars';
 }
 
 export default command({
@@ -68,22 +68,27 @@ export default command({
     const given = options['inventory'];
     const problems: DrillbookError[] = [];
     let count = 0;
+    /** Read by a playbook, as variables or tasks. */
+    const parts = new Set<string>();
+    const others: string[] = [];
     for (const file of paths.flatMap((path) => [...filesUnder(resolve(path))])) {
       try {
         const kind = kindOf(file);
         if (kind === 'playbook') {
           const playbook = loadPlaybook(file, { modules: moduleNames() });
+          for (const part of playbook.files) parts.add(part);
           await lintPlaybook(playbook, typeof given === 'string' ? loadInventory(given) : undefined);
         } else if (kind === 'inventory') loadInventory(file);
-        else if (kind === 'other')
-          throw new DrillbookError('parse.schema', `${file} is neither a playbook nor an inventory`);
-        if (kind !== 'tasks') count++;
+        else if (kind === 'other') others.push(file);
+        if (kind === 'playbook' || kind === 'inventory') count++;
       } catch (error) {
         if (error instanceof Problems) problems.push(...error.problems);
         else if (error instanceof DrillbookError) problems.push(error);
         else throw error;
       }
     }
+    for (const file of others.filter((name) => !parts.has(name)))
+      problems.push(new DrillbookError('parse.schema', `${file} holds neither a mapping nor a list of tasks`));
     if (output === 'json' || output === 'jsonl') {
       const rows = problems.map(({ code, message, at, hint }) => ({ code, message, at, hint }));
       process.stdout.write(`${JSON.stringify({ files: count, problems: rows })}\n`);

@@ -38,6 +38,10 @@ export async function writeInventory(lab: LabState, packages: string): Promise<v
   await writeFile(lab.inventory, head + text, { mode: 0o600 });
 }
 
+/** What presses the power button of a lab node, for playbooks that wait for it. */
+const powerOn = (lab: string, node: string): string =>
+  `'${process.execPath}' '${join(checkout, 'engine/cli/main.ts')}' lab power-on ${node} --name ${lab}`;
+
 function inventory(lab: LabState, packages: string): Record<string, unknown> {
   const names = lab.nodes.map((node) => node.name);
   const each = <T>(value: (node: LabState['nodes'][number]) => T): Record<string, T> =>
@@ -52,7 +56,7 @@ function inventory(lab: LabState, packages: string): Record<string, unknown> {
     },
     hosts: each((node) => ({
       connection: { address: addressOf(lab, node, 'mgmt') },
-      vars: { server_id: 232 + 2 * node.number },
+      vars: { server_id: 232 + 2 * node.number, power_on_command: powerOn(lab.name, node.name) },
     })),
     groups: { backup: { hosts: names } },
     clusters: {
