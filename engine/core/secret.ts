@@ -1,5 +1,8 @@
 const MASK = '‹secret›';
 
+/** True when a secret was taken out of `text`. */
+export const isMasked = (text: string): boolean => text.includes(MASK);
+
 /** Knows the secret values of a run and takes them out of everything that leaves the engine. */
 export class Redactor {
   readonly #values = new Set<string>();

@@ -130,7 +130,9 @@ export function compile(text: string, from = 'template'): Compiled {
   if (known) return known;
   try {
     const program = engine.parse(text) as unknown as Ast;
-    const run = engine.compile(text, { strict: true, noEscape: true, knownHelpersOnly: false });
+    // `log` is a helper of Handlebars' own and a likely name of a variable.
+    const knownHelpers = { log: false, helperMissing: false, blockHelperMissing: false };
+    const run = engine.compile(text, { strict: true, noEscape: true, knownHelpers });
     const guards = { allowProtoPropertiesByDefault: false, allowProtoMethodsByDefault: false };
     const result: Compiled = {
       references: referencesOf(program, text),

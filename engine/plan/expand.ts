@@ -278,7 +278,7 @@ function gatherStep(play: Play, facts: Module, base: Inherited, prefix: string, 
     params,
     keywords: { name: 'Gather facts' },
   };
-  return { ...stepOf(task, base, prefix, e), module: facts, isSelected: true };
+  return { ...stepOf(task, base, prefix, e), module: facts, isSelected: true, isGathering: true };
 }
 
 /** Leaves out every step before the one named; an unknown name is an error with the nearest right one. */

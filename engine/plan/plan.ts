@@ -39,6 +39,8 @@ export interface Step {
   readonly tags: readonly string[];
   /** Left out by --tags or --skip-tags, or before --start-at. */
   readonly isSelected: boolean;
+  /** The play's own gathering of facts: worth nothing without another step. */
+  readonly isGathering?: boolean;
 }
 
 export interface Group {

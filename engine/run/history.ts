@@ -18,60 +18,101 @@ export interface Past {
  */
 export interface History {
   take(step: string, host: string): Past | undefined;
+  /** What `take` would give next. */
+  peek(step: string, host: string): Past | undefined;
   /** From here on the host goes another way than the journal tells: what it did after `seq` no longer counts. */
   diverge(host: string, seq: number): void;
+  /** The same for every host, after what the journal has of `step` on any of them. */
+  divergeAll(step: string): void;
   readonly roles: ReadonlyMap<string, Readonly<Record<string, string>>>;
   readonly isConfirmed: boolean;
 }
 
 interface Entry {
-  seq: number;
+  readonly seq: number;
   finished?: Finished;
-  items: Map<number, Progress>;
+  readonly items: Map<number, Progress>;
 }
 
-const keyOf = (step: string, host: string): string => `${step}\0${host}`;
+/** Host → step → each time it ran. */
+type Book = Map<string, Map<string, Entry[]>>;
+
+function entriesOf(book: Book, host: string, step: string): Entry[] {
+  const steps = book.get(host) ?? new Map<string, Entry[]>();
+  book.set(host, steps);
+  const list = steps.get(step) ?? [];
+  steps.set(step, list);
+  return list;
+}
+
+/** A step that did not go well is tried again by a resume: what its host did after that failure was another way. */
+function forget(book: Book, host: string, seq: number): void {
+  for (const [step, list] of book.get(host) ?? []) {
+    book.get(host)?.set(
+      step,
+      list.filter((entry) => entry.seq <= seq),
+    );
+  }
+}
+
+function begin(book: Book, host: string, step: string, seq: number): void {
+  const last = entriesOf(book, host, step).at(-1);
+  // A second start without an end is the same attempt taken up again.
+  if (last && !last.finished) return;
+  const isRetry = last?.finished !== undefined && !isSettled(last.finished);
+  if (last?.finished && isRetry) {
+    forget(book, host, last.finished.seq);
+    entriesOf(book, host, step).pop();
+  }
+  entriesOf(book, host, step).push({ seq, items: new Map(isRetry ? last?.items : []) });
+}
+
+function read(events: readonly RunEvent[]): Book {
+  const book: Book = new Map();
+  for (const event of events) {
+    if (event.event === 'step_started') begin(book, event.host, event.step, event.seq);
+    else if (event.event === 'step_progress') {
+      const last = entriesOf(book, event.host, event.step).at(-1);
+      if (event.item !== undefined && event.outcome !== undefined) last?.items.set(event.item, event);
+    } else if (event.event === 'step_finished') {
+      // A skipped step has no start; neither has one that a resume decided about.
+      if (entriesOf(book, event.host, event.step).at(-1)?.finished) {
+        begin(book, event.host, event.step, event.seq);
+      }
+      const list = entriesOf(book, event.host, event.step);
+      const last = list.at(-1);
+      if (last && !last.finished) last.finished = event;
+      else list.push({ seq: event.seq, finished: event, items: new Map() });
+    }
+  }
+  return book;
+}
 
 export function historyOf(events: readonly RunEvent[]): History {
-  const entries = new Map<string, Entry[]>();
+  const book = read(events);
   const roles = new Map<string, Readonly<Record<string, string>>>();
   const diverged = new Map<string, number>();
-  let isConfirmed = false;
-  for (const event of events) {
-    if (event.event === 'roles_found') roles.set(event.cluster, event.roles);
-    if (event.event === 'confirmation_given') isConfirmed = true;
-    if (event.event !== 'step_started' && event.event !== 'step_progress' && event.event !== 'step_finished')
-      continue;
-    const key = keyOf(event.step, event.host);
-    const list = entries.get(key) ?? [];
-    entries.set(key, list);
-    const last = list.at(-1);
-    if (event.event === 'step_started') {
-      // A second start without an end is the same attempt taken up again by a resume.
-      if (!last || last.finished) list.push({ seq: event.seq, items: new Map() });
-    } else if (event.event === 'step_progress') {
-      if (event.item !== undefined && event.outcome !== undefined) last?.items.set(event.item, event);
-    } else if (last && !last.finished) last.finished = event;
-    else list.push({ seq: event.seq, finished: event, items: new Map() });
-    // A step that failed and was tried again by a resume counts by its last try.
-    const settled = list.filter((entry, i) => i === list.length - 1 || isSettled(entry.finished));
-    entries.set(key, settled);
-  }
+  let divergedAll = Number.POSITIVE_INFINITY;
+  for (const event of events) if (event.event === 'roles_found') roles.set(event.cluster, event.roles);
+
+  const pastOf = (entry: Entry | undefined, host: string): Past | undefined => {
+    const limit = Math.min(divergedAll, diverged.get(host) ?? Number.POSITIVE_INFINITY);
+    if (!entry || entry.seq > limit) return undefined;
+    const { items, finished } = entry;
+    return { items, isOpen: !finished, ...(finished ? { finished } : {}) };
+  };
   return {
-    take(step, host) {
-      const entry = entries.get(keyOf(step, host))?.shift();
-      if (!entry || entry.seq > (diverged.get(host) ?? Number.POSITIVE_INFINITY)) return undefined;
-      return {
-        items: entry.items,
-        isOpen: !entry.finished,
-        ...(entry.finished ? { finished: entry.finished } : {}),
-      };
-    },
+    take: (step, host) => pastOf(book.get(host)?.get(step)?.shift(), host),
+    peek: (step, host) => pastOf(book.get(host)?.get(step)?.[0], host),
     diverge(host, seq) {
       diverged.set(host, Math.min(seq, diverged.get(host) ?? Number.POSITIVE_INFINITY));
     },
+    divergeAll(step) {
+      const last = events.findLast((event) => 'step' in event && event.step === step);
+      divergedAll = Math.min(divergedAll, last?.seq ?? divergedAll);
+    },
     roles,
-    isConfirmed,
+    isConfirmed: events.some((event) => event.event === 'confirmation_given'),
   };
 }
 

@@ -1,37 +1,20 @@
 import { availableParallelism } from 'node:os';
 import { DrillbookError } from '../core/error.ts';
-import type { Counts, StepOutcome } from '../core/event.ts';
-import type { Result } from '../core/module.ts';
-import { render, renderText } from '../parse/template.ts';
-import { needsRoles, selectHosts } from '../plan/hosts.ts';
+import type { Counts } from '../core/event.ts';
+import { renderText } from '../parse/template.ts';
 import { stepsOf } from '../plan/plan.ts';
 import type { Plan, PlannedPlay, PlanNode, Step } from '../plan/plan.ts';
-import { contextFor, overlay } from './context.ts';
-import type { Circumstances, Tools } from './context.ts';
+import { batchesOf, each } from './batches.ts';
+import type { Tools } from './context.ts';
+import { isStopped, stopBy } from './course.ts';
+import type { Course, RunnerOptions, States, Stop } from './course.ts';
 import { isSettled } from './history.ts';
 import type { History } from './history.ts';
 import type { HostState } from './host-state.ts';
+import { hostsOf } from './hosts.ts';
 import type { Journal } from './journal.ts';
-import { hostNamed, scopeOf } from './scope.ts';
-import type { Scope } from '../parse/template.ts';
-import { attempts, failure, isBad, registeredOf } from './step.ts';
-import type { Ended } from './step.ts';
-
-export interface RunnerOptions {
-  readonly isCheck: boolean;
-  readonly forks: number;
-  readonly onInterrupt: 'rerun' | 'skip' | 'fail' | undefined;
-  /** --step: asked before each step; false leaves it out. */
-  readonly mayRun?: ((step: Step) => Promise<boolean>) | undefined;
-  /** Aborted by Ctrl-C: the step in flight ends, then the run. */
-  readonly interrupt: AbortSignal;
-}
-
-/** Why a run ended before its last step. */
-export interface Stop {
-  readonly exitCode: 1 | 3 | 4 | 5;
-  readonly reason: string;
-}
+import { onHost } from './on-host.ts';
+import { scopeOf } from './scope.ts';
 
 export interface Finish {
   readonly stop: Stop | undefined;
@@ -42,42 +25,32 @@ export interface Finish {
 /** Checks the playbook's invariants; returns the sentence of the first that is broken. */
 export type CheckInvariants = () => Promise<{ readonly name: string; readonly message: string } | undefined>;
 
-type States = readonly HostState[];
-
-/** Runs `work` on every item, at most `limit` at once. */
-async function each<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  const worker = async (): Promise<void> => {
-    for (const item of queue) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
-}
-
-/** `[1, "50%"]` of 4 hosts → batches of 1, 2 and 1; the last size goes on until all hosts are through. */
-export function batchesOf<T>(hosts: readonly T[], serial: PlannedPlay['play']['keywords']['serial']): T[][] {
-  if (serial === undefined) return [[...hosts]];
-  const sizes = (Array.isArray(serial) ? serial : [serial]).map((size) => {
-    const text = String(size);
-    const number = text.endsWith('%')
-      ? Math.floor((hosts.length * Number.parseFloat(text)) / 100)
-      : Number(text);
-    if (!Number.isFinite(number))
-      throw new DrillbookError('plan.serial', `serial: \`${text}\` is neither a number nor a percentage`);
-    return Math.max(1, Math.floor(number));
-  });
-  const batches: T[][] = [];
-  for (let from = 0, i = 0; from < hosts.length; i++) {
-    const size = sizes[Math.min(i, sizes.length - 1)] ?? hosts.length;
-    batches.push(hosts.slice(from, from + size));
-    from += size;
-  }
-  return batches;
-}
-
 export interface Runner {
   run(plan: Plan): Promise<Finish>;
 }
 
+/** As many hosts side by side as help: more only queue at this machine's processors. */
+export const DEFAULT_FORKS = Math.max(50, 16 * availableParallelism());
+
+/** True when one host's failure can take others out, so that they too leave the way the journal tells. */
+const isShared = (play: PlannedPlay, step: Step): boolean =>
+  step.isRunOnce ||
+  play.play.keywords.any_errors_fatal === true ||
+  play.play.keywords.max_failures !== undefined;
+
+/** Facts alone are gathered only where the play has nothing else. */
+function isWanted(play: PlannedPlay): boolean {
+  const steps = [...stepsOf(play.nodes)];
+  const own = steps.filter((step) => !step.isGathering);
+  return (own.length > 0 ? own : steps).some((step) => step.isSelected);
+}
+
+const isFatal = (play: PlannedPlay, failed: number): boolean => {
+  const { any_errors_fatal: isAny, max_failures: most } = play.play.keywords;
+  return failed > 0 && (isAny === true || (most !== undefined && failed > most));
+};
+
+/** Walks a plan: plays, blocks and handlers; what one step does on one host is on-host.ts. */
 export function runner(
   journal: Journal,
   history: History,
@@ -85,288 +58,28 @@ export function runner(
   options: RunnerOptions,
   invariants: CheckInvariants,
 ): Runner {
-  const { world, redactor } = tools;
-  const counts: Record<string, Counts> = {};
+  const { world } = tools;
+  const course: Course = { journal, history, tools, options, counts: {}, rescueDepth: 0, stop: undefined };
   const failedHosts = new Set<string>();
-  let stop: Stop | undefined;
   let hasFailed = false;
-  /** Hosts for which some block around the step in hand will take care of a failure. */
-  let rescueDepth = 0;
-
-  const count = (host: string, outcome: StepOutcome): void => {
-    const own = (counts[host] ??= {});
-    own[outcome] = (own[outcome] ?? 0) + 1;
-  };
-
-  const stopBy = (exitCode: Stop['exitCode'], reason: string): void => {
-    stop ??= { exitCode, reason };
-  };
-
-  function isInterrupted(): boolean {
-    if (options.interrupt.aborted) stopBy(3, 'interrupted');
-    return stop !== undefined;
-  }
-
-  /** What a finished step leaves behind for later ones; the same whether it ran now or is taken from the journal. */
-  function remember(
-    step: Step,
-    states: States,
-    result: Result,
-    outcome: StepOutcome,
-    isReplay: boolean,
-  ): void {
-    for (const state of states) {
-      if (step.keywords.register !== undefined) state.registered.set(step.keywords.register, result);
-      if (outcome === 'changed') state.hasChanges = true;
-      if (isBad(outcome) || outcome === 'skipped') continue;
-      if (step.moduleName === 'set') {
-        for (const [name, value] of Object.entries((result['set'] as Result | undefined) ?? {}))
-          state.set.set(name, value);
-      }
-      if (step.moduleName === 'facts')
-        state.facts = { ...state.facts, ...(result['facts'] as Result | undefined) };
-      if (outcome !== 'changed') continue;
-      for (const handler of step.keywords.notify ?? []) {
-        const name = handler.includes('{{')
-          ? String(render(handler, scopeOf(state, step.vars, world), 'notify'))
-          : handler;
-        if (!isReplay && !state.notified.has(name)) {
-          journal.append({ event: 'handler_notified', handler: name, host: state.host.name, by: step.id });
-        }
-        state.notified.add(name);
-      }
-    }
-  }
-
-  function finish(
-    step: Step,
-    name: string,
-    state: HostState,
-    ended: Ended,
-    startedAt: number,
-    sharers: States,
-  ): boolean {
-    const isForgiven =
-      isBad(ended.outcome) &&
-      ended.outcome !== 'in_doubt' &&
-      !ended.isGuard &&
-      (step.isIgnored || rescueDepth > 0);
-    const shown = step.isSecret ? { is_hidden: true } : redactor.value(ended.result);
-    const changes = step.isSecret ? ended.changes?.map(({ what }) => ({ what })) : ended.changes;
-    journal.append({
-      event: 'step_finished',
-      step: step.id,
-      name,
-      module: step.moduleName,
-      host: state.host.name,
-      outcome: ended.outcome,
-      durationMs: Math.round(performance.now() - startedAt),
-      result: shown,
-      ...(changes && changes.length > 0 ? { changes: redactor.value(changes) } : {}),
-      ...(ended.reason === undefined ? {} : { reason: redactor.text(ended.reason) }),
-      ...(isForgiven ? { isForgiven } : {}),
-    });
-    count(state.host.name, ended.outcome);
-    remember(step, sharers, registeredOf(ended), ended.outcome, false);
-    if (ended.isGuard) stopBy(5, ended.reason ?? 'stopped by a guard');
-    if (ended.outcome === 'in_doubt') stopBy(4, ended.reason ?? 'a step’s outcome is unknown');
-    return isBad(ended.outcome) && !step.isIgnored;
-  }
-
-  function circumstances(step: Step, scope: Scope, onHost: string): Omit<Circumstances, 'signal'> {
-    const env = Object.fromEntries(
-      step.environment
-        .flatMap((layer) => Object.entries(layer))
-        .map(([name, value]) => [name, String(render(value, scope, `environment.${name}`))]),
-    );
-    const become =
-      typeof step.become === 'object'
-        ? (render(step.become, scope, 'become') as Step['become'])
-        : step.become;
-    return {
-      scope,
-      become,
-      env,
-      file: step.source.file,
-      progress: (message, percent) => {
-        journal.append({
-          event: 'step_progress',
-          step: step.id,
-          host: onHost,
-          message: redactor.text(message),
-          percent,
-        });
-      },
-    };
-  }
-
-  async function once(step: Step, state: HostState, scope: Scope): Promise<Ended> {
-    const { module } = step;
-    if (!module) throw new DrillbookError('bug', `step ${step.id} has no module`);
-    const target =
-      step.delegateTo === undefined ? state.host.name : String(render(step.delegateTo, scope, 'delegate_to'));
-    const host = hostNamed(world.plan.inventory, target);
-    if (!host)
-      throw new DrillbookError('step.delegate', `delegate_to: no host \`${target}\` in the inventory`);
-    const own = circumstances(step, scope, state.host.name);
-    return attempts(step, module, scope, {
-      isCheck: step.checkMode ?? options.isCheck,
-      isBlurred: state.hasChanges,
-      contextWith: (signal) => contextFor(host, { ...own, signal }, tools),
-      onRetry: (attempt, retries, reason) => own.progress(`attempt ${attempt} of ${retries + 1}: ${reason}`),
-      pause: (ms) => pause(ms, options.interrupt),
-      isInterrupted: () => options.interrupt.aborted,
-    });
-  }
-
-  /** The false condition, or undefined when the step is to run. */
-  function refusal(step: Step, scope: Scope): string | undefined {
-    return step.when.find((condition) => !condition.test(scope))?.text;
-  }
-
-  async function loop(
-    step: Step,
-    state: HostState,
-    scope: Scope,
-    items: readonly unknown[],
-    past: ReadonlyMap<number, { outcome?: StepOutcome | undefined; result?: Result | undefined }>,
-  ): Promise<Ended> {
-    const results: Result[] = [];
-    const changes = [];
-    let outcome: StepOutcome = items.length === 0 ? 'skipped' : 'ok';
-    let reason: string | undefined = items.length === 0 ? 'the loop has no items' : undefined;
-    let skipped = 0;
-    for (const [index, item] of items.entries()) {
-      const known = past.get(index);
-      if (known?.outcome && !isBad(known.outcome)) {
-        results.push(known.result ?? {});
-        if (known.outcome === 'changed') outcome = outcome === 'ok' ? 'changed' : outcome;
-        if (known.outcome === 'skipped') skipped++;
-        continue;
-      }
-      const own = overlay(scope, { item, index });
-      const label = step.keywords.label === undefined ? item : render(step.keywords.label, own, 'label');
-      const text = step.isSecret
-        ? `item ${index + 1}`
-        : typeof label === 'object'
-          ? JSON.stringify(label)
-          : String(label);
-      const ended = await valued(async () => {
-        const refused = refusal(step, own);
-        return refused === undefined
-          ? once(step, state, own)
-          : { outcome: 'skipped' as const, result: {}, reason: `when: ${refused}` };
-      });
-      const registered = { ...registeredOf(ended), item };
-      results.push(registered);
-      changes.push(
-        ...(ended.changes ?? []).map((change) => ({ ...change, what: `${text}: ${change.what}` })),
-      );
-      journal.append({
-        event: 'step_progress',
-        step: step.id,
-        host: state.host.name,
-        message: redactor.text(ended.reason === undefined ? text : `${text}: ${ended.reason}`),
-        item: index,
-        outcome: ended.outcome,
-        result: step.isSecret ? { is_hidden: true } : redactor.value(registered),
-      });
-      if (step.module?.kind === 'action') await journal.commit();
-      if (ended.outcome === 'skipped') skipped++;
-      if (ended.outcome === 'changed' && outcome === 'ok') outcome = 'changed';
-      if (isBad(ended.outcome)) {
-        reason ??= `${text}: ${ended.reason}`;
-        outcome = ended.outcome;
-        if (ended.isGuard || ended.outcome === 'unreachable')
-          return { ...ended, result: { results }, changes, reason };
-      }
-    }
-    if (items.length > 0 && skipped === items.length) outcome = 'skipped';
-    return { outcome, result: { results }, changes, reason };
-  }
-
-  async function fresh(step: Step, state: HostState, past: Parameters<typeof loop>[4]): Promise<Ended> {
-    const scope = scopeOf(state, step.vars, world);
-    const usesItem = step.when.some((condition) =>
-      condition.references.some(({ root }) => root === 'item' || root === 'index'),
-    );
-    const hasLoop = step.keywords.loop !== undefined;
-    if (!hasLoop || !usesItem) {
-      const refused = refusal(step, scope);
-      if (refused !== undefined) return { outcome: 'skipped', result: {}, reason: `when: ${refused}` };
-    }
-    announce(step, state, scope);
-    if (step.module?.kind === 'action' && !options.isCheck) await journal.commit();
-    if (!hasLoop) return once(step, state, scope);
-    const items = render(step.keywords.loop, scope, 'loop');
-    if (!Array.isArray(items))
-      throw new DrillbookError(
-        'step.loop',
-        `loop: a list is wanted, this is ${items === null ? 'nothing' : typeof items}`,
-      );
-    return loop(step, state, scope, items, past);
-  }
-
-  function announce(step: Step, state: HostState, scope: Scope): void {
-    const name = nameOf(step, scope);
-    journal.append({
-      event: 'step_started',
-      step: step.id,
-      name,
-      module: step.moduleName,
-      host: state.host.name,
-    });
-  }
-
-  function nameOf(step: Step, scope: Scope): string {
-    try {
-      return redactor.text(renderText(step.name, scope, 'name'));
-    } catch {
-      return step.name; // A name may speak of an item that only the loop knows.
-    }
-  }
-
-  /** True when the step went wrong on this host and nothing forgives it here. */
-  async function onHost(step: Step, state: HostState, sharers: States): Promise<boolean> {
-    const past = history.take(step.id, state.host.name);
-    const isDoubtful =
-      past !== undefined &&
-      (past.isOpen || past.finished?.outcome === 'in_doubt') &&
-      step.module?.kind === 'action';
-    if (past?.finished && isSettled(past.finished)) {
-      const { outcome, result, reason, isForgiven } = past.finished;
-      count(state.host.name, outcome);
-      remember(step, sharers, registeredOf({ outcome, result, reason }), outcome, true);
-      return isForgiven === true && !step.isIgnored;
-    }
-    if (past?.finished) history.diverge(state.host.name, past.finished.seq);
-    const startedAt = performance.now();
-    const name = nameOf(step, scopeOf(state, step.vars, world));
-    if (isDoubtful && !options.isCheck) {
-      const decision = options.onInterrupt ?? step.keywords.on_interrupt ?? 'fail';
-      if (decision === 'skip') {
-        const ended: Ended = {
-          outcome: 'skipped',
-          result: {},
-          reason: 'its outcome was unknown after an interruption; skipped as decided',
-        };
-        return finish(step, name, state, ended, startedAt, sharers);
-      }
-      if (decision !== 'rerun') {
-        const reason = `${name} was under way when the run was interrupted; whether it ran on ${state.host.name} is not known — look there, then resume with --on-interrupt rerun or skip`;
-        return finish(step, name, state, { outcome: 'in_doubt', result: {}, reason }, startedAt, sharers);
-      }
-    }
-    const ended = await valued(() => fresh(step, state, past?.items ?? new Map()));
-    return finish(step, name, state, ended, startedAt, sharers);
-  }
+  /** A play that lost all its hosts ends the run: what follows was meant to come after its success. */
+  let isOver = false;
 
   async function checkInvariants(): Promise<void> {
-    if (world.plan.invariants.length === 0 || stop) return;
+    if (world.plan.invariants.length === 0 || course.stop) return;
     const broken = await invariants();
     if (!broken) return;
     journal.append({ event: 'invariant_broken', ...broken });
-    stopBy(5, `invariant broken: ${broken.name}: ${broken.message}`);
+    stopBy(course, 5, `invariant broken: ${broken.name}: ${broken.message}`);
+  }
+
+  /** The host for all: the one that has run it already, where a resume brings back others before it. */
+  function runOnceOn(step: Step, states: States): States {
+    const known = states.find((state) => {
+      const finished = history.peek(step.id, state.host.name)?.finished;
+      return finished !== undefined && isSettled(finished);
+    });
+    return known ? [known] : states.slice(0, 1);
   }
 
   async function runStep(play: PlannedPlay, step: Step, states: States): Promise<Set<HostState>> {
@@ -374,9 +87,14 @@ export function runner(
     if (!step.isSelected || states.length === 0) return failed;
     if (step.moduleName === 'flush') return flush(play, states);
     if (options.mayRun && !(await options.mayRun(step))) return failed;
-    const runners = step.isRunOnce ? states.slice(0, 1) : states;
-    await each(runners, options.forks, async (state) => {
-      if (await onHost(step, state, step.isRunOnce ? states : [state])) failed.add(state);
+    const isAgain = (state: HostState): boolean => {
+      const finished = history.peek(step.id, state.host.name)?.finished;
+      return finished !== undefined && !isSettled(finished);
+    };
+    if (isShared(play, step) && states.some(isAgain)) history.divergeAll(step.id);
+    await each(step.isRunOnce ? runOnceOn(step, states) : states, options.forks, async (state) => {
+      if (isStopped(course)) return;
+      if (await onHost(course, step, state, step.isRunOnce ? states : [state])) failed.add(state);
       await journal.commit();
     });
     await checkInvariants();
@@ -389,24 +107,20 @@ export function runner(
     states: States,
   ): Promise<Set<HostState>> {
     const hasRescue = node.rescue.length > 0;
-    if (hasRescue) rescueDepth++;
+    if (hasRescue) course.rescueDepth++;
     let failed: Set<HostState>;
     try {
       failed = await runNodes(play, node.block, states);
     } finally {
-      if (hasRescue) rescueDepth--;
+      if (hasRescue) course.rescueDepth--;
     }
-    if (hasRescue && failed.size > 0 && !stop) failed = await runNodes(play, node.rescue, [...failed]);
-    if (node.always.length > 0 && !stop) {
+    if (hasRescue && failed.size > 0 && !isStopped(course))
+      failed = await runNodes(play, node.rescue, [...failed]);
+    if (node.always.length > 0 && !isStopped(course)) {
       for (const state of await runNodes(play, node.always, states)) failed.add(state);
     }
     return failed;
   }
-
-  const isFatal = (play: PlannedPlay, failed: number): boolean => {
-    const { any_errors_fatal: isAny, max_failures: most } = play.play.keywords;
-    return failed > 0 && (isAny === true || (most !== undefined && failed > most));
-  };
 
   /** Runs the nodes in order; hosts that fail leave the row. Returns those that failed. */
   async function runNodes(
@@ -417,7 +131,7 @@ export function runner(
     const failed = new Set<HostState>();
     let active = [...states];
     for (const node of nodes) {
-      if (isInterrupted() || active.length === 0) break;
+      if (isStopped(course) || active.length === 0) break;
       const gone =
         node.kind === 'step' ? await runStep(play, node, active) : await runBlock(play, node, active);
       for (const state of gone) failed.add(state);
@@ -427,51 +141,42 @@ export function runner(
     return failed;
   }
 
-  /** Runs the notified handlers, each once for each host, in the order of their definition. */
+  /** Hosts on which the handler is waited for; takes it off their lists. */
+  function claim(handler: Step, states: States): HostState[] {
+    return states.filter((state) => {
+      if (state.notified.size === 0) return false;
+      const name = handler.name.includes('{{')
+        ? renderText(handler.name, scopeOf(state, handler.vars, world), 'name')
+        : handler.name;
+      const isByName = state.notified.delete(name);
+      return state.notified.delete(handler.name) || isByName;
+    });
+  }
+
+  /**
+   * Runs the notified handlers, each once for each host, in the order of their definition; again from the top for
+   * those that handlers notified. Plans with handlers that notify one another in a circle are refused.
+   */
   async function flush(play: PlannedPlay, states: States): Promise<Set<HostState>> {
     const failed = new Set<HostState>();
-    for (const handler of play.handlers) {
-      const waiting = states.filter((state) => state.notified.has(handler.name) && !failed.has(state));
-      for (const state of waiting) state.notified.delete(handler.name);
-      if (isInterrupted()) break;
-      for (const state of await runStep(play, handler, waiting)) failed.add(state);
+    for (const _ of play.handlers) {
+      let hasRun = false;
+      for (const handler of play.handlers) {
+        if (isStopped(course)) return failed;
+        const waiting = claim(
+          handler,
+          states.filter((state) => !failed.has(state)),
+        );
+        hasRun ||= waiting.length > 0;
+        for (const state of await runStep(play, handler, waiting)) failed.add(state);
+      }
+      if (!hasRun) break;
     }
     return failed;
   }
 
-  function hostsOf(play: PlannedPlay): HostState[] {
-    const { inventory, limit } = world.plan;
-    const found = new Map<string, string[]>();
-    for (const roles of world.roles.values()) {
-      for (const [host, role] of Object.entries(roles)) found.set(role, [...(found.get(role) ?? []), host]);
-    }
-    for (const role of ['primary', 'standby', 'free']) if (!found.has(role)) found.set(role, []);
-    const limited = limit === undefined ? undefined : new Set(selectHosts(limit, inventory, found));
-    const first = world.states.get([...inventory.hosts.keys()][0] ?? '');
-    const pattern =
-      first && play.hosts.includes('{{')
-        ? String(render(play.hosts, scopeOf(first, [world.plan.playbook.vars], world), 'hosts'))
-        : play.hosts;
-    const named = selectHosts(pattern, inventory, found);
-    if (named.length === 0 && needsRoles(pattern)) {
-      throw new DrillbookError('guard.role', `play \`${play.name}\`: no host is ${pattern} now`, {
-        hint: 'see `drillbook status` for what each witness says',
-      });
-    }
-    const names = named.filter((name) => limited?.has(name) ?? true);
-    const rank = (name: string): number => {
-      const role = [...world.roles.values()].map((roles) => roles[name]).find(Boolean) ?? '';
-      return play.play.keywords.order === 'primary_first'
-        ? Number(role !== 'primary')
-        : Number(role === 'primary');
-    };
-    const order = play.play.keywords.order ?? 'inventory';
-    const sorted = order === 'inventory' ? names : names.toSorted((a, b) => rank(a) - rank(b));
-    return sorted.flatMap((name) => world.states.get(name) ?? []);
-  }
-
   async function runPlay(play: PlannedPlay): Promise<void> {
-    const states = hostsOf(play).filter((state) => !failedHosts.has(state.host.name));
+    const states = hostsOf(play, world).filter((state) => !failedHosts.has(state.host.name));
     journal.append({
       event: 'play_started',
       play: play.id,
@@ -481,17 +186,15 @@ export function runner(
     let failures = 0;
     for (const batch of batchesOf(states, play.play.keywords.serial)) {
       const failed = await runNodes(play, play.nodes, batch);
-      if (stop) return;
+      if (course.stop) return;
       const well = batch.filter((state) => !failed.has(state));
       for (const state of await flush(play, well)) failed.add(state);
       for (const state of failed) failedHosts.add(state.host.name);
       failures += failed.size;
-      if (failed.size === batch.length && batch.length > 0) break;
-      if (stop || isFatal(play, failures)) break;
+      isOver = batch.length > 0 && (failed.size === batch.length || isFatal(play, failures));
+      if (course.stop || isOver) break;
     }
     hasFailed ||= failures > 0;
-    // A play that stops the run leaves no host for the plays after it.
-    if (isFatal(play, failures)) for (const state of world.states.values()) failedHosts.add(state.host.name);
   }
 
   return {
@@ -499,48 +202,19 @@ export function runner(
       try {
         await checkInvariants();
         for (const play of plan.plays) {
-          if (isInterrupted()) break;
-          const isOver =
-            hasFailed &&
-            plan.inventory.hosts.size > 0 &&
-            [...world.states.keys()].every((name) => failedHosts.has(name));
-          if (isOver) break;
-          if ([...stepsOf(play.nodes)].some((step) => step.isSelected)) await runPlay(play);
+          if (isOver || isStopped(course)) break;
+          if (isWanted(play)) await runPlay(play);
         }
         await checkInvariants();
       } catch (error) {
         if (!(error instanceof DrillbookError) || error.code.startsWith('journal.')) throw error;
         stopBy(
+          course,
           error.code.startsWith('guard.') ? 5 : 1,
           `${error.message}${error.hint === undefined ? '' : ` — ${error.hint}`}`,
         );
       }
-      return { stop, counts, hasFailed };
+      return { stop: course.stop, counts: course.counts, hasFailed };
     },
   };
-}
-
-/** As many hosts side by side as help: more only queue at this machine's processors. */
-export const DEFAULT_FORKS = Math.max(50, 16 * availableParallelism());
-
-/** An error thrown by the engine's own part of a step is the step's failure too. */
-async function valued(work: () => Promise<Ended>): Promise<Ended> {
-  try {
-    return await work();
-  } catch (error) {
-    return failure(error);
-  }
-}
-
-function pause(ms: number, interrupt: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (interrupt.aborted) return resolve();
-    const done = (): void => {
-      clearTimeout(timer);
-      interrupt.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    interrupt.addEventListener('abort', done, { once: true });
-  });
 }

@@ -1,3 +1,4 @@
+import { durationText } from '../core/duration.ts';
 import { DrillbookError, StepFailed, Unreachable } from '../core/error.ts';
 import type { StepOutcome } from '../core/event.ts';
 import type { Change, Checked, Context, Module, Outcome, Result } from '../core/module.ts';
@@ -17,6 +18,8 @@ export interface Ended {
   readonly reason?: string | undefined;
   /** A guard (role, lock, confirmation) stopped it: the whole run stops. */
   readonly isGuard?: boolean;
+  /** Ctrl-C came between two attempts or items: a resume takes it up again. */
+  readonly isInterrupted?: boolean;
 }
 
 export const isBad = (outcome: StepOutcome): boolean =>
@@ -31,7 +34,13 @@ export const registeredOf = ({ outcome, result, reason }: Ended): Result => ({
   ...(reason === undefined ? {} : { msg: reason }),
 });
 
-export function failure(error: unknown, secretHint = false): Ended {
+/** Why it ended as it did, as far as `no_log` lets it be told: what a program said may hold what is to be hidden. */
+export function shownReason(step: Step, { outcome, reason }: Ended): string | undefined {
+  const isOurs = outcome === 'skipped' || outcome === 'unreachable' || outcome === 'in_doubt';
+  return reason === undefined || isOurs || !step.isSecret ? reason : 'no_log hides why';
+}
+
+export function failure(error: unknown): Ended {
   if (error instanceof Unreachable) {
     return {
       outcome: 'unreachable',
@@ -51,7 +60,7 @@ export function failure(error: unknown, secretHint = false): Ended {
   const { message, stack } = error as Error;
   return {
     outcome: 'failed',
-    result: { bug: secretHint ? message : stack },
+    result: { bug: stack },
     reason: `a bug of the engine: ${message}`,
   };
 }
@@ -147,8 +156,13 @@ function withResult(step: Step, scope: Scope, ended: Ended): Scope {
   return overlay(scope, { result, ...(register === undefined ? {} : { [register]: result }) });
 }
 
+/** `changed_when: false`: known without a result. */
+const neverChanges = ({ changedWhen }: Step): boolean =>
+  changedWhen?.some(({ text }) => text.trim() === 'false') ?? false;
+
 function judged(step: Step, scope: Scope, ended: Ended, isForeseen: boolean): Ended {
-  if (ended.outcome === 'unreachable' || ended.outcome === 'in_doubt' || isForeseen) return ended;
+  if (ended.outcome === 'unreachable' || ended.outcome === 'in_doubt') return ended;
+  if (isForeseen) return neverChanges(step) ? { ...ended, outcome: 'ok' } : ended;
   let { outcome, reason } = ended;
   if (step.failedWhen) {
     const isFailed = all(step.failedWhen, withResult(step, scope, ended));
@@ -177,16 +191,48 @@ export interface Attempting {
   readonly isInterrupted: () => boolean;
 }
 
+/** What a transport may take to end what it has begun on a host, before it is left to itself. */
+const STOPPING_MS = 15_000;
+/** The longest that a timer of Node takes; more would make it fire at once. */
+const MOST_MS = 2 ** 31 - 1;
+
+/** Runs `work` with a signal that is aborted after `ms`; gives undefined when that was too late. */
+async function within<T>(
+  ms: number | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  const controller = new AbortController();
+  if (ms === undefined) return work(controller.signal);
+  const timers: NodeJS.Timeout[] = [];
+  // Not everything that a module waits for heeds the signal; nothing may wait much longer than it was allowed to.
+  const late = new Promise<undefined>((resolve) => {
+    const stop = (): void => {
+      controller.abort(new DrillbookError('step.timeout', `not done within ${durationText(ms)}`));
+      timers.push(setTimeout(() => resolve(undefined), STOPPING_MS));
+    };
+    timers.push(setTimeout(stop, Math.min(ms, MOST_MS)));
+  });
+  try {
+    const done = await Promise.race([work(controller.signal), late]);
+    return controller.signal.aborted ? undefined : done;
+  } catch (error) {
+    if (controller.signal.aborted) return undefined;
+    throw error;
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+  }
+}
+
 async function attempt(step: Step, module: Module, scope: Scope, a: Attempting): Promise<Ended> {
   const { timeout } = step.keywords;
-  const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
-  const never = new AbortController();
   const isForeseen = a.isCheck && module.kind === 'action';
   try {
-    const ended = await perform(step, module, a.contextWith(limit ?? never.signal), scope, a.isCheck);
-    return judged(step, scope, ended, isForeseen);
+    const ended = await within(timeout, (signal) =>
+      perform(step, module, a.contextWith(signal), scope, a.isCheck),
+    );
+    if (ended) return judged(step, scope, ended, isForeseen);
+    return { outcome: 'failed', result: {}, reason: `not done within ${durationText(timeout ?? 0)}` };
   } catch (error) {
-    if (limit?.aborted) return { outcome: 'failed', result: {}, reason: `not done within ${timeout} ms` };
     const ended = failure(error);
     // In check mode a look may fail because an earlier step has only pretended; that is not this step's failure.
     if (
@@ -221,7 +267,7 @@ export async function attempts(step: Step, module: Module, scope: Scope, a: Atte
       typeof isEnough === 'string'
         ? isEnough
         : (ended.reason ?? `not yet: ${step.until.map((condition) => condition.text).join(' and ')}`);
-    if (tries >= retries || a.isInterrupted()) {
+    if (tries >= retries) {
       const bound = retries === 0 ? '' : ` (after ${tries + 1} attempts)`;
       return isBad(ended.outcome) && ended.reason
         ? { ...ended, reason: `${ended.reason}${bound}` }
@@ -229,6 +275,10 @@ export async function attempts(step: Step, module: Module, scope: Scope, a: Atte
     }
     a.onRetry(tries + 1, retries, reason);
     await a.pause(delay);
+    if (a.isInterrupted()) {
+      const told = `interrupted before attempt ${tries + 2}: ${reason}`;
+      return { ...ended, outcome: 'failed', reason: told, isInterrupted: true };
+    }
   }
 }
 

@@ -1,0 +1,40 @@
+import { DrillbookError } from '../core/error.ts';
+import type { PlayKeywords } from '../parse/playbook.ts';
+
+/** Runs `work` on every item, at most `limit` at once. */
+export async function each<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = items.values();
+  const worker = async (): Promise<void> => {
+    for (const item of queue) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+}
+
+/** Hosts in a batch for one entry of `serial`, `3` or `50%`; undefined for what is neither. */
+export function batchSize(size: number | string, hosts: number): number | undefined {
+  const text = String(size).trim();
+  if (!/^\d+(\.\d+)?%?$/.test(text)) return undefined;
+  const number = Number.parseFloat(text);
+  return Math.max(1, Math.floor(text.endsWith('%') ? (hosts * number) / 100 : number));
+}
+
+/** `[1, "50%"]` of 4 hosts → batches of 1, 2 and 1; the last size goes on until all hosts are through. */
+export function batchesOf<T>(hosts: readonly T[], serial: PlayKeywords['serial']): T[][] {
+  if (serial === undefined) return [[...hosts]];
+  const sizes = (Array.isArray(serial) ? serial : [serial]).map((size) => {
+    const number = batchSize(size, hosts.length);
+    if (number !== undefined) return number;
+    throw new DrillbookError('plan.serial', `serial: \`${size}\` is neither a number nor a percentage`);
+  });
+  const batches: T[][] = [];
+  for (let from = 0, i = 0; from < hosts.length; i++) {
+    const size = sizes[Math.min(i, sizes.length - 1)] ?? hosts.length;
+    batches.push(hosts.slice(from, from + size));
+    from += size;
+  }
+  return batches;
+}

@@ -1,0 +1,98 @@
+import type { StepOutcome } from '../core/event.ts';
+import { DrillbookError } from '../core/error.ts';
+import type { Result } from '../core/module.ts';
+import { isMasked } from '../core/secret.ts';
+import { render } from '../parse/template.ts';
+import type { Step } from '../plan/plan.ts';
+import type { Course, States } from './course.ts';
+import type { HostState } from './host-state.ts';
+import { scopeOf } from './scope.ts';
+import { isBad } from './step.ts';
+
+const isResult = (value: unknown): value is Result =>
+  value !== null && typeof value === 'object' && !Array.isArray(value);
+
+/** The results of a loop's items with the item each had; of a step without a loop, its own. */
+function partsOf(step: Step, result: Result): readonly { result: Result; extra: Result }[] {
+  const results = step.keywords.loop === undefined ? undefined : result['results'];
+  if (!Array.isArray(results)) return [{ result, extra: {} }];
+  return results.flatMap((part: unknown, index) =>
+    isResult(part) ? [{ result: part, extra: { item: part['item'], index } }] : [],
+  );
+}
+
+/** Handlers that the step's changes notify on this host; a template may speak of the item that changed. */
+function handlersOf(course: Course, step: Step, state: HostState, result: Result): Set<string> {
+  const names = new Set<string>();
+  for (const handler of step.keywords.notify ?? []) {
+    if (!handler.includes('{{')) {
+      names.add(handler);
+      continue;
+    }
+    for (const part of partsOf(step, result)) {
+      if (part.result['changed'] === false) continue;
+      const scope = scopeOf(state, step.vars, course.tools.world, part.extra);
+      names.add(String(render(handler, scope, 'notify')));
+    }
+  }
+  return names;
+}
+
+/**
+ * What a finished step leaves behind for later ones; the same whether it ran now or is taken from the journal.
+ * `result` is what `register` gets.
+ */
+export function remember(
+  course: Course,
+  step: Step,
+  states: States,
+  result: Result,
+  outcome: StepOutcome,
+  isReplay: boolean,
+): void {
+  for (const state of states) {
+    const { register } = step.keywords;
+    if (register !== undefined) state.registered.set(register, result);
+    if (outcome === 'changed') state.hasChanges = true;
+    if (isBad(outcome) || outcome === 'skipped') continue;
+    for (const part of partsOf(step, result)) {
+      if (step.moduleName === 'set' && isResult(part.result['set'])) {
+        for (const [name, value] of Object.entries(part.result['set'])) state.set.set(name, value);
+      }
+      if (step.moduleName === 'facts' && isResult(part.result['facts']))
+        state.facts = { ...state.facts, ...part.result['facts'] };
+    }
+    if (outcome !== 'changed') continue;
+    for (const name of handlersOf(course, step, state, result)) {
+      if (!isReplay && !state.notified.has(name)) {
+        const handler = course.tools.redactor.text(name);
+        course.journal.append({ event: 'handler_notified', handler, host: state.host.name, by: step.id });
+      }
+      state.notified.add(name);
+    }
+  }
+}
+
+/**
+ * A result as the journal has it, for use after a resume: the journal keeps no secrets, so that reading one that was
+ * masked is an error, rather than the mask taken for the value.
+ */
+export function revived(value: unknown, step: string): unknown {
+  if (Array.isArray(value)) return value.map((item) => revived(item, step));
+  if (!isResult(value)) return value;
+  const copy = {};
+  for (const [key, item] of Object.entries(value)) {
+    if (typeof item !== 'string' || !isMasked(item)) {
+      Object.defineProperty(copy, key, { value: revived(item, step), enumerable: true });
+      continue;
+    }
+    Object.defineProperty(copy, key, {
+      enumerable: true,
+      get() {
+        const message = `\`${key}\` of step ${step} holds a secret, which the journal does not keep for a resume`;
+        throw new DrillbookError('step.secret', message, { hint: 'read it again in a step of its own' });
+      },
+    });
+  }
+  return copy;
+}
