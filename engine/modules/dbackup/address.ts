@@ -13,12 +13,13 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
+/** `$1` script of the service, `$2` its file: not there before it was told an address for the first time. */
 const LOOK = `[ -e "$1" ] || { echo "$1 is not there" >&2; exit 66; }
-sed -n 's/^server=//p' "$1"`;
+[ ! -e "$2" ] || sed -n 's/^server=//p' "$2"`;
 
 async function check(ctx: Context, { component, address }: Params): Promise<Checked> {
   const file = `/var/opt/scutech/dbackup3/${component}/${component}.conf`;
-  const { code, stdout, stderr } = await ctx.sh(LOOK, { args: [file] });
+  const { code, stdout, stderr } = await ctx.sh(LOOK, { args: [`/etc/init.d/dbackup3-${component}`, file] });
   if (code !== 0)
     throw new StepFailed(
       `Where the ${component} of ${ctx.host.name} points to cannot be read: ${stderr.trim()}`,

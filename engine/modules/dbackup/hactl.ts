@@ -92,7 +92,9 @@ async function untilReached(ctx: Context, { command, wait }: Params): Promise<Ha
 }
 
 const seen = ({ role, failover, fields }: Hactl): string => {
-  const rest = Object.entries(fields).filter(([key]) => key === 'backupd' || key.startsWith('vip '));
+  const rest = Object.entries(fields).filter(
+    ([key]) => ['backupd', 'keepalived'].includes(key) || key.startsWith('vip '),
+  );
   return [`role ${role}`, `failover ${failover}`, ...rest.map(([key, value]) => `${key} ${value}`)].join(
     ', ',
   );
@@ -118,7 +120,7 @@ async function run(ctx: Context, params: Params): Promise<Outcome> {
   if (code !== 0) {
     const last = output.trim().split('\n').at(-1) ?? '';
     throw new StepFailed(
-      `hactl ${command} on ${ctx.host.name} failed: ${last.replace(/^\w+ failed: /, '')}`,
+      `hactl ${command} on ${ctx.host.name} failed: ${last.replace(/^.*?\b\w+ failed: /, '')}`,
       { code, output },
       {
         hint: /replication|resync/i.test(last) ? 'resync first (playbook resync)' : undefined,
