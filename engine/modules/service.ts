@@ -204,7 +204,13 @@ async function apply(ctx: Context, given: Given): Promise<Checked> {
     );
   }
   const seen = parse(given.name, said.stdout);
-  if (given.state !== undefined && given.state !== 'stopped' && !seen.isActive && seen.isBarred) {
+  if (
+    given.state !== undefined &&
+    given.state !== 'stopped' &&
+    !seen.isActive &&
+    seen.isBarred &&
+    !seen.isPassing
+  ) {
     throw new StepFailed(
       `service ${given.name} did not start: a condition of its unit is not met`,
       seen.result,

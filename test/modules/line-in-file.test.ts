@@ -99,7 +99,7 @@ test('a missing file is made only where asked for, and is fine where the line sh
 test('validate refuses: the old file stays', async () => {
   const path = await fileOf('x\n');
   await expect(
-    reach(bench, 'line_in_file', { path, line: 'y', validate: 'grep -qv y %s -c 2' }),
+    reach(bench, 'line_in_file', { path, line: 'y', validate: `sh -c '! grep -q y "$1"' sh %s` }),
   ).rejects.toThrow('refused');
   expect(await readFile(path, 'utf8')).toBe('x\n');
 });
