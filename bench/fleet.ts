@@ -43,6 +43,8 @@ MaxStartups 1000
 MaxSessions 1000
 LogLevel ERROR
 Subsystem sftp internal-sftp
+# This machine's ~/.bashrc is no part of the measure, and ~/.ansible is not to be left here.
+SetEnv HOME=${folder}/home
 `;
 
 async function answers(address: string): Promise<void> {
@@ -114,6 +116,7 @@ export async function openFleet(count: number, delayMs = 0): Promise<Fleet> {
       join(folder, 'known_hosts'),
       hosts.map(({ address }) => `${address} ${type} ${key}\n`).join(''),
     );
+    mkdirSync(join(folder, 'home'), { mode: 0o700 });
     writeFileSync(join(folder, 'sshd_config'), sshdConfig(folder));
     // sshd drops its rights in between and must still reach the key file.
     chmodSync(folder, 0o755);
