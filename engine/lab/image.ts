@@ -65,16 +65,8 @@ async function build(recipe: Recipe, image: string, options: ImageOptions): Prom
   onProgress(`building the image ${name}: Debian ${recipe.suite} with ${recipe.packages.at(-2) ?? ''}`);
   try {
     // The namespaces take mmdebstrap's mounts and processes with them, however it ends; setpriv ends it with us.
-    const guard = [
-      '--pdeathsig',
-      'KILL',
-      'unshare',
-      '--mount',
-      '--pid',
-      '--fork',
-      '--kill-child',
-      '--mount-proc',
-    ];
+    const unshare = 'unshare --mount --pid --fork --kill-child --mount-proc'.split(' ');
+    const guard = ['--pdeathsig', 'KILL', ...unshare];
     const what = [`--include=${recipe.packages.join(',')}`, recipe.suite, unfinished];
     const source = `deb ${mirror} ${recipe.suite} main`;
     // Its scratch files lie in the unfinished folder's neighbour, where they are found after a kill.

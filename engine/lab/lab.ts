@@ -63,7 +63,9 @@ export async function upLab(options: UpOptions): Promise<Lab> {
   const onProgress = options.onProgress ?? (() => undefined);
   const nodes = options.nodes ?? ['dbk1', 'dbk2'];
   for (const word of [name, ...nodes]) states.checkName(word);
-  requireRoot();
+  const twice = nodes.find((node, i) => nodes.indexOf(node) !== i);
+  if (twice !== undefined) throw new DrillbookError('usage.lab', `two nodes are called ${twice}`);
+  await meetRequirements(onProgress, signal);
   return exclusively(name, async () => {
     const before = await states.readState(name);
     if (before?.isUp === true) {
@@ -88,7 +90,6 @@ async function create(
   signal: AbortSignal | undefined,
 ): Promise<Lab> {
   const { name, database } = options;
-  await meetRequirements(onProgress, signal);
   const image = await ensureImage(database, { onProgress, signal });
   const packages = await ensureStandins(signal);
   await allowManyNodes();
@@ -104,7 +105,9 @@ async function create(
   });
   await makeDisks(state);
   await writeInventory(state, packages);
-  await Promise.all(nodes.map((node) => boot(state, node, signal)));
+  // All must have settled before anything is taken away again.
+  const boots = await Promise.allSettled(nodes.map((node) => boot(state, node, signal)));
+  for (const one of boots) if (one.status === 'rejected') throw one.reason;
   await states.writeState({ ...state, isUp: true });
   onProgress(`lab ${name}: ${names.join(', ')} up in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   return openLab(name);

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { DrillbookError } from '../core/error.ts';
 import { must } from './program.ts';
 import { labId, links, labNames, readState, type LabState, type Link, type NodeState } from './state.ts';
@@ -111,10 +112,8 @@ export async function healPort(lab: LabState, node: NodeState, link: Link): Prom
 
 /** Every interface on this machine that a lab of this name made. */
 export async function interfacesOf(lab: string): Promise<readonly string[]> {
-  const text = await must('ip', ['-json', 'link', 'show']);
-  return (JSON.parse(text) as readonly { ifname: string }[])
-    .map(({ ifname }) => ifname)
-    .filter((name) => name.startsWith(prefixOf(lab)));
+  const names = await readdir('/sys/class/net');
+  return names.filter((name) => name.startsWith(prefixOf(lab)));
 }
 
 export async function removeInterfaces(lab: string): Promise<void> {

@@ -33,7 +33,7 @@ async function missingPackages(): Promise<readonly string[]> {
 }
 
 export function requireRoot(): void {
-  if (process.getuid?.() === 0) return;
+  if (process.geteuid?.() === 0) return;
   throw new DrillbookError(
     'lab.root',
     'the lab starts containers and bridges, and for that it must be root',
