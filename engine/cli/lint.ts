@@ -88,7 +88,9 @@ export default command({
       }
     }
     for (const file of others.filter((name) => !parts.has(name)))
-      problems.push(new DrillbookError('parse.schema', `${file} holds neither a mapping nor a list of tasks`));
+      problems.push(
+        new DrillbookError('parse.schema', `${file} holds neither a mapping nor a list of tasks`),
+      );
     if (output === 'json' || output === 'jsonl') {
       const rows = problems.map(({ code, message, at, hint }) => ({ code, message, at, hint }));
       process.stdout.write(`${JSON.stringify({ files: count, problems: rows })}\n`);

@@ -98,8 +98,13 @@ async function ensure(
   isCheck: boolean,
 ): Promise<Ended> {
   const found = await module.check(ctx, params);
-  if (found.changes.length === 0) return { outcome: 'ok', result: found.result ?? {} };
-  if (isCheck) return { outcome: 'changed', result: found.result ?? {}, changes: found.changes };
+  const isFine = found.changes.length === 0;
+  // For a step that only ever looks (`check_mode: true`): what is decided by it must not count as a change.
+  if (isCheck) {
+    const result = { ...found.result, would_change: !isFine };
+    return { outcome: isFine ? 'ok' : 'changed', result, changes: found.changes };
+  }
+  if (isFine) return { outcome: 'ok', result: found.result ?? {} };
   const after: Checked = (await module.apply(ctx, params, found)) ?? (await module.check(ctx, params));
   const result = after.result ?? found.result ?? {};
   if (after.changes.length === 0) return { outcome: 'changed', result, changes: found.changes };

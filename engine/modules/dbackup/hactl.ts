@@ -100,6 +100,17 @@ const seen = ({ role, failover, fields }: Hactl): string => {
   );
 };
 
+async function wouldChange(ctx: Context, { command }: Params): Promise<boolean> {
+  if (command === 'status' || command === 'approve') return false;
+  try {
+    return DONE[command]?.(await look(ctx)) !== true;
+  } catch (error) {
+    // Before there is a cluster nothing is as the command leaves it.
+    if (error instanceof StepFailed) return true;
+    throw error;
+  }
+}
+
 async function run(ctx: Context, params: Params): Promise<Outcome> {
   const { command, event } = params;
   if (command === 'approve' && event === undefined)
@@ -155,4 +166,5 @@ export default action({
     output: 'What hactl printed',
   },
   run,
+  wouldChange,
 });
