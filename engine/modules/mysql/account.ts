@@ -132,6 +132,7 @@ const grantText = ({ privileges, on, hasGrantOption }: GrantChange): string =>
   `${privileges.join(', ') || 'USAGE'} on ${on}${hasGrantOption ? ' with grant option' : ''}`;
 
 interface Plan {
+  readonly now: Account | undefined;
   readonly changes: readonly Change[];
   readonly mustCreate: boolean;
   readonly mustAlter: boolean;
@@ -148,7 +149,7 @@ async function planOf(server: Server, params: Params): Promise<Plan> {
   const name = nameOf(params);
   const now = await look(server, params);
   const plugin = params.plugin ?? now?.plugin ?? usualPlugin(server);
-  const nothing = { changes: [], mustCreate: false, mustAlter: false, plugin, grants: [] };
+  const nothing = { now, changes: [], mustCreate: false, mustAlter: false, plugin, grants: [] };
   if (params.state === 'absent') {
     if (now === undefined) return nothing;
     return { ...nothing, changes: [{ what: `account ${name}`, before: 'present', after: 'absent' }] };
@@ -180,7 +181,7 @@ async function planOf(server: Server, params: Params): Promise<Plan> {
       change.verb === 'GRANT' ? { what, after: grantText(change) } : { what, before: grantText(change) },
     );
   }
-  return { changes, mustCreate: now === undefined, mustAlter, plugin, grants };
+  return { now, changes, mustCreate: now === undefined, mustAlter, plugin, grants };
 }
 
 /** How the statement says the authentication; MySQL and MariaDB spell the plugin's password differently. */
@@ -241,11 +242,17 @@ export default state({
     grants:
       - { on: '*.*', privileges: [REPLICATION SLAVE, REPLICATION CLIENT] }
 `,
-  returns: {},
+  returns: { plugin: 'How it proves itself, or null where it is not there', grants: 'What it may do' },
   check: (ctx, params) =>
-    withServer(ctx, loginOf(ctx.cluster, params.login), async (server) => ({
-      changes: (await planOf(server, params)).changes,
-    })),
+    withServer(ctx, loginOf(ctx.cluster, params.login), async (server) => {
+      const { changes, now } = await planOf(server, params);
+      const grants = (now?.grants ?? []).map(({ on, privileges, hasGrantOption }) => ({
+        on,
+        privileges: [...privileges],
+        grant_option: hasGrantOption,
+      }));
+      return { changes, result: { plugin: now?.plugin ?? null, grants } };
+    }),
   apply: (ctx, params) =>
     withServer(ctx, loginOf(ctx.cluster, params.login), async (server) => {
       const list = await statements(server, params);
