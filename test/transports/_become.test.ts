@@ -115,6 +115,25 @@ describe('become', { timeout: 30_000 }, () => {
     await expect(dialogue).rejects.toMatchObject({ code: 'host.become' });
   });
 
+  it('tries a wrong password once, so that no account is locked', async () => {
+    const bin = join(directory, 'counting');
+    const log = join(bin, 'log');
+    mkdirSync(bin);
+    chmodSync(bin, 0o777);
+    symlinkSync('/bin/sh', join(bin, 'sh'));
+    const asking = `#!/bin/sh\nwhile printf %s "$4" >&2 && IFS= read -r line; do echo tried >>${log}; done\n`;
+    writeFileSync(join(bin, 'sudo'), asking, { mode: 0o755 });
+    const counting = await startSshd([`SetEnv PATH=${bin}`]);
+    const transport = openTransport(counting.host({ user: user.name }), tools());
+    try {
+      await expect(transport.sh('id', { become: become() })).rejects.toThrow('refused the password');
+      expect(readFileSync(log, 'utf8')).toBe('tried\n');
+    } finally {
+      await transport.close();
+      await counting.stop();
+    }
+  });
+
   it('says that a password is needed', async () => {
     const error = to({ user: user.name }).sh('id', { become: { user: 'root', method: 'sudo' } });
     await expect(error).rejects.toMatchObject({

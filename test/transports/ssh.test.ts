@@ -85,6 +85,12 @@ describe('the ssh transport', { timeout: 30_000 }, () => {
       await to(known).open();
     });
 
+    it('refuses a key that is hashed under the name of another host', async () => {
+      const known = knowing(`other ${keyOf('ed25519')}`);
+      execFileSync('ssh-keygen', ['-q', '-H', '-f', known.knownHosts ?? ''], { stdio: 'ignore' });
+      await expect(to(known).open()).rejects.toMatchObject({ code: 'host.key-unknown' });
+    });
+
     it.each([
       ['a pattern', () => `[127.0.0.*]:* `],
       ['a list', () => `other,${name()} `],
