@@ -1,18 +1,21 @@
 import { createHash } from 'node:crypto';
 import { DrillbookError, Problems } from '../core/error.ts';
 import type { Module } from '../core/module.ts';
+import { nearest, suggest } from '../core/nearest.ts';
+import { placeText } from '../core/place.ts';
 import { compileCondition } from '../parse/condition.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { BUILT_IN } from '../parse/playbook.ts';
 import type { BecomeKeyword, Block, Item, Play, Playbook, Task } from '../parse/playbook.ts';
-import { renderText } from '../parse/template.ts';
-import type { Path } from '../parse/yaml.ts';
+import { render, renderText } from '../parse/template.ts';
+import type { Path, Source } from '../parse/yaml.ts';
+import { cycleOf } from './cycles.ts';
 import { needsRoles, selectHosts } from './hosts.ts';
 import type { Inputs } from './inputs.ts';
 import { isSecretInput } from './inputs.ts';
-import { conditionProblems, templateProblems } from './names.ts';
+import { conditionProblems, reservedProblems, templateProblems } from './names.ts';
 import type { KnownNames } from './names.ts';
-import { paramProblems } from './params.ts';
+import { destroysWhat, paramProblems } from './params.ts';
 import { stepsOf } from './plan.ts';
 import type { Plan, PlanNode, PlannedPlay, Step, Vars } from './plan.ts';
 
@@ -45,8 +48,14 @@ interface Expanding {
   readonly ids: Map<string, number>;
   readonly selection: Selection;
   readonly inputs: ReadonlySet<string>;
-  /** Grows as tasks register results. */
+  /** Set by -e. */
+  readonly overrides: ReadonlySet<string>;
+  /** What a template may name here; grows as tasks register results. */
   readonly variables: Set<string>;
+  /** Registered and set so far: known in later plays too. */
+  readonly registered: Set<string>;
+  /** Explicit ids and where they stand. */
+  readonly explicit: Map<string, string>;
   readonly handlers: ReadonlySet<string>;
 }
 
@@ -93,6 +102,11 @@ function describe(task: Task): string {
 /** Checks every name a block's or task's own keywords use, in the file and place where they stand. */
 function checkKeywords(item: Block | Task, known: KnownNames, e: Expanding, extra: readonly string[]): void {
   const { source, path, keywords } = item;
+  checkId(item, e);
+  const { vars = {} } = keywords;
+  e.problems.push(...reservedProblems(Object.keys(vars), source, (name) => [...path, 'vars', name]));
+  const circle = cycleOf(vars);
+  if (circle) e.problems.push(circleProblem(circle, source, [...path, 'vars', circle[0] ?? '']));
   const {
     when,
     until,
@@ -116,6 +130,40 @@ function checkKeywords(item: Block | Task, known: KnownNames, e: Expanding, extr
   e.problems.push(...templateProblems(rest, source, path, names));
 }
 
+/** What can be wrong with a task beside its names and parameters. */
+function checkTask({ source, path, keywords, module, params }: Task, e: Expanding): void {
+  const hasTemplates = [...e.handlers].some((name) => name.includes('{{'));
+  for (const [i, handler] of (keywords.notify ?? []).entries()) {
+    if (e.handlers.has(handler) || handler.includes('{{') || hasTemplates) continue;
+    const message = `no handler of this play is named \`${handler}\``;
+    e.problems.push(
+      source.error('plan.notify', [...path, 'notify', i], message, suggest(handler, e.handlers)),
+    );
+  }
+  if (typeof keywords.loop === 'string' && !keywords.loop.includes('{{')) {
+    const message = 'loop: a list is wanted, or a template that gives one';
+    e.problems.push(source.error('plan.loop', [...path, 'loop'], message));
+  }
+  const { register } = keywords;
+  if (register !== undefined)
+    e.problems.push(...reservedProblems([register], source, () => [...path, 'register']));
+  if (module === 'set' && params !== null && typeof params === 'object') {
+    e.problems.push(...reservedProblems(Object.keys(params), source, (name) => [...path, 'set', name]));
+  }
+}
+
+/** An `id` stands for one step: a second place with the same one would make resume mistake the two. */
+function checkId({ source, path, at, keywords }: Block | Task, e: Expanding): void {
+  if (keywords.id === undefined) return;
+  const place = placeText(at);
+  const first = e.explicit.get(keywords.id);
+  if (first === undefined) e.explicit.set(keywords.id, place);
+  else if (first !== place)
+    e.problems.push(
+      source.error('plan.id', [...path, 'id'], `the id \`${keywords.id}\` is taken already, at ${first}`),
+    );
+}
+
 /** In `until`, `changed_when` and `failed_when` the task's own result is there by these names too. */
 const RESULT_NAMES = ['result'];
 
@@ -134,15 +182,11 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
     const names = { ...known, variables: new Set([...e.variables, ...own]) };
     e.problems.push(...paramProblems(module, moduleName, task.params, source, [...path, moduleName], names));
   }
-  for (const [i, handler] of (keywords.notify ?? []).entries()) {
-    if (e.handlers.has(handler) || handler.includes('{{')) continue;
-    e.problems.push(
-      source.error('plan.notify', [...path, 'notify', i], `no handler of this play is named \`${handler}\``),
-    );
-  }
-  if (keywords.register !== undefined) e.variables.add(keywords.register);
-  if (moduleName === 'set' && task.params !== null && typeof task.params === 'object') {
-    for (const key of Object.keys(task.params)) e.variables.add(key);
+  checkTask(task, e);
+  const params = moduleName === 'set' && task.params !== null && typeof task.params === 'object';
+  for (const key of [...registered, ...(params ? Object.keys(task.params as object) : [])]) {
+    e.variables.add(key);
+    e.registered.add(key);
   }
   const compile = (texts: readonly string[] | undefined) =>
     (texts ?? []).flatMap((text) => {
@@ -203,6 +247,69 @@ function expandItems(items: readonly Item[], from: Inherited, prefix: string, e:
   });
 }
 
+const circleProblem = (circle: readonly string[], source: Source, path: Path): DrillbookError =>
+  source.error('plan.cycle', path, `variables that need one another: ${circle.join(' → ')}`);
+
+/** Variables that can never have a value, in the file and place where the first of them stands. */
+function checkCycles(
+  play: Play,
+  playbook: Playbook,
+  inventory: Inventory,
+  hosts: readonly string[],
+  e: Expanding,
+): void {
+  for (const host of hosts.length > 0 ? hosts : [undefined]) {
+    const own = host === undefined ? {} : inventory.hosts.get(host)?.vars;
+    const vars: Record<string, unknown> = { ...own, ...playbook.vars, ...play.keywords.vars };
+    for (const name of e.overrides) delete vars[name];
+    const circle = cycleOf(vars);
+    const [name = ''] = circle ?? [];
+    if (!circle) continue;
+    const layer = inventory.settings.get(host ?? '')?.get(name)?.at(-1)?.layer ?? '';
+    const [kind = '', owner = ''] = layer.split(' ');
+    if (Object.hasOwn(play.keywords.vars ?? {}, name))
+      e.problems.push(circleProblem(circle, play.source, [...play.path, 'vars', name]));
+    else if (Object.hasOwn(playbook.vars, name))
+      e.problems.push(circleProblem(circle, playbook.source, ['vars', name]));
+    else {
+      const base = kind === 'inventory' ? [] : [`${kind}s`, owner];
+      e.problems.push(circleProblem(circle, inventory.source, [...base, 'vars', name]));
+    }
+  }
+}
+
+/** Handlers that notify one another in a circle would never come to an end. */
+function checkHandlers(play: Play, e: Expanding): void {
+  const notifies = Object.fromEntries(
+    play.handlers.map(({ keywords }) => [
+      keywords.name ?? '',
+      (keywords.notify ?? []).map((name) => `{{[${name}]}}`),
+    ]),
+  );
+  const circle = cycleOf(notifies);
+  if (!circle) return;
+  const first = play.handlers.find(({ keywords }) => keywords.name === circle[0]) ?? play;
+  const message = `handlers notify one another in a circle: ${circle.join(' → ')}`;
+  e.problems.push(first.source.error('plan.notify', [...first.path, 'notify'], message));
+}
+
+/** `hosts:` as far as it can be told now: inputs and the playbook's variables are known before the run. */
+function patternOf(written: string, playbook: Playbook, inputs: Inputs): string {
+  const scope = {
+    ...playbook.vars,
+    ...inputs.overrides,
+    inputs: { ...inputs.defaults, ...inputs.given },
+  };
+  let pattern = written;
+  try {
+    for (let depth = 0; depth < 5 && pattern.includes('{{'); depth++)
+      pattern = String(render(pattern, scope, 'hosts'));
+  } catch {
+    return written;
+  }
+  return pattern;
+}
+
 function inventoryNames(inventory: Inventory, hosts: readonly string[]): Set<string> {
   return new Set(hosts.flatMap((host) => Object.keys(inventory.hosts.get(host)?.vars ?? {})));
 }
@@ -211,26 +318,34 @@ function expandPlay(
   play: Play,
   playbook: Playbook,
   inventory: Inventory,
+  inputs: Inputs,
   facts: Module | undefined,
   e: Expanding,
 ): PlannedPlay {
   const { keywords, source, path } = play;
-  let hosts: readonly string[] = [];
-  try {
-    hosts = selectHosts(keywords.hosts, inventory);
-  } catch (error) {
-    if (!(error instanceof DrillbookError)) throw error;
-    const isTemplate = keywords.hosts.includes('{{');
-    if (!isTemplate) e.problems.push(source.error(error.code, [...path, 'hosts'], error.message, error.hint));
-    else hosts = [...inventory.hosts.keys()];
+  const pattern = patternOf(keywords.hosts, playbook, inputs);
+  let hosts: readonly string[] = [...inventory.hosts.keys()];
+  if (!pattern.includes('{{')) {
+    try {
+      hosts = selectHosts(pattern, inventory);
+    } catch (error) {
+      if (!(error instanceof DrillbookError)) throw error;
+      e.problems.push(source.error(error.code, [...path, 'hosts'], error.message, error.hint));
+    }
   }
+  checkCycles(play, playbook, inventory, hosts, e);
+  checkHandlers(play, e);
+  e.problems.push(
+    ...reservedProblems(Object.keys(keywords.vars ?? {}), source, (key) => [...path, 'vars', key]),
+  );
   const name = keywords.name ?? keywords.hosts;
   const prefix = uniqueId(slug(name), e.ids);
   const names = new Set([
     ...inventoryNames(inventory, hosts),
     ...Object.keys(playbook.vars),
     ...Object.keys(keywords.vars ?? {}),
-    ...e.variables,
+    ...e.overrides,
+    ...e.registered,
   ]);
   const inner: Expanding = {
     ...e,
@@ -250,19 +365,26 @@ function expandPlay(
     checkMode: undefined,
   };
   e.problems.push(
-    ...templateProblems({ vars: keywords.vars, environment: keywords.environment }, source, path, {
-      variables: names,
-      inputs: e.inputs,
-    }),
+    ...templateProblems(
+      { hosts: keywords.hosts, vars: keywords.vars, environment: keywords.environment },
+      source,
+      path,
+      {
+        variables: names,
+        inputs: e.inputs,
+      },
+    ),
   );
   const gather =
     keywords.gather === undefined || keywords.gather === false || !facts
       ? []
       : [gatherStep(play, facts, base, prefix, inner)];
   const nodes = [...gather, ...expandItems(play.tasks, base, prefix, inner)];
-  const handlers = expandItems(play.handlers, base, `${prefix}/handlers`, inner) as Step[];
+  // Tags choose tasks; what those notify has to run, unless it was left out by name.
+  const selection = { skipTags: e.selection.skipTags };
+  const handlers = expandItems(play.handlers, base, `${prefix}/handlers`, { ...inner, selection }) as Step[];
   for (const variable of names) e.variables.add(variable);
-  return { id: prefix, name, play, hosts: keywords.hosts, nodes, handlers };
+  return { id: prefix, name, play, hosts: pattern, nodes, handlers };
 }
 
 function gatherStep(play: Play, facts: Module, base: Inherited, prefix: string, e: Expanding): Step {
@@ -285,10 +407,15 @@ function gatherStep(play: Play, facts: Module, base: Inherited, prefix: string, 
 function startAt(plays: readonly PlannedPlay[], wanted: string): PlannedPlay[] {
   const all = plays.flatMap((play) => [...stepsOf(play.nodes)]);
   const index = all.findIndex((step) => step.id === wanted || step.name === wanted);
-  if (index < 0)
+  if (index < 0) {
+    const near = nearest(
+      wanted,
+      all.flatMap(({ id, name }) => [id, name]),
+    );
     throw new DrillbookError('usage.start-at', `--start-at: no step \`${wanted}\` in this playbook`, {
-      hint: 'see `drillbook plan` for the steps',
+      hint: near === undefined ? 'see `drillbook plan` for the steps' : `did you mean \`${near}\`?`,
     });
+  }
   const before = new Set(all.slice(0, index).filter((step) => step.moduleName !== 'facts'));
   const map = (nodes: readonly PlanNode[]): PlanNode[] =>
     nodes.map((node) =>
@@ -333,8 +460,11 @@ function confirmationsOf(
   };
   const own = playbook.confirm === undefined ? [] : [renderText(playbook.confirm, scope, 'confirm')];
   const steps = plays.flatMap((play) => [...stepsOf(play.nodes), ...play.handlers]);
-  const destroying = steps.filter((step) => step.module?.destroys && step.isSelected);
-  return [...own, ...destroying.map((step) => `${step.name} (${step.moduleName})`)];
+  const destroying = steps.flatMap((step) => {
+    const what = step.module && step.isSelected ? destroysWhat(step.module, step.params) : undefined;
+    return what === undefined ? [] : [`${step.name}: ${what}`];
+  });
+  return [...own, ...destroying];
 }
 
 function codeOf(playbook: Playbook, inventory: Inventory, inputs: Inputs, limit: string | undefined): string {
@@ -367,6 +497,25 @@ function invariantsOf(playbook: Playbook, problems: DrillbookError[]) {
   });
 }
 
+/** Templates in variables and cluster settings; connections are taken as written. */
+function inventoryProblems({ source, hosts }: Inventory, names: KnownNames): DrillbookError[] {
+  if (hosts.size === 0) return [];
+  const raw = source.value as Readonly<Record<string, unknown>>;
+  const sections = (key: string): [string, Record<string, unknown> | null][] =>
+    Object.entries((raw[key] ?? {}) as Record<string, Record<string, unknown> | null>);
+  const places: [Path, unknown][] = [[['vars'], raw['vars']]];
+  for (const key of ['hosts', 'groups'])
+    for (const [name, own] of sections(key)) places.push([[key, name, 'vars'], own?.['vars']]);
+  for (const [name, own] of sections('clusters'))
+    places.push([['clusters', name, 'settings'], own?.['settings']]);
+  return places.flatMap(([path, value]) => [
+    ...templateProblems(value, source, path, names),
+    ...(path.at(-1) === 'vars'
+      ? reservedProblems(Object.keys(value ?? {}), source, (name) => [...path, name])
+      : []),
+  ]);
+}
+
 /**
  * The whole plan of a run: pure, nothing is touched. Throws `Problems` with every error that can be known now.
  * Variables of the inventory are checked here too, in the inventory's own file.
@@ -386,18 +535,26 @@ export function makePlan(
     ids: new Map(),
     selection,
     inputs: declared,
+    overrides: new Set(Object.keys(inputs.overrides)),
     variables: new Set(Object.keys(inputs.overrides)),
+    registered: new Set(),
+    explicit: new Map(),
     handlers: new Set(),
   };
   if (selection.limit !== undefined) selectHosts(selection.limit, inventory);
-  let plays = playbook.plays.map((play) => expandPlay(play, playbook, inventory, modules.get('facts'), e));
+  let plays = playbook.plays.map((play) => 
+    expandPlay(play, playbook, inventory, inputs, modules.get('facts'), e),
+  );
   const known: KnownNames = { variables: e.variables, inputs: declared };
   problems.push(...templateProblems(playbook.vars, playbook.source, ['vars'], known));
   const names: KnownNames = {
     variables: inventoryNames(inventory, [...inventory.hosts.keys()]),
     inputs: declared,
   };
-  problems.push(...templateProblems(inventory.source.value, inventory.source, [], names));
+  problems.push(
+    ...inventoryProblems(inventory, names),
+    ...reservedProblems(Object.keys(playbook.vars), playbook.source, (name) => ['vars', name]),
+  );
   const invariants = invariantsOf(playbook, problems);
   if (problems.length > 0) throw new Problems(dedupe(problems));
   if (selection.startAt !== undefined) plays = startAt(plays, selection.startAt);
@@ -415,7 +572,7 @@ export function makePlan(
     needsStatus:
       invariants.length > 0 ||
       plays.some(
-        ({ play }) => needsRoles(play.keywords.hosts) || play.keywords.order?.includes('_first') === true,
+        ({ play, hosts }) => needsRoles(hosts) || play.keywords.order?.includes('_first') === true,
       ) ||
       usesRoles(raw),
   };

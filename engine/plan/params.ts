@@ -91,3 +91,10 @@ export function paramProblems(
   const error = { ...parsed.error, issues } as z.ZodError;
   return [...problems, ...schemaProblems(error, source, isShort ? base : path, module.params)];
 }
+
+/** What a step would destroy, in words; undefined when nothing. Templates that decide it are known only when it runs. */
+export function destroysWhat(module: Module, raw: unknown): string | undefined {
+  if (!module.destroys) return undefined;
+  const parsed = module.params.safeParse(fullParams(module, raw));
+  return parsed.success ? module.destroys(parsed.data) : 'what it destroys is known when it runs';
+}
