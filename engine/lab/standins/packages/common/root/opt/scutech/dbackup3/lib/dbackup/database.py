@@ -171,6 +171,7 @@ class Session:
             'lag': named.get('Seconds_Behind_Source', 'NULL').replace('NULL', 'unknown'),
             'error': named.get('Last_SQL_Error') or named.get('Last_IO_Error') or '',
             'received': [named['Source_Log_File'], int(named['Read_Source_Log_Pos'])],
+            'applied': [named['Relay_Source_Log_File'], int(named['Exec_Source_Log_Pos'])],
         }
 
     def wait_applied(self, position, seconds):

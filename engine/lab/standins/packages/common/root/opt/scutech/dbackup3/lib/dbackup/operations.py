@@ -110,8 +110,7 @@ def demote(info, reason='demote'):
         update_state(role='standby', busy='demote')
         try:
             hold(reason)
-            set_priority(FAULT)
-            close_database(info)
+            close_database(info, is_planned=reason == 'demote')
         finally:
             fit_priority(update_state(busy=''))
         log(f'{info.node} is Standby, by {"the operator" if reason == "demote" else "keepalived"}')
@@ -126,8 +125,8 @@ def is_closed():
         return True
 
 
-def close_database(info):
-    """Read-only, VIPs gone, and clients that came from elsewhere cut off; in this order."""
+def close_database(info, is_planned):
+    """Read-only, the peer has all rows, VIPs gone, and clients that came from elsewhere cut off; in this order."""
     try:
         database = Session()
     except DatabaseError as error:
@@ -141,6 +140,8 @@ def close_database(info):
             # connections are cut and the VIPs, by which they could come again, are gone.
             database.query('SET SESSION lock_wait_timeout = 3')
             database.query('FLUSH TABLES WITH READ LOCK')
+        if is_planned:
+            await_peer(info, database.position())
         release_vips(info)
         for row in database.query(
             "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID()"
@@ -153,7 +154,31 @@ def close_database(info):
                 continue
 
 
+def await_peer(info, end):
+    """The VIPs go to a peer that has all rows: an administrator may write there as soon as he reaches it.
+
+    A peer that is away or does not replicate is not waited for; its promotion looks for itself.
+    """
+
+    def has_all():
+        peer = ask_one(info, {'ask': 'state'})
+        replica = (peer or {}).get('replica')
+        if not end or not replica or not (replica['receiving'] and replica['applying']):
+            return True
+        file, position = replica['applied']
+        return (number_of(file), position) >= (number_of(end[0]), end[1])
+
+    if not wait_until(has_all, 2):
+        log(f'{info.peer} has not applied everything within 2 s')
+
+
+def number_of(log_file):
+    """Binary logs are numbered: `mysql234-bin.000012` is the 12th."""
+    return int(log_file.rpartition('.')[2] or 0)
+
+
 def release_vips(info):
+    set_priority(FAULT)
     if not wait_until(lambda: not any(map(is_mounted, info.vips)), 3):
         raise Refused('a VIP is still mounted here: keepalived did not let it go')
 
