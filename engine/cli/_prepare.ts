@@ -4,12 +4,15 @@ import { DrillbookError, Problems } from '../core/error.ts';
 import type { Redactor } from '../core/secret.ts';
 import { loadModule, moduleNames } from '../modules/registry.ts';
 import { loadInventory } from '../parse/inventory.ts';
-import { loadPlaybook } from '../parse/playbook.ts';
-import type { Input } from '../parse/playbook.ts';
+import type { Inventory } from '../parse/inventory.ts';
+import { loadPlaybook, withVarsFiles } from '../parse/playbook.ts';
+import type { Input, Playbook } from '../parse/playbook.ts';
+import { renderText } from '../parse/template.ts';
 import { loadYaml } from '../parse/yaml.ts';
 import { makePlan, modulesUsed } from '../plan/expand.ts';
 import type { Selection } from '../plan/expand.ts';
 import { isSecretInput, readInputs } from '../plan/inputs.ts';
+import type { Inputs } from '../plan/inputs.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Invocation } from './_command.ts';
 
@@ -100,6 +103,22 @@ export interface Prepared {
   readonly redactor: Redactor;
 }
 
+/** Makes known what is secret by where it stands, rather than by a tag. */
+function hearSecrets(playbook: Playbook, inventory: Inventory, inputs: Inputs, redactor: Redactor): void {
+  for (const [name, input] of Object.entries(playbook.inputs)) {
+    if (!isSecretInput(input)) continue;
+    redactor.add(inputs.given[name]);
+    redactor.add(inputs.defaults[name]);
+  }
+  const isSecret = (value: unknown): boolean => typeof value === 'string' && redactor.text(value) !== value;
+  for (const { connection, become, vars } of inventory.hosts.values()) {
+    for (const value of [connection.password, connection.passphrase, become?.password]) redactor.add(value);
+    // What stands in for a secret is one.
+    for (const [name, value] of Object.entries(inputs.overrides))
+      if (isSecret(vars[name]) || isSecret(playbook.vars[name])) redactor.add(value);
+  }
+}
+
 /**
  * Everything that can be known before the first host is touched: parses, checks, and plans. All problems are thrown
  * together. `ask` is for missing inputs.
@@ -110,23 +129,23 @@ export async function prepare(
   ask?: (question: string, isSecret: boolean) => Promise<string>,
 ): Promise<Prepared> {
   const onSecret = (value: string): void => redactor.add(value);
-  const playbook = loadPlaybook(asked.playbook, { modules: moduleNames(), onSecret });
+  const parsing = { modules: moduleNames(), onSecret };
+  const written = loadPlaybook(asked.playbook, parsing);
   const inventory = loadInventory(asked.inventory, onSecret);
   const { settingsProblems } = await import('../cluster/stacks.ts');
   const settings = await settingsProblems(inventory);
   if (settings.length > 0) throw new Problems(settings);
   const variables = new Set([
-    ...Object.keys(playbook.vars),
+    ...Object.keys(written.vars),
     ...[...inventory.hosts.values()].flatMap((host) => Object.keys(host.vars)),
   ]);
   const question = (name: string, input: Input): Promise<string> =>
     (ask as NonNullable<typeof ask>)(`${input.description ?? name} [${name}]: `, isSecretInput(input));
-  const inputs = await readInputs(playbook, asked.given, variables, ask && question);
-  for (const [name, input] of Object.entries(playbook.inputs)) {
-    if (!isSecretInput(input)) continue;
-    redactor.add(inputs.given[name]);
-    redactor.add(inputs.defaults[name]);
-  }
+  const inputs = await readInputs(written, asked.given, variables, ask && question);
+  const playbook = withVarsFiles(written, parsing, (name, from) =>
+    renderText(name, { ...written.own, inputs: { ...inputs.defaults, ...inputs.given } }, from),
+  );
+  hearSecrets(playbook, inventory, inputs, redactor);
   const names = [...modulesUsed(playbook)];
   const modules = new Map(
     await Promise.all(names.map(async (name) => [name, await loadModule(name)] as const)),

@@ -134,10 +134,8 @@ async function main(argv: readonly string[]): Promise<number> {
   });
 }
 
-/** Pipes that are closed early (`| head`) are no error of ours. */
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-});
+// A reader that goes away early (`| head`) is no error of ours, and must not end a run that is under way.
+process.stdout.on('error', () => undefined);
 
 const code = await main(process.argv.slice(2)).catch(problemOut);
 await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));

@@ -11,16 +11,44 @@ import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 
 const isDone = (journal: Journal): boolean => endOf(journal.events)?.outcome === 'done';
 
+/** A run that ended before its journal had a line is none to go on with. */
+function openOrPass(stateDir: string, id: string): Journal | undefined {
+  try {
+    return openJournal(stateDir, id);
+  } catch (error) {
+    if (error instanceof DrillbookError && error.code === 'journal.broken') return undefined;
+    throw error;
+  }
+}
+
 /** The named run, or the newest that has not reached its goal. */
 function findRun(stateDir: string, wanted: string | undefined): Journal {
   if (wanted !== undefined) return openJournal(stateDir, wanted);
   for (const id of runIds(stateDir).toReversed()) {
-    const journal = openJournal(stateDir, id);
-    const started = journal.events[0];
-    if (started?.event === 'run_started' && !started.isCheck && !isDone(journal)) return journal;
-    journal.close();
+    const journal = openOrPass(stateDir, id);
+    const started = journal?.events[0];
+    if (journal && started?.event === 'run_started' && !started.isCheck && !isDone(journal)) return journal;
+    journal?.close();
   }
   throw new DrillbookError('usage.run', 'there is no unfinished run', { hint: 'see `drillbook runs`' });
+}
+
+/** The journal keeps no secrets: those given with -e are asked for, or have to be given again. */
+async function secretsAgain(
+  withheld: readonly string[],
+  given: Readonly<Record<string, unknown>>,
+): Promise<Record<string, unknown>> {
+  const missing = withheld.filter((name) => !Object.hasOwn(given, name));
+  const ask = terminalAsk();
+  if (missing.length > 0 && !ask) {
+    const names = missing.join(', ');
+    throw new DrillbookError('usage.secret', `${names}: secret, and so not kept since the run began`, {
+      hint: `give it again with -e @FILE or -e ${missing[0]}=…`,
+    });
+  }
+  const secrets: Record<string, unknown> = {};
+  for (const name of missing) secrets[name] = await ask?.(`${name}: `, true);
+  return secrets;
 }
 
 export default command({
@@ -74,11 +102,17 @@ export default command({
       },
       redactor,
     );
-    const { selection, inputs } = started.options as {
+    const {
+      selection,
+      inputs,
+      withheld = [],
+    } = started.options as {
       selection: Selection;
       inputs: Readonly<Record<string, unknown>>;
+      withheld?: readonly string[];
     };
-    const asked = { ...again, selection, given: { ...inputs, ...again.given } };
+    const secrets = await secretsAgain(withheld, again.given);
+    const asked = { ...again, selection, given: { ...inputs, ...again.given, ...secrets } };
     const prepared = await prepare(asked, redactor, terminalAsk());
     const acceptChanges = options['accept-changes'] === true;
     return executeWithView({

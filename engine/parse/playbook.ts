@@ -37,7 +37,12 @@ const shared = {
   vars: vars.optional().describe('Variables for this task or block'),
   tags: strings.optional(),
   become: becomeSchema.optional().describe('Run as another user'),
-  environment: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+  environment: z
+    .record(
+      z.string().regex(/^[A-Za-z_]\w*$/, 'a name of letters, digits and underscores'),
+      z.union([z.string(), z.number(), z.boolean()]),
+    )
+    .optional(),
   delegate_to: z.string().optional().describe('Run on this host, with the variables of the original one'),
   run_once: z.boolean().optional().describe('Run on the first host only; its result counts for all'),
   ignore_errors: z.boolean().optional().describe('Go on after a failure'),
@@ -82,12 +87,18 @@ export const inputSchema = z.strictObject({
 
 const invariantSchema = z.strictObject({ name: z.string(), that: z.string() });
 
+const serialSize = z.union([
+  z.number().int().min(1),
+  z.string().regex(/^[1-9]\d*%?$/, 'a number of hosts or a percentage'),
+]);
+
 export const playSchema = z.strictObject({
   name: z.string().optional(),
   hosts: z.string().describe('Role, group, host or pattern'),
   serial: z
-    .union([z.number().int().min(1), z.string(), z.array(z.union([z.number(), z.string()]))])
-    .optional(),
+    .union([serialSize, z.array(serialSize).min(1)])
+    .optional()
+    .describe('Hosts at a time: a number, a percentage, or a list of them'),
   order: z.enum(['inventory', 'standby_first', 'primary_first']).optional(),
   vars: vars.optional(),
   gather: z.union([z.boolean(), strings]).optional().describe('Facts wanted'),
@@ -153,6 +164,15 @@ export interface Play {
   readonly handlers: readonly Task[];
 }
 
+type Vars = Readonly<Record<string, unknown>>;
+
+/** One entry of `vars_files`; without values while its path is a template that needs the inputs. */
+export interface VarsFile {
+  readonly name: string;
+  readonly path: Path;
+  readonly values: Vars | undefined;
+}
+
 export interface Playbook {
   readonly file: string;
   readonly source: Source;
@@ -162,7 +182,10 @@ export interface Playbook {
   readonly confirm: string | undefined;
   readonly invariants: readonly Invariant[];
   /** The playbook's own variables, those of `vars_files` below them. */
-  readonly vars: Readonly<Record<string, unknown>>;
+  readonly vars: Vars;
+  /** Its variables without those of `vars_files`. */
+  readonly own: Vars;
+  readonly varsFiles: readonly VarsFile[];
   readonly plays: readonly Play[];
   /** Every file read, absolute. */
   readonly files: readonly string[];
@@ -353,22 +376,14 @@ export function loadPlaybook(file: string, options: ParseOptions): Playbook {
   if (!parsed.success) problems.push(...schemaProblems(parsed.error, source, [], playbookSchema));
   const raw = isMap(source.value) && Array.isArray(source.value['plays']) ? source.value['plays'] : [];
   const plays = raw.map((play, i) => readPlay(play, source, ['plays', i], reading));
-  const merged: Record<string, unknown> = {};
-  for (const [i, name] of (parsed.data?.vars_files ?? []).entries()) {
-    const at = source.placeOf(['vars_files', i]);
-    try {
-      const inner = loadYaml(resolve(dirname(path), name), 'variables file', at, options.onSecret);
-      files.push(inner.file);
-      const values = vars.safeParse(inner.value ?? {});
-      if (values.success) Object.assign(merged, values.data);
-      else problems.push(...schemaProblems(values.error, inner, []));
-    } catch (error) {
-      collect(error, problems, source.excerptOf(at));
-    }
-  }
+  const varsFiles = (parsed.data?.vars_files ?? []).map((name, i): VarsFile => {
+    const at: Path = ['vars_files', i];
+    const isLate = name.includes('{{');
+    return { name, path: at, values: isLate ? undefined : readVars(name, at, source, reading) };
+  });
   if (problems.length > 0 || !parsed.success) throw new Problems(problems);
   const { name, description, inputs = {}, confirm, invariants = [] } = parsed.data;
-  Object.assign(merged, parsed.data.vars);
+  const own = parsed.data.vars ?? {};
   const whole = plays.filter((play) => play !== undefined);
   return {
     file: path,
@@ -378,8 +393,56 @@ export function loadPlaybook(file: string, options: ParseOptions): Playbook {
     inputs,
     confirm,
     invariants,
-    vars: merged,
+    vars: mergedVars(varsFiles, own),
+    own,
+    varsFiles,
     plays: whole,
     files,
   };
+}
+
+const mergedVars = (varsFiles: readonly VarsFile[], own: Vars): Vars =>
+  Object.assign({}, ...varsFiles.map(({ values }) => values ?? {}), own) as Vars;
+
+/** The variables of one file; what is wrong with it goes to the problems. */
+function readVars(name: string, path: Path, source: Source, reading: Reading): Vars {
+  const at = source.placeOf(path);
+  try {
+    const file = resolve(dirname(source.file), name);
+    const inner = loadYaml(file, 'variables file', at, reading.options.onSecret);
+    reading.files.push(inner.file);
+    const values = vars.safeParse(inner.value ?? {});
+    if (values.success) return values.data;
+    reading.problems.push(...schemaProblems(values.error, inner, []));
+  } catch (error) {
+    collect(error, reading.problems, source.excerptOf(at));
+  }
+  return {};
+}
+
+/**
+ * The playbook with the variable files whose paths are templates, once its inputs are known: `nameOf` renders a path.
+ * Throws `Problems` as `loadPlaybook` does.
+ */
+export function withVarsFiles(
+  playbook: Playbook,
+  options: ParseOptions,
+  nameOf: (template: string, from: string) => string,
+): Playbook {
+  if (playbook.varsFiles.every(({ values }) => values)) return playbook;
+  const { source } = playbook;
+  const reading: Reading = { options, problems: [], files: [...playbook.files], stack: [] };
+  const varsFiles = playbook.varsFiles.map((file): VarsFile => {
+    if (file.values) return file;
+    try {
+      const name = nameOf(file.name, 'vars_files');
+      return { ...file, values: readVars(name, file.path, source, reading) };
+    } catch (error) {
+      if (!(error instanceof DrillbookError)) throw error;
+      reading.problems.push(source.error(error.code, file.path, error.message, error.hint));
+      return file;
+    }
+  });
+  if (reading.problems.length > 0) throw new Problems(reading.problems);
+  return { ...playbook, varsFiles, vars: mergedVars(varsFiles, playbook.own), files: reading.files };
 }

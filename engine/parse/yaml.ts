@@ -59,6 +59,21 @@ function offsetOf(node: Inner): number | undefined {
   return start?.range?.[0];
 }
 
+const SECRET_LINE = /!secret|pass(word|phrase|wd)\s*['"]?:/i;
+
+/** True for a line of a text that a `!secret |` above it began. */
+function isInSecret(lines: readonly string[], index: number): boolean {
+  const indent = (line: string): number => line.length - line.trimStart().length;
+  let own = indent(lines[index] ?? '');
+  for (let above = index - 1; above >= 0 && own > 0; above--) {
+    const line = lines[above] ?? '';
+    if (line.trim() === '' || indent(line) >= own) continue;
+    if (line.includes('!secret')) return true;
+    own = indent(line);
+  }
+  return false;
+}
+
 /** Parses one YAML 1.2 document; throws `Problems` with all its errors. `onSecret` hears every `!secret` value. */
 export function parseYaml(
   file: string,
@@ -80,7 +95,8 @@ export function parseYaml(
   const textLines = text.split('\n');
   const excerptOf = (at: Place): string | undefined => {
     const line = textLines[at.line - 1];
-    return line === undefined || line.includes('!secret') || line.length > 400 ? undefined : line.trimEnd();
+    const isShown = line !== undefined && line.length <= 400 && !SECRET_LINE.test(line);
+    return isShown && !isInSecret(textLines, at.line - 1) ? line.trimEnd() : undefined;
   };
   const fault = (code: string, at: Place, message: string, hint?: string): DrillbookError =>
     new DrillbookError(code, message, { at, excerpt: excerptOf(at), hint });

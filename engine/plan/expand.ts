@@ -260,12 +260,15 @@ function checkCycles(
 ): void {
   for (const host of hosts.length > 0 ? hosts : [undefined]) {
     const own = host === undefined ? {} : inventory.hosts.get(host)?.vars;
-    const vars: Record<string, unknown> = { ...own, ...playbook.vars, ...play.keywords.vars };
-    for (const name of e.overrides) delete vars[name];
-    const circle = cycleOf(vars);
+    const vars = Object.entries({ ...own, ...playbook.vars, ...play.keywords.vars });
+    const circle = cycleOf(Object.fromEntries(vars.filter(([key]) => !e.overrides.has(key))));
     const [name = ''] = circle ?? [];
     if (!circle) continue;
-    const layer = inventory.settings.get(host ?? '')?.get(name)?.at(-1)?.layer ?? '';
+    const layer =
+      inventory.settings
+        .get(host ?? '')
+        ?.get(name)
+        ?.at(-1)?.layer ?? '';
     const [kind = '', owner = ''] = layer.split(' ');
     if (Object.hasOwn(play.keywords.vars ?? {}, name))
       e.problems.push(circleProblem(circle, play.source, [...play.path, 'vars', name]));
@@ -542,7 +545,7 @@ export function makePlan(
     handlers: new Set(),
   };
   if (selection.limit !== undefined) selectHosts(selection.limit, inventory);
-  let plays = playbook.plays.map((play) => 
+  let plays = playbook.plays.map((play) =>
     expandPlay(play, playbook, inventory, inputs, modules.get('facts'), e),
   );
   const known: KnownNames = { variables: e.variables, inputs: declared };

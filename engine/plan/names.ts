@@ -15,6 +15,26 @@ const BUILT_IN: Readonly<Record<string, readonly string[]>> = {
   hosts: ['*'],
 };
 
+/** Names that no variable may take: the engine would put its own over it. */
+const RESERVED = [...Object.keys(BUILT_IN), 'inputs', 'item', 'index'];
+
+/** Errors of variables set under a name of the language's own. */
+export function reservedProblems(
+  names: Iterable<string>,
+  source: Source,
+  placed: (name: string) => Path,
+): DrillbookError[] {
+  return [...names]
+    .filter((name) => RESERVED.includes(name))
+    .map((name) =>
+      source.error(
+        'plan.reserved',
+        placed(name),
+        `\`${name}\` is a name of the language; a variable needs another`,
+      ),
+    );
+}
+
 /** Names that a step may use. */
 export interface KnownNames {
   readonly variables: ReadonlySet<string>;

@@ -94,13 +94,18 @@ function journalOver(database: DatabaseSync, run: string, events: RunEvent[]): J
   const flush = (): void => {
     flushing = undefined;
     const batch = pending;
-    pending = [];
     if (batch.length === 0) return;
     guarded(run, () => {
       if (batch.length > 1) database.exec('BEGIN');
-      for (const event of batch) insert.run(event.seq, JSON.stringify(event));
-      if (batch.length > 1) database.exec('COMMIT');
+      try {
+        for (const event of batch) insert.run(event.seq, JSON.stringify(event));
+        if (batch.length > 1) database.exec('COMMIT');
+      } catch (error) {
+        if (database.isTransaction) database.exec('ROLLBACK');
+        throw error;
+      }
     });
+    pending = [];
   };
 
   return {
@@ -130,8 +135,11 @@ function journalOver(database: DatabaseSync, run: string, events: RunEvent[]): J
       listeners.push(listener);
     },
     close() {
-      flush();
-      database.close();
+      try {
+        flush();
+      } finally {
+        database.close();
+      }
     },
   };
 }

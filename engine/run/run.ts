@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
-import type { RunEvent } from '../core/event.ts';
+import type { Counts, RunEvent } from '../core/event.ts';
 import type { OpenTransport } from '../core/host.ts';
 import type { Context, Result } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
@@ -11,6 +11,7 @@ import type { Plan, Step } from '../plan/plan.ts';
 import { connections } from './connections.ts';
 import { contextFor } from './context.ts';
 import type { Tools } from './context.ts';
+import type { OnInterrupt, RunnerOptions } from './course.ts';
 import { historyOf } from './history.ts';
 import { hostState } from './host-state.ts';
 import type { Journal } from './journal.ts';
@@ -31,7 +32,7 @@ export interface RunRequest {
   readonly code?: string | undefined;
   /** Asks on the terminal; undefined where nobody is there. */
   readonly ask?: ((question: string) => Promise<string>) | undefined;
-  readonly onInterrupt?: 'rerun' | 'skip' | 'fail' | undefined;
+  readonly onInterrupt?: OnInterrupt | undefined;
   readonly mayRun?: ((step: Step) => Promise<boolean>) | undefined;
   /** Command-line options that resume needs; no secrets. */
   readonly options: Result;
@@ -59,7 +60,7 @@ function refuseEdited(events: readonly RunEvent[], plan: Plan, isAccepted: boole
 }
 
 async function confirm(request: RunRequest, isConfirmed: boolean): Promise<void> {
-  const { plan, journal, code, ask, isCheck, operator } = request;
+  const { plan, journal, redactor, code, ask, isCheck, operator } = request;
   if (plan.confirmations.length === 0 || isCheck || isConfirmed) return;
   const question = plan.confirmations.join('\n  ');
   const given = code ?? (await ask?.(`${question}\nType the code ${plan.code} to go on: `));
@@ -69,7 +70,7 @@ async function confirm(request: RunRequest, isConfirmed: boolean): Promise<void>
       hint: `read it, then give --yes ${plan.code}`,
     });
   }
-  journal.append({ event: 'confirmation_given', question, by: operator });
+  journal.append({ event: 'confirmation_given', question: redactor.text(question), by: operator });
 }
 
 /** A context on a host outside any step, for reading the cluster. */
@@ -121,49 +122,41 @@ export async function execute(request: RunRequest): Promise<number> {
   const live = (cluster: string): Promise<ClusterStatus> => readStatus(world, cluster, outside);
 
   journal.append(isResume ? { event: 'run_resumed', operator } : startOf(request));
+  const finish = (
+    exitCode: number,
+    counts: Readonly<Record<string, Counts>>,
+    reason: string | undefined,
+  ): number => {
+    const outcome =
+      exitCode === 0 ? 'done' : exitCode === 1 ? 'failed' : exitCode === 4 ? 'in_doubt' : 'stopped';
+    const durationMs = Math.round(performance.now() - startedAt);
+    const why = reason === undefined ? {} : { reason: redactor.text(reason) };
+    journal.append({ event: 'run_finished', outcome, exitCode, durationMs, counts, ...why });
+    return exitCode;
+  };
   let code: number;
   try {
     await confirm(request, history.isConfirmed);
     if (plan.needsStatus) await findRoles(world, journal, live, roles);
     await journal.commit();
-    const { isCheck: _, ...rest } = request;
-    const walk = runner(
-      journal,
-      history,
-      tools,
-      {
-        isCheck,
-        forks: rest.forks ?? DEFAULT_FORKS,
-        onInterrupt: rest.onInterrupt,
-        mayRun: rest.mayRun,
-        interrupt,
-      },
-      () => firstBroken(world, live, outside),
-    );
+    const options: RunnerOptions = {
+      isCheck,
+      forks: request.forks ?? DEFAULT_FORKS,
+      onInterrupt: request.onInterrupt,
+      decide: request.ask && ((question) => decide(request.ask, question)),
+      mayRun: request.mayRun,
+      interrupt,
+    };
+    const walk = runner(journal, history, tools, options, () => firstBroken(world, live, outside));
     const { stop, counts, hasFailed } = await walk.run(plan);
     if (stop?.exitCode === 3) {
       journal.append({ event: 'run_interrupted', reason: stop.reason });
       code = 3;
-    } else {
-      code = stop?.exitCode ?? (hasFailed ? 1 : 0);
-      const outcome = code === 0 ? 'done' : code === 1 ? 'failed' : code === 4 ? 'in_doubt' : 'stopped';
-      const durationMs = Math.round(performance.now() - startedAt);
-      const reason = stop ? { reason: redactor.text(stop.reason) } : {};
-      journal.append({ event: 'run_finished', outcome, exitCode: code, durationMs, counts, ...reason });
-    }
+    } else code = finish(stop?.exitCode ?? (hasFailed ? 1 : 0), counts, stop?.reason);
   } catch (error) {
-    if (!(error instanceof DrillbookError) || !error.code.startsWith('guard.')) throw error;
-    const durationMs = Math.round(performance.now() - startedAt);
+    if (!(error instanceof DrillbookError) || !/^(guard|host|step)\./.test(error.code)) throw error;
     const reason = error.hint === undefined ? error.message : `${error.message} — ${error.hint}`;
-    journal.append({
-      event: 'run_finished',
-      outcome: 'stopped',
-      exitCode: 5,
-      durationMs,
-      counts: {},
-      reason,
-    });
-    code = 5;
+    code = finish(error.code.startsWith('guard.') ? 5 : 1, {}, reason);
   } finally {
     await pool.close();
   }
@@ -171,14 +164,21 @@ export async function execute(request: RunRequest): Promise<number> {
   return code;
 }
 
-function startOf({ plan, operator, isCheck, options }: RunRequest) {
+/** `on_interrupt: ask`. */
+async function decide(ask: RunRequest['ask'], question: string): Promise<OnInterrupt> {
+  const answer = (await ask?.(`${question}.\n[r]un it again, [s]kip it, or [f]ail: `))?.trim().toLowerCase();
+  return answer?.startsWith('r') ? 'rerun' : answer?.startsWith('s') ? 'skip' : 'fail';
+}
+
+function startOf({ plan, operator, isCheck, options, redactor }: RunRequest) {
   const { playbook, inventory, inputs } = plan;
-  const open = Object.fromEntries(
-    Object.entries({ ...inputs.given, ...inputs.overrides }).filter(([name]) => {
-      const input = playbook.inputs[name];
-      return !input || !isSecretInput(input);
-    }),
-  );
+  const given = Object.entries({ ...inputs.given, ...inputs.overrides });
+  const isOpen = ([name, value]: [string, unknown]): boolean => {
+    const input = playbook.inputs[name];
+    if (input && isSecretInput(input)) return false;
+    return JSON.stringify(redactor.value(value)) === JSON.stringify(value);
+  };
+  const withheld = given.filter((entry) => !isOpen(entry)).map(([name]) => name);
   return {
     event: 'run_started' as const,
     playbook: playbook.file,
@@ -187,7 +187,13 @@ function startOf({ plan, operator, isCheck, options }: RunRequest) {
     operator,
     isCheck,
     hosts: [...inventory.hosts.keys()],
-    options: { ...options, inputs: open, files: fingerprints(plan.files) },
+    options: {
+      ...options,
+      inputs: Object.fromEntries(given.filter(isOpen)),
+      // Secrets that a resume has to be given again.
+      ...(withheld.length > 0 ? { withheld } : {}),
+      files: fingerprints(plan.files),
+    },
   };
 }
 

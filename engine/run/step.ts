@@ -182,7 +182,9 @@ function judged(step: Step, scope: Scope, ended: Ended, isForeseen: boolean): En
   if (step.changedWhen && outcome !== 'failed') {
     outcome = all(step.changedWhen, withResult(step, scope, ended)) ? 'changed' : 'ok';
   }
-  return { ...ended, outcome, reason };
+  // What a `changed_when` says is no change is not told as one.
+  const { changes, ...rest } = ended;
+  return { ...rest, outcome, reason, ...(outcome === 'ok' ? {} : { changes }) };
 }
 
 export interface Attempting {
