@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { downLab, leftovers, openLab, upLab, type Lab } from '../../engine/lab/lab.ts';
 import { databases, type Database } from '../../engine/lab/state.ts';
@@ -68,7 +68,10 @@ describe.each(databases)('a lab with %s', (database) => {
       nodes: ['dbk1', 'dbk2'],
       settings: { database: { flavour: database } },
     });
-    expect(secrets).toHaveLength(1);
+    const passwords = readFileSync(lab.inventory, 'utf8').match(/password:.*/g) ?? [];
+    expect(passwords.length).toBeGreaterThan(0);
+    expect(passwords.filter((line) => !line.startsWith('password: !secret '))).toEqual([]);
+    expect(new Set(secrets).size).toBe(passwords.length);
     expect(statSync(lab.inventory).mode & 0o777).toBe(0o600);
   });
 
