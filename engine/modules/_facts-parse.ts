@@ -53,13 +53,11 @@ export function parseFacts(text: string): Facts {
     },
     address(name = '', family = '', address = '') {
       const [ip = '', prefix = ''] = address.split('/');
-      interfaces
-        .get(name)
-        ?.addresses.push({
-          address: ip,
-          prefix: Number(prefix),
-          family: family === 'inet' ? 'ipv4' : 'ipv6',
-        });
+      interfaces.get(name)?.addresses.push({
+        address: ip,
+        prefix: Number(prefix),
+        family: family === 'inet' ? 'ipv4' : 'ipv6',
+      });
     },
     route(line = '') {
       const after = (word: string): string => new RegExp(`\\b${word} (\\S+)`).exec(line)?.[1] ?? '';

@@ -74,8 +74,9 @@ describe.each(moduleNames())('%s', (name) => {
       if (!isTask(task)) throw new Error('an example is no task');
       expect(Object.keys(task).filter((word) => word !== name && !TASK_WORDS.has(word))).toEqual([]);
       const value = task[name];
-      const params =
-        isTask(value) || module.shorthand === undefined ? (value ?? {}) : { [module.shorthand]: value };
+      const isShort =
+        value !== null && value !== undefined && !isTask(value) && module.shorthand !== undefined;
+      const params = isShort ? { [module.shorthand ?? '']: value } : (value ?? {});
       const outcome = module.params.safeParse(params);
       expect(outcome.error?.issues ?? []).toEqual([]);
     }
