@@ -1,0 +1,61 @@
+import { endOf } from '../run/history.ts';
+import { openJournal, runIds } from '../run/journal.ts';
+import { command } from './_command.ts';
+
+/** One run in a list; `outcome` is `unfinished` for one that can be resumed and has not ended. */
+interface Row {
+  readonly run: string;
+  readonly name: string;
+  readonly playbook: string;
+  readonly at: string;
+  readonly operator: string;
+  readonly isCheck: boolean;
+  readonly outcome: string;
+  readonly exitCode: number | null;
+}
+
+function rowOf(stateDir: string, run: string): Row | undefined {
+  const journal = openJournal(stateDir, run);
+  try {
+    const started = journal.events[0];
+    if (started?.event !== 'run_started') return undefined;
+    const end = endOf(journal.events);
+    const { name, playbook, at, operator, isCheck } = started;
+    const outcome = end?.outcome ?? 'unfinished';
+    return { run, name, playbook, at, operator, isCheck, outcome, exitCode: end?.exitCode ?? null };
+  } finally {
+    journal.close();
+  }
+}
+
+export default command({
+  summary: 'list the runs, newest first',
+  usage: '[--limit N]',
+  options: { limit: { type: 'string', short: 'n' } },
+  help: { limit: 'at most so many (20)' },
+  run({ options, output, stateDir }) {
+    const limit = Math.max(1, Number(options['limit'] ?? 20) || 20);
+    const rows: Row[] = [];
+    for (const id of runIds(stateDir).toReversed()) {
+      if (rows.length >= limit) break;
+      try {
+        const row = rowOf(stateDir, id);
+        if (row) rows.push(row);
+      } catch (error) {
+        process.stderr.write(`${id}: ${(error as Error).message}\n`);
+      }
+    }
+    if (output === 'json' || output === 'jsonl') {
+      process.stdout.write(rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+      return Promise.resolve(0);
+    }
+    for (const { run, at, name, operator, isCheck, outcome } of rows) {
+      const what = isCheck ? `check ${outcome}` : outcome;
+      process.stdout.write(
+        `${run}  ${at.slice(0, 19).replace('T', ' ')}  ${what.padEnd(16)}  ${operator.padEnd(10)}  ${name}\n`,
+      );
+    }
+    if (rows.length === 0) process.stderr.write('no runs yet\n');
+    return Promise.resolve(0);
+  },
+});
