@@ -1,11 +1,16 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Fleet } from './fleet.ts';
 import type { Side } from './shell.ts';
 
 const HERE = import.meta.dirname;
-const MAIN = join(HERE, '../engine/cli/main.ts');
 const PLAYBOOK = join(HERE, 'tasks-30.yml');
+
+/** What npm links as `drillbook`: the whole way in is measured. */
+const { bin } = JSON.parse(readFileSync(join(HERE, '../package.json'), 'utf8')) as {
+  bin: { drillbook: string };
+};
+const MAIN = join(HERE, '..', bin.drillbook);
 
 export const drillbook = (...args: readonly string[]): Side => ({
   command: [process.execPath, MAIN, ...args],

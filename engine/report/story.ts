@@ -64,12 +64,12 @@ function countLines(story: Story, pen: Pen): readonly string[] {
     story.end?.event === 'run_finished' ? Object.entries(story.end.counts) : [...story.counts.entries()];
   if (counts.length === 0) return [];
   const columns = hostColumns(story);
+  const order = [...story.hosts];
+  const rows = counts.toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b));
   return [
     '',
     pen.paint('bold', 'HOSTS'),
-    ...counts.map(
-      ([host, of]) => `  ${padEnd(oneLine(host), columns)}  ${countsText(of, pen, story.isCheck)}`,
-    ),
+    ...rows.map(([host, of]) => `  ${padEnd(oneLine(host), columns)}  ${countsText(of, pen, story.isCheck)}`),
   ];
 }
 

@@ -117,6 +117,12 @@ test('the recap counts per host, says what changed where, what failed, and how t
   expect(text).toContain('drillbook resume R1');
 });
 
+test('hosts stand in the order of the inventory, whoever was first', async () => {
+  const done = { ...finished('done'), counts: { dbk2: { ok: 1 }, dbk1: { ok: 1 } } } as Happening;
+  const text = await shown([started(['dbk1', 'dbk2']), done]);
+  expect(text).toMatch(/HOSTS\n {2}dbk1 {2}1 ok\n {2}dbk2 {2}1 ok/);
+});
+
 test('an interrupted run says how to go on, a done one does not', async () => {
   const interrupted = await shown([started(['dbk1']), { event: 'run_interrupted', reason: 'Ctrl-C' }]);
   expect(interrupted).toMatch(/interrupted: Ctrl-C\n +to go on: drillbook resume R1/);
