@@ -26,8 +26,13 @@ export function becomeCommand(
 
 /** Watches what is shown before the shell runs, and says when the password is asked for. */
 export function promptWatch(become: Become, prompt: string): (shown: string) => 'ask' | 'again' | undefined {
-  // su has no option for the text of its prompt, and translates it; it ends in a colon and no newline.
-  const pattern = become.method === 'sudo' ? new RegExp(RegExp.escape(prompt)) : /[^\n]*[::]\s*$/;
+  const pattern = {
+    sudo: new RegExp(RegExp.escape(prompt)),
+    // su has no option for the text of its prompt, and translates it; it ends in a colon and no newline. What begins
+    // with its own name is an error of which the rest is still on its way.
+    su: /(?:^|\n)(?!su:)[^\n]*[:：]\s*$/,
+    doas: /(?!)/,
+  }[become.method];
   let text = '';
   let isAsked = false;
   return (shown) => {
