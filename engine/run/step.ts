@@ -95,7 +95,7 @@ async function ensure(
   module: Extract<Module, { kind: 'state' }>,
   ctx: Context,
   params: Record<string, unknown>,
-  isCheck: boolean,
+  { isCheck, beforeChange }: Attempting,
 ): Promise<Ended> {
   const found = await module.check(ctx, params);
   const isFine = found.changes.length === 0;
@@ -105,6 +105,7 @@ async function ensure(
     return { outcome: isFine ? 'ok' : 'changed', result, changes: found.changes };
   }
   if (isFine) return { outcome: 'ok', result: found.result ?? {} };
+  await beforeChange();
   const after: Checked = (await module.apply(ctx, params, found)) ?? (await module.check(ctx, params));
   const result = after.result ?? found.result ?? {};
   if (after.changes.length === 0) return { outcome: 'changed', result, changes: found.changes };
@@ -140,15 +141,15 @@ async function perform(
   module: Module,
   ctx: Context,
   scope: Scope,
-  isCheck: boolean,
+  a: Attempting,
 ): Promise<Ended> {
   const params = paramsOf(step, module, scope);
   for (const [name, value] of Object.entries(params)) {
     if (typeof value === 'string' && paramMeta(module, name).secret) ctx.secret(value);
   }
-  if (module.kind === 'state') return ensure(module, ctx, params, isCheck);
+  if (module.kind === 'state') return ensure(module, ctx, params, a);
   if (module.kind === 'query') return endedOf(await module.read(ctx, params), 'query');
-  return isCheck ? foresee(module, ctx, params) : endedOf(await module.run(ctx, params), 'action');
+  return a.isCheck ? foresee(module, ctx, params) : endedOf(await module.run(ctx, params), 'action');
 }
 
 const all = (conditions: readonly Condition[], scope: Scope): boolean =>
@@ -192,6 +193,8 @@ export interface Attempting {
   /** Under --check: something before would have changed this host, so that what is seen now may mislead. */
   readonly isBlurred: boolean;
   contextWith(signal: AbortSignal): Context;
+  /** Called when a state module has looked and is about to change something. */
+  beforeChange(): Promise<void>;
   onRetry(attempt: number, retries: number, reason: string): void;
   /** Resolves after `ms`, or early when the run is interrupted. */
   pause(ms: number): Promise<void>;
@@ -235,7 +238,7 @@ async function attempt(step: Step, module: Module, scope: Scope, a: Attempting):
   const isForeseen = a.isCheck && module.kind === 'action';
   try {
     const ended = await within(timeout, (signal) =>
-      perform(step, module, a.contextWith(signal), scope, a.isCheck),
+      perform(step, module, a.contextWith(signal), scope, a),
     );
     if (ended) return judged(step, scope, ended, isForeseen);
     return { outcome: 'failed', result: {}, reason: `not done within ${durationText(timeout ?? 0)}` };
