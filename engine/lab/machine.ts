@@ -6,6 +6,9 @@ import { plug } from './network.ts';
 import { environment, shell } from './program.ts';
 import { labId, nodeDir, type LabState, type NodeState } from './state.ts';
 
+/** A machine with cgroup v1, or both, gets to see v2 alone; one that has v2 there already refuses a second mount. */
+const CGROUP2 = '[ -e /sys/fs/cgroup/cgroup.controllers ] || mount -t cgroup2 none /sys/fs/cgroup';
+
 const groupOf = (lab: string, node: string): string => `drillbook-${labId(lab)}-${node}`;
 
 /**
@@ -16,7 +19,7 @@ const groupOf = (lab: string, node: string): string => `drillbook-${labId(lab)}-
  */
 const START = `
 group=/sys/fs/cgroup/$1 image=$2 node=$3 machine=$4
-mount -t cgroup2 none /sys/fs/cgroup
+${CGROUP2}
 mkdir -p "$group/power" "$group/machine" /run/systemd
 mount -t tmpfs none /run/systemd
 echo $$ >"$group/power/cgroup.procs"
@@ -35,7 +38,7 @@ done
 `;
 
 const KILL = `
-mount -t cgroup2 none /sys/fs/cgroup
+${CGROUP2}
 cd /sys/fs/cgroup
 for group in "$1"*; do
   [ -d "$group" ] || continue
@@ -46,7 +49,7 @@ done
 `;
 
 const LIST = `
-mount -t cgroup2 none /sys/fs/cgroup
+${CGROUP2}
 cd /sys/fs/cgroup
 for group in "$1"*; do
   [ -d "$group" ] || continue

@@ -1,5 +1,7 @@
+import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { downLab, leftovers, openLab, upLab, type Lab } from '../../engine/lab/lab.ts';
+import { execute } from '../../engine/lab/program.ts';
 
 const LEFT = 'test-left';
 const RIGHT = 'test-right';
@@ -137,3 +139,20 @@ test('a node or lab that is not there is named, with those that are', async () =
   });
   await expect(openLab('test-none')).rejects.toThrow('there is no lab test-none');
 });
+
+test.each([
+  ['cgroup v2 alone', 'mount -t cgroup2 none /sys/fs/cgroup'],
+  ['no cgroup mounted', 'true'],
+])(
+  'a machine with %s can have a lab',
+  async (_, prepare) => {
+    const lab = `${process.execPath} ${resolve('engine/cli/main.ts')} lab`;
+    const verbs = ['up', 'ssh dbk1', 'down'].map((verb) => `${lab} ${verb} --name test-cgroup`);
+    const script = `umount -R /sys/fs/cgroup; ${prepare}
+      ${verbs[0] ?? ''} --nodes 1 && ${verbs[1] ?? ''} -- systemctl is-system-running; ${verbs[2] ?? ''}`;
+    const { stdout, stderr } = await execute('unshare', ['--mount', 'sh', '-c', script]);
+    expect(stdout, stderr).toBe('running\n');
+    expect(await leftovers('test-cgroup')).toEqual([]);
+  },
+  60_000,
+);
