@@ -85,10 +85,21 @@ export function liveView(options: ViewOptions): View {
     above = [];
   };
   const onExit = (): void => stop();
+  /** Messages of others go up above the drawing at once: who pressed Ctrl-C wants to read the answer. */
+  let unfinished = '';
+  const relay = (chunk: unknown): boolean => {
+    const lines = `${unfinished}${String(chunk)}`.split('\n');
+    unfinished = lines.pop() ?? '';
+    above.push(...lines.filter((line) => line !== ''));
+    return true;
+  };
   const start = (): void => {
     if (isOpen) return;
     isOpen = true;
+    const direct = stderr.write.bind(stderr);
     output.hijack();
+    // Held back until the end by listr2; `release` puts the stream's own `write` back.
+    stderr.write = stderr.isTTY === true ? relay : direct;
     spinner.start(draw);
     process.once('exit', onExit);
     stdout.on('resize', draw);

@@ -124,7 +124,8 @@ function endLines(story: Story, pen: Pen): readonly string[] {
   if (end === undefined) return [];
   const resume = `  to go on: drillbook resume ${story.run}`;
   if (end.event === 'run_interrupted') {
-    return ['', pen.paint(['bold', 'yellow'], `interrupted: ${oneLine(end.reason)}`), resume];
+    const why = end.reason === 'interrupted' ? '' : `: ${oneLine(end.reason)}`;
+    return ['', pen.paint(['bold', 'yellow'], `interrupted${why}`), resume];
   }
   const [colour, word] = OUTCOMES[end.outcome];
   const reason = end.reason === undefined ? '' : `: ${oneLine(end.reason)}`;

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import type { Happening } from '../../engine/core/event.ts';
-import { openView, type View } from '../../engine/report/view.ts';
+import { openView, type Screen, type View } from '../../engine/report/view.ts';
 import { openRegion } from '../../engine/report/region.ts';
 import { asEvents, begins, ends, finished, screen, started, viewOptions } from './_events.ts';
 
@@ -19,13 +19,11 @@ function terminal(text: string): readonly string[] {
   return lines.map((line) => line.trimEnd()).filter((line) => line !== '');
 }
 
-async function live(): Promise<{
-  view: View;
-  tell: (list: readonly Happening[]) => void;
-  text: () => string;
-}> {
+async function live(
+  stderr: Screen = screen().screen,
+): Promise<{ view: View; tell: (list: readonly Happening[]) => void; text: () => string }> {
   const { screen: stdout, text } = screen({ columns: 80, rows: 10 });
-  const view = await openView('live', viewOptions(stdout));
+  const view = await openView('live', viewOptions(stdout, { stderr }));
   const tell = (list: readonly Happening[]): void => asEvents(list).forEach((event) => view.show(event));
   return { view, tell, text };
 }
@@ -81,6 +79,25 @@ test('the cursor is hidden while drawing, shown during an aside and at the end',
   tell([{ event: 'run_interrupted', reason: 'Ctrl-C' }]);
   await view.close();
   expect(text().endsWith(SHOW)).toBe(true);
+});
+
+test('a message on the same terminal stands above the drawing at once; one to a file goes there', async () => {
+  const terminalErr = screen({ columns: 80, rows: 10 });
+  const { view, tell, text } = await live(terminalErr.screen);
+  tell([started(['dbk1']), begins('dbk1')]);
+  terminalErr.screen.write('SIGINT: the step in flight ends\n');
+  await expect.poll(() => terminal(text())).toContain('SIGINT: the step in flight ends');
+  expect(terminal(text()).at(-1)).toContain('dbk1');
+  await view.close();
+  terminalErr.screen.write('after\n');
+  expect(terminalErr.text()).toBe('after\n');
+
+  const file = screen();
+  const second = await live(file.screen);
+  second.tell([started(['dbk1']), begins('dbk1')]);
+  file.screen.write('to the file\n');
+  expect(file.text()).toBe('to the file\n');
+  await second.view.close();
 });
 
 test('live on what is no terminal is plain', async () => {
