@@ -1,19 +1,20 @@
-import { connect } from 'node:net';
-import { readdir, rm } from 'node:fs/promises';
-import { setTimeout as pause } from 'node:timers/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { DrillbookError } from '../core/error.ts';
-import { keyOf, knownHostsOf, makeDisks } from './disk.ts';
+import { boot } from './boot.ts';
+import { makeDisks } from './disk.ts';
 import { ensureImage } from './image.ts';
 import { inventoryOf, writeInventory } from './inventory.ts';
 import { withLock } from './lock.ts';
-import { killMachines, machinesOf, startMachine } from './machine.ts';
+import { killMachines, machinesOf } from './machine.ts';
 import * as network from './network.ts';
-import { execute, type ProgramOptions, type ProgramResult } from './program.ts';
+import type { ProgramOptions, ProgramResult } from './program.ts';
 import { allowManyNodes, meetRequirements, requireRoot } from './requirements.ts';
+import { ssh, sshArguments } from './ssh.ts';
 import { ensureStandins } from './standins.ts';
 import * as states from './state.ts';
 import type { Database, LabState, Link, NodeState } from './state.ts';
+
+export { leftovers } from './leftovers.ts';
 
 export interface UpOptions {
   readonly name: string;
@@ -54,8 +55,6 @@ export interface Lab extends AsyncDisposable {
   powerOn(node: string, signal?: AbortSignal): Promise<void>;
   down(): Promise<void>;
 }
-
-const BOOT_LIMIT_MS = 120_000;
 
 /** Brings up a new lab. When it fails or is aborted nothing is left of it. */
 export async function upLab(options: UpOptions): Promise<Lab> {
@@ -215,41 +214,6 @@ async function nodesOf(state: LabState): Promise<readonly LabNode[]> {
   }));
 }
 
-async function boot(state: LabState, node: NodeState, signal: AbortSignal | undefined): Promise<void> {
-  signal?.throwIfAborted();
-  await startMachine(state, node);
-  if (node.cuts.includes('mgmt')) return;
-  const limit = AbortSignal.any([AbortSignal.timeout(BOOT_LIMIT_MS), ...(signal ? [signal] : [])]);
-  try {
-    await answers(states.addressOf(state, node, 'mgmt'), limit);
-    await ssh(state, node, 'systemctl is-system-running --wait', { signal: limit });
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new DrillbookError('lab.boot', `node ${node.name} has not booted in ${BOOT_LIMIT_MS / 1000} s`, {
-      hint: `its console: ${join(states.nodeDir(state.name, node.name), 'console.log')}`,
-      cause,
-    });
-  }
-}
-
-/** Resolves once sshd greets; each attempt waits for the last one's end. */
-async function answers(address: string, signal: AbortSignal): Promise<void> {
-  while (!(await greets(address))) await pause(30, undefined, { signal });
-}
-
-const greets = (address: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect({ host: address, port: 22, timeout: 1000 });
-    const end = (is: boolean): void => {
-      socket.destroy();
-      resolve(is);
-    };
-    socket.once('data', () => end(true));
-    socket.once('error', () => end(false));
-    socket.once('timeout', () => end(false));
-    socket.once('close', () => end(false));
-  });
-
 /** OpenSSH's command line for a shell on a node, or for the command that `words` make. */
 export async function sshCommand(
   name: string,
@@ -260,50 +224,7 @@ export async function sshCommand(
   return { file: 'ssh', args: [...sshArguments(state, nodeOf(state, node)), ...words] };
 }
 
-function sshArguments(state: LabState, node: NodeState): readonly string[] {
-  const options = [
-    `UserKnownHostsFile=${knownHostsOf(state.name)}`,
-    ...[
-      'GlobalKnownHostsFile=/dev/null',
-      'StrictHostKeyChecking=yes',
-      'IdentitiesOnly=yes',
-      'LogLevel=ERROR',
-    ],
-    ...['BatchMode=yes', 'ConnectTimeout=5'],
-  ].flatMap((option) => ['-o', option]);
-  return ['-F', 'none', '-i', keyOf(state.name), ...options, `root@${states.addressOf(state, node, 'mgmt')}`];
-}
-
-const ssh = (
-  state: LabState,
-  node: NodeState,
-  command: string,
-  options?: ProgramOptions,
-): Promise<ProgramResult> => execute('ssh', [...sshArguments(state, node), command], options);
-
 /** Every lab on this machine, also one that a crash left half made. */
 export async function listLabs(): Promise<readonly string[]> {
   return states.labNames();
-}
-
-/** What there still is on this machine of a lab: interfaces, control groups, processes, files. Empty after `down`. */
-export async function leftovers(name: string): Promise<readonly string[]> {
-  const found = (await network.interfacesOf(name)).map((one) => `interface ${one}`);
-  for (const [node, pid] of await machinesOf(name))
-    found.push(`control group of ${node} (pid ${pid ?? 'none'})`);
-  if ((await states.labNames()).includes(name)) found.push(`folder ${states.labDir(name)}`);
-  return [...found, ...(await processesOf(name))];
-}
-
-/** By their mounts and arguments, so that a process outside its control group is found as well. */
-async function processesOf(name: string): Promise<readonly string[]> {
-  const { readFile } = await import('node:fs/promises');
-  const found: string[] = [];
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid) || pid === String(process.pid)) continue;
-    const read = (file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
-    const text = (await read('mountinfo')) + (await read('cmdline')).replaceAll('\0', '\n');
-    if (text.includes(`${states.labDir(name)}/`)) found.push(`process ${pid}`);
-  }
-  return found;
 }
