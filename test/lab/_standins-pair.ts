@@ -2,7 +2,9 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { createConnection, type Connection } from 'mysql2/promise';
 import { upLab, type Lab } from '../../engine/lab/lab.ts';
 import { buildStandins } from '../../engine/lab/standins/build.ts';
 
@@ -216,4 +218,44 @@ export async function upPair(name: string, database: Database): Promise<Pair> {
   const found = await lab.ssh('dbk1', "ip -4 -o address | awk '/eth[12]/ {print $4}'");
   const [first = '', second = ''] = found.stdout.split('\n').map((line) => line.replace(/\d+\/.*/, '100'));
   return pairOf(lab, [first, second]);
+}
+
+/**
+ * An administrator who writes straight into the Catalog through the VIP, whom read_only does not stop on MariaDB.
+ * `stop` gives the names of the rows that the server has acknowledged.
+ */
+export function administrator(address: string, prefix: string): { stop(): Promise<readonly string[]> } {
+  const login = {
+    host: address,
+    user: 'catalog',
+    password: PASSWORD,
+    database: 'dbackup3',
+    connectTimeout: 500,
+  };
+  const insert = "INSERT INTO jobs (name, node, created_at) VALUES (?, @@hostname, '')";
+  const acknowledged: string[] = [];
+  let isStopped = false;
+  const work = (async () => {
+    let connection: Connection | undefined;
+    for (let n = 1; !isStopped; n++) {
+      try {
+        connection ??= await createConnection(login);
+        // A server that has lost the VIP never answers.
+        await connection.query({ sql: insert, values: [`${prefix}${n}`], timeout: 500 });
+        acknowledged.push(`${prefix}${n}`);
+      } catch {
+        connection?.destroy();
+        connection = undefined;
+        await delay(5);
+      }
+    }
+    connection?.destroy();
+  })();
+  return {
+    async stop() {
+      isStopped = true;
+      await work;
+      return acknowledged;
+    },
+  };
 }

@@ -8,7 +8,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { downLab } from '../../engine/lab/lab.ts';
 import { buildStandins } from '../../engine/lab/standins/build.ts';
 import { readJobs, writer } from '../playbooks/_writer.ts';
-import { HACTL, PASSWORD, buildCluster, install, upPair, type Pair } from './_standins-pair.ts';
+import {
+  HACTL,
+  PASSWORD,
+  administrator,
+  buildCluster,
+  install,
+  upPair,
+  type Pair,
+} from './_standins-pair.ts';
 
 const run = promisify(execFile);
 
@@ -179,16 +187,19 @@ END`,
     await pair.sh('dbk1', `${HACTL} enable`);
     await settled('running');
     const client = writer(pair.vips[0], 'switch-');
+    const administrators = ['a', 'b', 'c'].map((one) => administrator(pair.vips[0], `switch-${one}`));
     await expect.poll(client.count, { timeout: 10_000 }).toBeGreaterThan(20);
     expect(await hactl('dbk1', 'demote')).toContain('demote success.');
     expect(await hactl('dbk2', 'promote')).toContain('promote success.');
     const before = client.count();
     await expect.poll(client.count, { timeout: 10_000 }).toBeGreaterThan(before + 20);
     const written = await client.stop();
+    const entered = (await Promise.all(administrators.map((one) => one.stop()))).flat();
     expect(written.nodes).toEqual(['dbk1', 'dbk2']);
     expect(written.longestGapMs).toBeLessThan(2000);
     const found = new Set((await readJobs(pair.vips[0], 'switch-')).map((job) => job.name));
-    expect(written.acknowledged.filter((row) => !found.has(row))).toEqual([]);
+    expect([...written.acknowledged, ...entered].filter((row) => !found.has(row))).toEqual([]);
+    expect(entered.length).toBeGreaterThan(100);
     await settled('running');
   });
 
@@ -253,5 +264,15 @@ END`,
     expect(await pair.sh(active, 'journalctl -u dbackup3-backupd -n 20 --no-pager')).toContain(
       'the Catalog has schema 10, release 8.0-9 knows 9 at most',
     );
+  });
+
+  test('are purged without a trace, but for the Catalog in the database', async () => {
+    await pair.sh('dbk2', `dpkg --purge $(dpkg-query -W -f '\${Package} ' 'dbackup3-*')`);
+    const left = await pair.sh(
+      'dbk2',
+      `find / -xdev \\( -name '*dbackup3*' -o -path '*scutech*' \\) -not -path '/root/*' -not -path '/var/lib/mysql/*'`,
+    );
+    expect(left).toBe('');
+    expect(await pair.sh('dbk2', "systemctl list-units --no-legend 'dbackup3*'")).toBe('');
   });
 });
