@@ -120,6 +120,12 @@ async function useWire<T>(
   }
 }
 
+/** Where the error began; what was wrapped around it says the address once more. */
+function rootOf(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error(String(error));
+  return error.cause instanceof Error ? rootOf(error.cause) : error;
+}
+
 const where = (login: Login): string =>
   'socketPath' in login.endpoint
     ? login.endpoint.socketPath
@@ -145,7 +151,7 @@ export async function withServer<T>(
       return await use(viaClient);
     }
     if (error instanceof SqlError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const { message: why } = rootOf(error);
     throw new StepFailed(
       `No database server answers on ${where(login)} of ${ctx.host.name}: ${why}`,
       {},
@@ -165,7 +171,7 @@ async function clientServer(ctx: Context, login: Login, first: unknown): Promise
     if (!('errno' in answer)) return answer.rows;
     if ((answer.errno >= 1000 && answer.errno < 2000) || answer.errno >= 3000)
       throw new SqlError(answer.errno, `The database server refused: ${answer.message}`, HINTS[answer.errno]);
-    const why = first instanceof Error ? first.message : String(first);
+    const { message: why } = rootOf(first);
     throw new StepFailed(
       `No database server answers on ${where(login)} of ${ctx.host.name}: ${answer.message || why}`,
       {},
