@@ -62,7 +62,7 @@ function interruptSignal(): AbortSignal {
     if (controller.signal.aborted) process.exit(3);
     controller.abort();
     process.stderr.write(
-      `\n${signal}: the step in flight ends, then the run stops; once more stops at once\n`,
+      `\n${signal}: what is under way ends first; once more stops at once\n`,
     );
   };
   process.on('SIGINT', onSignal);
