@@ -22,7 +22,7 @@ const STACKS: Readonly<Record<string, () => Promise<Stack>>> = {
 /** Names that `stack:` of a cluster may have. */
 export const stackNames: readonly string[] = Object.keys(STACKS);
 
-const hasTemplate = (value: unknown): boolean => value !== undefined && JSON.stringify(value).includes('{{');
+const isTemplate = (value: unknown): boolean => typeof value === 'string' && value.includes('{{');
 
 /** What is wrong with the clusters of an inventory, before any host is touched. */
 export async function settingsProblems({ clusters, source }: Inventory): Promise<readonly DrillbookError[]> {
@@ -42,7 +42,7 @@ export async function settingsProblems({ clusters, source }: Inventory): Promise
         settings,
       );
       // What a template becomes is known only with the host's variables.
-      if (hasTemplate(value)) continue;
+      if (isTemplate(value)) continue;
       const keys = at.map((key) => (typeof key === 'symbol' ? String(key) : key));
       problems.push(
         source.error(

@@ -64,7 +64,7 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
     });
 
   beforeAll(async () => {
-    lab = await upLab({ name: `pair-${database}`, database });
+    lab = await upLab({ name: `pair-${database}-${process.pid}`, database });
     pair = openPair(lab.inventory);
     settings = pair.cluster.settings as unknown as Settings;
   }, 240_000);

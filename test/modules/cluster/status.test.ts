@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import type { ClusterStatus } from '../../../engine/core/cluster.ts';
+import { differences } from '../../../engine/modules/cluster/status.ts';
+
+const node = (name: string, role: 'primary' | 'standby') => ({
+  name,
+  address: name,
+  online: true,
+  role,
+  witnesses: {},
+  services: {},
+});
+const STATUS: ClusterStatus = {
+  cluster: 'dbk',
+  stack: 'dbackup',
+  state: 'degraded',
+  nodes: [node('dbk1', 'primary'), node('dbk2', 'standby')],
+  replication: { kind: 'mysql', state: 'broken', lagSeconds: null, percent: null },
+  vips: [{ address: '10.0.0.120', holders: ['dbk1'] }],
+  heartbeats: [],
+  arbitration: {},
+  problems: [{ code: 'replication-broken', message: 'Replication is broken', hint: 'resync' }],
+};
+
+test.each([
+  [{}, []],
+  [{ state: 'degraded', roles: { dbk1: 'primary' }, vips: { '10.0.0.120': 'dbk1' } }, []],
+  [{ state: ['running', 'stopped'] }, ['it is degraded, not running or stopped']],
+  [
+    { roles: { dbk1: 'standby', dbk3: 'primary' } },
+    ['dbk1 is primary, not standby', 'dbk3 is none of its nodes'],
+  ],
+  [{ replication: 'normal' }, ['replication is broken, not normal']],
+  [
+    { vips: { '10.0.0.120': 'dbk2', '10.0.1.120': 'dbk1' } },
+    ['VIP 10.0.0.120 is on dbk1, not on dbk2', 'VIP 10.0.1.120 is on no node, not on dbk1'],
+  ],
+  [{ no_problems: true }, ['Replication is broken']],
+  [{ no_problems: ['vip-twice'] }, []],
+] as const)('%j', (expected, sentences) => {
+  expect(differences(STATUS, structuredClone(expected) as Parameters<typeof differences>[1])).toEqual(
+    sentences,
+  );
+});
