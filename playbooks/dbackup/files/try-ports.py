@@ -13,7 +13,7 @@ import time
 
 UDP, TCP = 554, 50309
 HELLO, ANSWER = b'drillbook: is this port open?', b'drillbook: it is'
-SECONDS = 10
+SECONDS = 6
 pairs = [pair.split('=') for pair in sys.argv[1].split()]
 peer_udp, peer_tcp, hactl = sys.argv[2:5]
 end = time.monotonic() + SECONDS
@@ -102,14 +102,16 @@ expected = 0
 for own, _ in pairs:
     expected += listen(socket.SOCK_DGRAM, own, UDP, answer_udp)
     expected += listen(socket.SOCK_STREAM, own, TCP, answer_tcp)
-is_open = True
+closed = []
 for own, peer in pairs:
     tcp = try_tcp(own, peer) if peer_tcp == 'service' else until_open(try_tcp, own, peer)
     udp = udp_to_service(own, peer) if peer_udp == 'service' else until_open(try_udp, own, peer)
-    print(f'{TCP}/TCP {own} to {peer}: {tcp}\n{UDP}/UDP {own} to {peer}: {udp}')
-    is_open = is_open and not (tcp + udp).count('closed')
+    for line in (f'{TCP}/TCP {own} to {peer}: {tcp}', f'{UDP}/UDP {own} to {peer}: {udp}'):
+        print(line)
+        if 'closed' in line:
+            closed.append(line)
 for _ in range(expected):
     met.acquire(timeout=max(0.0, end - time.monotonic()))
 if expected:
     time.sleep(0.5)  # An answer that was lost is asked for again.
-sys.exit(0 if is_open else 1)
+sys.exit('; '.join(closed) or 0)

@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import type { RunEvent } from '../../engine/core/event.ts';
+import { drillbook, eventsOf } from '../cli/_drillbook.ts';
+
+type Finished = Extract<RunEvent, { event: 'step_finished' }>;
+
+const FOLDER = join(import.meta.dirname, '../../playbooks/dbackup');
+
+export interface Ran {
+  readonly code: number | null;
+  readonly steps: readonly Finished[];
+  /** `step id on host: name` of each step that changed something, or under --check would; sorted. */
+  readonly changed: readonly string[];
+  /** The same of the steps that --check could not foresee. */
+  readonly unforeseen: readonly string[];
+  /** Names of the steps that failed, forgiven or not, each once. */
+  readonly failed: readonly string[];
+  /** All that was said, for the message of an assertion. */
+  readonly told: string;
+}
+
+export interface Running {
+  readonly isCheck?: boolean;
+  readonly extra?: readonly string[];
+  /** Folder of the runs' journals. */
+  readonly state: string;
+}
+
+const placeOf = ({ step, host, name }: Finished): string => `${step} on ${host}: ${name}`;
+
+const codes = new Map<string, Promise<string>>();
+
+/** The code that confirms the playbook, as `plan` tells it to an operator. */
+async function codeOf(args: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
+  const { stdout, stderr, code } = await drillbook(['plan', ...args, '--output', 'json'], { env });
+  if (code !== 0) throw new Error(`plan: exit ${code}: ${stderr}`);
+  return (JSON.parse(stdout) as { code: string }).code;
+}
+
+/** Runs a playbook of playbooks/dbackup by the command line, confirmed where it asks. */
+export async function playbook(
+  name: string,
+  inventory: string,
+  { isCheck = false, extra = [], state }: Running,
+): Promise<Ran> {
+  const env = { DRILLBOOK_STATE: state };
+  const args = [join(FOLDER, `${name}.yml`), '-i', inventory, ...extra.flatMap((one) => ['-e', one])];
+  const key = args.join('\n');
+  if (!isCheck && !codes.has(key)) codes.set(key, codeOf(args, env));
+  const yes = isCheck ? ['--check'] : ['--yes', (await codes.get(key)) ?? ''];
+  const said = await drillbook(['run', ...args, ...yes, '--output', 'jsonl'], { env });
+  const steps = eventsOf(said).filter((event) => event.event === 'step_finished');
+  const places = (test: (step: Finished) => boolean): string[] => steps.filter(test).map(placeOf).sort();
+  const reasons = steps
+    .filter(({ outcome }) => outcome === 'failed' || outcome === 'unreachable')
+    .map((step) => `${placeOf(step)}: ${step.reason}`);
+  return {
+    code: said.code,
+    steps,
+    changed: places(({ outcome }) => outcome === 'changed'),
+    unforeseen: places(({ result }) => result['is_unforeseeable'] === true),
+    failed: [...new Set(steps.filter(({ outcome }) => outcome === 'failed').map((step) => step.name))],
+    told: [`${name}: exit ${said.code}`, ...reasons, said.stderr].join('\n'),
+  };
+}
