@@ -75,7 +75,7 @@ export async function loop(
   for (const [index, item] of items.entries()) {
     const done = known(item, index);
     if (done) {
-      results.push({ ...(revived(done.result ?? {}, step.name) as Result), item });
+      results.push(Object.assign(revived(done.result ?? {}, step.name), { item }));
       if (done.outcome === 'changed' && outcome === 'ok') outcome = 'changed';
       if (done.outcome === 'skipped') skipped++;
       continue;

@@ -1,5 +1,4 @@
 import { DrillbookError } from '../core/error.ts';
-import type { Result } from '../core/module.ts';
 import { isMasked } from '../core/secret.ts';
 import { render, renderText } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
@@ -109,6 +108,10 @@ async function once(course: Course, step: Step, state: HostState, scope: Scope):
     isCheck: step.checkMode ?? options.isCheck,
     isBlurred: state.hasChanges,
     contextWith: (signal) => contextFor(host, { ...own, signal }, tools),
+    // A change that a crash hides must not cost its handlers their call: see mayHaveChanged.
+    beforeChange: async () => {
+      if (step.keywords.notify !== undefined) await course.journal.commit();
+    },
     onRetry: (attempt, retries, reason) => own.progress(`attempt ${attempt} of ${retries + 1}: ${reason}`),
     pause: (ms) => pause(ms, options.interrupt),
     isInterrupted: () => options.interrupt.aborted,
@@ -173,10 +176,10 @@ function isWhole(step: Step, { result }: Finished): boolean {
 
 /** Takes a step that has ended from the journal. */
 function replay(course: Course, step: Step, state: HostState, sharers: States, past: Finished): boolean {
-  const { outcome, reason, isForgiven } = past;
-  const result = revived(past.result, step.name) as Result;
+  const { outcome, result, reason, isForgiven } = past;
   count(course, state.host.name, outcome);
-  remember(course, step, sharers, registeredOf({ outcome, result, reason }), outcome, true);
+  const registered = revived(registeredOf({ outcome, result, reason }), step.name);
+  remember(course, step, sharers, registered, outcome, true);
   return isForgiven === true && !step.isIgnored;
 }
 

@@ -73,21 +73,26 @@ export function remember(
   }
 }
 
+const inside = (value: unknown, step: string): unknown =>
+  Array.isArray(value)
+    ? value.map((item) => inside(item, step))
+    : isResult(value)
+      ? revived(value, step)
+      : value;
+
 /**
  * A result as the journal has it, for use after a resume: the journal keeps no secrets, so that reading one that was
  * masked is an error, rather than the mask taken for the value.
  */
-export function revived(value: unknown, step: string): unknown {
-  if (Array.isArray(value)) return value.map((item) => revived(item, step));
-  if (!isResult(value)) return value;
-  const copy = {};
-  for (const [key, item] of Object.entries(value)) {
+export function revived(result: Result, step: string): Result {
+  const copy: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(result)) {
     if (typeof item !== 'string' || !isMasked(item)) {
-      Object.defineProperty(copy, key, { value: revived(item, step), enumerable: true });
+      copy[key] = inside(item, step);
       continue;
     }
+    // Not enumerable: copying a result, or writing it to the journal, is not reading the secret.
     Object.defineProperty(copy, key, {
-      enumerable: true,
       get() {
         const message = `\`${key}\` of step ${step} holds a secret, which the journal does not keep for a resume`;
         throw new DrillbookError('step.secret', message, { hint: 'read it again in a step of its own' });

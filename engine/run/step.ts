@@ -237,9 +237,7 @@ async function attempt(step: Step, module: Module, scope: Scope, a: Attempting):
   const { timeout } = step.keywords;
   const isForeseen = a.isCheck && module.kind === 'action';
   try {
-    const ended = await within(timeout, (signal) =>
-      perform(step, module, a.contextWith(signal), scope, a),
-    );
+    const ended = await within(timeout, (signal) => perform(step, module, a.contextWith(signal), scope, a));
     if (ended) return judged(step, scope, ended, isForeseen);
     return { outcome: 'failed', result: {}, reason: `not done within ${durationText(timeout ?? 0)}` };
   } catch (error) {

@@ -7,6 +7,7 @@ import type { RunEvent } from '../../engine/core/event.ts';
 import { Redactor } from '../../engine/core/secret.ts';
 import type { Selection } from '../../engine/plan/expand.ts';
 import { createJournal, newRunId, openJournal } from '../../engine/run/journal.ts';
+import type { Journal } from '../../engine/run/journal.ts';
 import { execute } from '../../engine/run/run.ts';
 import type { RunRequest } from '../../engine/run/run.ts';
 import { openTransport } from '../../engine/transports/open.ts';
@@ -42,6 +43,8 @@ export interface Project {
   write(name: string, text: string): string;
   /** Runs the playbook as it is now; with `run`, resumes that run. */
   go(wishes?: Wishes, run?: string): Promise<Ran>;
+  /** The same, dead before its n-th event: what is not on the disk then is lost, as when the process is killed. */
+  die(n: number): Promise<void>;
 }
 
 /** `tasks:` of one play on all hosts, unless the text is a whole playbook. */
@@ -64,6 +67,28 @@ const storyOf = (events: readonly RunEvent[]): string[] => {
   return ended.map(({ name, host, outcome }) => `${name}${isOne ? '' : `@${host}`} ${outcome}`);
 };
 
+const DEATH = new Error('the process is gone');
+
+/** A journal whose process dies before its n-th event. */
+function mortal(journal: Journal, n: number): Journal {
+  let isDead = false;
+  const orDie = (): void => {
+    if (isDead) throw DEATH;
+  };
+  return {
+    ...journal,
+    append(happening) {
+      isDead ||= journal.events.length >= n - 1;
+      orDie();
+      return journal.append(happening);
+    },
+    async commit() {
+      orDie();
+      await journal.commit();
+    },
+  };
+}
+
 export function project(playbook: string, wishes: Wishes = {}): Project {
   const dir = mkdtempSync(join(tmpdir(), 'drillbook-run-'));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
@@ -77,39 +102,51 @@ export function project(playbook: string, wishes: Wishes = {}): Project {
   const book = write('book.yml', whole(playbook));
   const inventory = write('inventory.yml', wishes.inventory ?? localInventory(dir, wishes.hosts ?? ['a']));
   for (const [name, text] of Object.entries(wishes.files ?? {})) write(name, text);
+  const attempt = async (
+    now: Wishes,
+    run: string | undefined,
+    death = Number.POSITIVE_INFINITY,
+  ): Promise<Ran> => {
+    const { given = {}, selection = {}, isCheck = false, request = {}, onEvent } = now;
+    const redactor = new Redactor();
+    const { plan } = await prepare({ playbook: book, inventory, given, selection }, redactor);
+    const whole = run === undefined ? createJournal(state, newRunId(new Date())) : openJournal(state, run);
+    const journal = death === Number.POSITIVE_INFINITY ? whole : mortal(whole, death);
+    const events: RunEvent[] = [];
+    journal.subscribe((event) => {
+      events.push(event);
+      onEvent?.(event);
+    });
+    try {
+      const code = await execute({
+        plan,
+        journal,
+        redactor,
+        open: openTransport,
+        operator: 'tester',
+        isCheck,
+        interrupt: new AbortController().signal,
+        options: { selection },
+        ...request,
+      });
+      return { code, run: journal.run, events, story: storyOf(events) };
+    } finally {
+      if (journal === whole) journal.close();
+    }
+  };
   return {
     dir,
     playbook: book,
     inventory,
     state,
     write,
-    async go(now = wishes, run) {
-      const { given = {}, selection = {}, isCheck = false, request = {}, onEvent } = now;
-      const redactor = new Redactor();
-      const { plan } = await prepare({ playbook: book, inventory, given, selection }, redactor);
-      const journal =
-        run === undefined ? createJournal(state, newRunId(new Date())) : openJournal(state, run);
-      const events: RunEvent[] = [];
-      journal.subscribe((event) => {
-        events.push(event);
-        onEvent?.(event);
+    go: (now = wishes, run) => attempt(now, run),
+    async die(n) {
+      await attempt(wishes, undefined, n).catch((error: unknown) => {
+        if (error !== DEATH) throw error;
       });
-      try {
-        const code = await execute({
-          plan,
-          journal,
-          redactor,
-          open: openTransport,
-          operator: 'tester',
-          isCheck,
-          interrupt: new AbortController().signal,
-          options: { selection },
-          ...request,
-        });
-        return { code, run: journal.run, events, story: storyOf(events) };
-      } finally {
-        journal.close();
-      }
+      // What it had given to the disk before it died still gets there.
+      await new Promise((resolve) => setImmediate(resolve));
     },
   };
 }

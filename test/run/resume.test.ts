@@ -1,0 +1,188 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { finished, project } from './_engine.ts';
+
+const mark = (name: string): string => `echo x >> {{dir}}/${name}`;
+const times = (path: string): number =>
+  existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n').length : 0;
+
+test('after a failure resume tries the failed step again, and only what comes after it', async () => {
+  const book = project(`
+tasks:
+  - { name: before, shell: '${mark('before')}; echo kept', register: kept }
+  - { name: fails, shell: '${mark('fails')}; test -e {{dir}}/mended' }
+  - { name: after, shell: 'printf %s {{sh kept.stdout}} > {{dir}}/after' }
+`);
+  const first = await book.go();
+  expect(first.story).toEqual(['before changed', 'fails failed']);
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const second = await book.go({}, first.run);
+  expect(second.story).toEqual(['fails changed', 'after changed']);
+  expect(times(join(book.dir, 'a/before'))).toBe(1);
+  expect(readFileSync(join(book.dir, 'a/after'), 'utf8')).toBe('kept\n');
+  expect(second.code).toBe(0);
+});
+
+test('what ran in always after a failure runs again, when the resume comes to it on another way', async () => {
+  const book = project(`
+tasks:
+  - block:
+      - { name: opens, shell: '${mark('opens')}' }
+      - { name: fails, shell: 'test -e {{dir}}/mended' }
+      - { name: more, shell: '${mark('more')}' }
+    always:
+      - { name: closes, shell: '${mark('closes')}; wc -l < {{dir}}/closes', register: closed }
+  - { name: breaks, shell: 'test -e {{dir}}/mended-too' }
+  - { name: last, command: 'echo {{closed.stdout}}' }
+`);
+  const first = await book.go();
+  expect(first.story).toEqual(['opens changed', 'fails failed', 'closes changed']);
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const second = await book.go({}, first.run);
+  expect(second.story).toEqual(['fails changed', 'more changed', 'closes changed', 'breaks failed']);
+  writeFileSync(join(book.dir, 'a/mended-too'), '');
+  const third = await book.go({}, first.run);
+  expect(third.story).toEqual(['breaks changed', 'last changed']);
+  expect(finished(third, 'last').result['stdout']).toBe('2\n');
+  expect([times(join(book.dir, 'a/opens')), times(join(book.dir, 'a/more'))]).toEqual([1, 1]);
+});
+
+test('where one host’s failure took the others out, they too go the new way', async () => {
+  const book = project(
+    `
+any_errors_fatal: true
+tasks:
+  - block:
+      - { name: fails, shell: '${mark('fails')}; test {{host.name}} = b || test -e {{dir}}/mended' }
+      - { name: more, shell: '${mark('more')}' }
+    always:
+      - { name: closes, shell: '${mark('closes')}' }
+`,
+    { hosts: ['a', 'b'] },
+  );
+  const first = await book.go();
+  expect(first.story.toSorted()).toEqual([
+    'closes@a changed',
+    'closes@b changed',
+    'fails@a failed',
+    'fails@b changed',
+  ]);
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const second = await book.go({}, first.run);
+  expect(second.story.toSorted()).toEqual([
+    'closes@a changed',
+    'closes@b changed',
+    'fails@a changed',
+    'more@a changed',
+    'more@b changed',
+  ]);
+});
+
+test('a step that ran once for all is not run again on a host that comes back', async () => {
+  const book = project(
+    `
+tasks:
+  - { name: fails, shell: 'test {{host.name}} = b || test -e {{dir}}/mended' }
+  - { name: once, shell: '${mark('once')}; echo {{host.name}}', run_once: true, register: who }
+  - { name: stops, shell: 'test -e {{hosts.a.vars.dir}}/mended' }
+  - { name: all, command: 'echo {{who.stdout}}' }
+`,
+    { hosts: ['a', 'b'] },
+  );
+  const first = await book.go();
+  expect(first.story.toSorted()).toEqual([
+    'fails@a failed',
+    'fails@b changed',
+    'once@b changed',
+    'stops@b failed',
+  ]);
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const second = await book.go({}, first.run);
+  expect(second.code).toBe(0);
+  expect(finished(second, 'all', 'a').result['stdout']).toBe('b\n');
+  expect(times(join(book.dir, 'a/once'))).toBe(0);
+});
+
+test('a failed loop goes on where it failed', async () => {
+  const book = project(`
+tasks:
+  - { name: each, shell: '${mark('{{item}}')}; test {{item}} != b || test -e {{dir}}/mended', loop: [a, b, c], register: out }
+  - { name: after, command: 'echo {{out.results.[0].item}}{{out.results.[1].item}}{{out.results.[2].item}}' }
+`);
+  const first = await book.go();
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const second = await book.go({}, first.run);
+  expect(second.story).toEqual(['each changed', 'after changed']);
+  expect(['a', 'b', 'c'].map((name) => times(join(book.dir, 'a', name)))).toEqual([1, 2, 1]);
+  expect(finished(second, 'after').result['stdout']).toBe('abc\n');
+});
+
+test('an action in flight is in doubt, exit code 4; rerun and skip decide, for a loop about the item in flight', async () => {
+  const tasks = `
+tasks:
+  - { name: each, shell: '${mark('{{item}}')}', loop: [a, b, c] }
+  - { name: after, shell: '${mark('after')}' }
+`;
+  for (const [onInterrupt, marks] of [
+    ['rerun', [1, 2, 1, 1]],
+    ['skip', [1, 1, 1, 1]],
+  ] as const) {
+    const book = project(tasks);
+    // Events: run_started, play_started, step_started, item a, then death before item b is told.
+    await book.die(5);
+    const { runIds } = await import('../../engine/run/journal.ts');
+    const [run = ''] = runIds(book.state);
+    const doubt = await book.go({}, run);
+    expect(doubt.story).toEqual(['each in_doubt']);
+    expect(doubt.code).toBe(4);
+    expect(finished(doubt, 'each').reason).toContain('each was under way when the run was interrupted');
+    const decided = await book.go({ request: { onInterrupt } }, run);
+    expect(decided.code).toBe(0);
+    expect(['a', 'b', 'c', 'after'].map((name) => times(join(book.dir, 'a', name)))).toEqual(marks);
+  }
+});
+
+test('on_interrupt of the task decides without being asked', async () => {
+  const book = project(`tasks: [{ name: one, shell: '${mark('one')}', on_interrupt: rerun }]`);
+  await book.die(4);
+  const { runIds } = await import('../../engine/run/journal.ts');
+  const resumed = await book.go({}, runIds(book.state)[0]);
+  expect(resumed.story).toEqual(['one changed']);
+  expect(times(join(book.dir, 'a/one'))).toBe(2);
+});
+
+test('an edited playbook is refused, and taken with --accept-changes', async () => {
+  const book = project(`tasks: [{ name: one, shell: '${mark('one')}' }, { name: two, command: 'false' }]`);
+  const first = await book.go();
+  const text = readFileSync(book.playbook, 'utf8');
+  writeFileSync(book.playbook, text.replace("'false'", "'true'"));
+  await expect(book.go({}, first.run)).rejects.toThrow('edited since the run began');
+  const resumed = await book.go({ request: { acceptChanges: true } }, first.run);
+  expect(resumed.story).toEqual(['two changed']);
+  expect(times(join(book.dir, 'a/one'))).toBe(1);
+});
+
+test('a secret that the journal does not keep is looked up again, or reading it is an error; never is the mask used', async () => {
+  const book = project(
+    `
+tasks:
+  - { name: set it, set: { mine: 'x-{{password}}' } }
+  - { name: act, shell: 'echo {{password}}', register: acted }
+  - { name: fails, shell: 'test -e {{dir}}/mended' }
+  - { name: uses set, shell: 'printf %s {{sh mine}} > {{dir}}/mine' }
+  - { name: uses act, command: 'echo {{acted.stdout}}' }
+`,
+  );
+  writeFileSync(
+    book.inventory,
+    `${readFileSync(book.inventory, 'utf8').replace('vars: {', 'vars: { password: !secret hunter22,')}`,
+  );
+  const first = await book.go();
+  expect(first.story.at(-1)).toBe('fails failed');
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const second = await book.go({}, first.run);
+  expect(second.story).toEqual(['set it ok', 'fails changed', 'uses set changed', 'uses act failed']);
+  expect(readFileSync(join(book.dir, 'a/mine'), 'utf8')).toBe('x-hunter22');
+  expect(finished(second, 'uses act').reason).toContain('holds a secret, which the journal does not keep');
+});
