@@ -1,5 +1,5 @@
 import type { Context } from '../core/module.ts';
-import { parseXml } from '../modules/mysql/_client.ts';
+import { optionText, parseXml } from '../modules/mysql/_client.ts';
 import type { Row } from '../modules/mysql/_connect.ts';
 import { parseVersion } from '../modules/mysql/_connect.ts';
 import type { ReplicaStatus } from '../modules/mysql/_server.ts';
@@ -129,7 +129,7 @@ export async function readNode(
   const { socket, admin } = settings.database;
   const { stdout } = await ctx.sh(SCRIPT, {
     args: [socket, admin.user, settings.services.join(' '), `${settings.install_dir}/bin/hactl`, ...pairs],
-    stdin: `${admin.password ?? ''}\n`,
+    stdin: `${optionText(admin.password)}\n`,
   });
   return parseReading(stdout);
 }

@@ -19,6 +19,10 @@ export function parseXml(text: string): readonly Row[] {
   );
 }
 
+/** A password as it stands between quotes in an option file. */
+export const optionText = (password: string | undefined): string =>
+  (password ?? '').replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+
 const SCRIPT = `client=$(command -v mariadb || command -v mysql) || { echo "ERROR 9999: no mysql client" >&2; exit 127; }
 exec "$client" --no-defaults --xml --default-character-set=utf8mb4 --connect-timeout=20 -S "$1" -u "$2"`;
 

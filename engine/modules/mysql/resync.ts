@@ -4,6 +4,7 @@ import { durationText, zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import type { Context, Outcome } from '../../core/module.ts';
 import { action } from '../../core/module.ts';
+import { optionText } from './_client.ts';
 import type { Server } from './_connect.ts';
 import { withServer } from './_connect.ts';
 import { changeSource, sourceOf, sourcePosition, untilRunning } from './_replicate.ts';
@@ -118,7 +119,7 @@ async function copy(
     const { code, stderr } = await writable(replica, () =>
       ctx.sh(COPY, {
         args: [host, String(port), GUEST, dialect, socket, admin.user, ...names],
-        stdin: `${password}\n${admin.password ?? ''}\n`,
+        stdin: `${password}\n${optionText(admin.password)}\n`,
       }),
     );
     if (code !== 0)
@@ -170,6 +171,9 @@ async function turnBack(
   return end;
 }
 
+const takesWrites = async (server: Server): Promise<boolean> =>
+  Number((await server.rows('SELECT @@GLOBAL.read_only AS closed'))[0]?.['closed']) === 0;
+
 async function resync(ctx: Context, params: Params): Promise<Outcome> {
   const peer = params.source ?? ctx.cluster?.nodes.find((name) => name !== ctx.host.name);
   if (peer === undefined)
@@ -183,6 +187,13 @@ async function resync(ctx: Context, params: Params): Promise<Outcome> {
   const way = sourceOf(ctx);
   return withServer(there, loginOf(there.cluster, params.login), (source) =>
     withServer(ctx, loginOf(ctx.cluster, params.login), async (replica) => {
+      if ((await takesWrites(replica)) && !(await takesWrites(source))) {
+        throw new StepFailed(
+          `${ctx.host.name} takes writes and ${peer} is read-only: ${ctx.host.name} looks like the primary, and its data would be lost`,
+          {},
+          { hint: 'a resync runs on the standby' },
+        );
+      }
       const words = wordsOf(replica.version);
       const position = await sourcePosition(ctx, way);
       const back = await replicaOf(source);

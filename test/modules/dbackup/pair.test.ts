@@ -137,7 +137,7 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
   test('privileges are added, and taken away only where that is asked for', async () => {
     const boss = {
       user: 'boss',
-      password: 'b0ss-word',
+      password: 'b0ss "w\\rd',
       grants: [{ on: '*.*', privileges: ['ALL'], grant_option: true }],
     };
     expect(await pair.reach('dbk1', 'mysql.account', boss)).toHaveLength(2);
@@ -148,11 +148,15 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
     expect(result?.['grants']).toEqual([
       { on: '*.*', privileges: expect.arrayContaining(['PROCESS', 'RELOAD']), grant_option: false },
     ]);
-    const login = { user: 'boss', password: 'b0ss-word', host: '127.0.0.1' };
+    const login = { user: 'boss', password: 'b0ss "w\\rd', host: '127.0.0.1' };
     // By TCP and by password: caching_sha2_password has to ask the server for its key.
     expect(
       (await pair.run('dbk1', 'mysql.query', { query: 'SELECT 1', login: { ...login, host: 'localhost' } }))
         .result['value'],
+    ).toBe(1);
+    const bySocket = { user: 'boss', password: login.password };
+    expect(
+      (await pair.run('dbk1', 'mysql.query', { query: 'SELECT 1', login: bySocket })).result['value'],
     ).toBe(1);
     expect(await pair.reach('dbk1', 'mysql.account', { user: 'boss', state: 'absent' })).toHaveLength(1);
   });
@@ -226,6 +230,7 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
       message: expect.stringContaining('1062'),
       hint: expect.stringContaining('resync'),
     });
+    await expect(pair.run('dbk1', 'mysql.resync')).rejects.toThrow('looks like the primary');
     const { result } = await pair.run('dbk2', 'mysql.resync');
     expect(result).toMatchObject({ state: 'running', source: 'dbk1', databases: ['dbackup3'] });
     expect(await rows('dbk2')).toEqual(await rows('dbk1'));
