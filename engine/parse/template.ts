@@ -51,21 +51,40 @@ function fail(text: string, from: string, error: unknown): never {
 
 type Ast = { readonly type: string } & Record<string, unknown>;
 
+/** Where in a template a name stands. */
+interface Area {
+  /** Names of block parameters around it. */
+  readonly own: ReadonlySet<string>;
+  /** How many `each` and `with` are around it. */
+  readonly depth: number;
+  /** The innermost one's item, where it has a name. */
+  readonly named: string | undefined;
+}
+
 /** Every variable a template reads, the names it makes itself (block parameters, `each` contexts) left out. */
 function referencesOf(program: Ast, text: string): Reference[] {
   const found: Reference[] = [];
   const lineStarts = [0];
   for (let i = 0; i < text.length; i++) if (text[i] === '\n') lineStarts.push(i + 1);
 
-  const path = (node: Ast, own: ReadonlySet<string>, depth: number, isOptional: boolean): void => {
+  const path = (node: Ast, { own, depth, named }: Area, isOptional: boolean): void => {
     if (node['type'] !== 'PathExpression' || node['data'] === true) return;
     const [root, ...rest] = node['parts'] as string[];
+    if (root === undefined || own.has(root)) return;
+    const foreign = [root, ...rest].find((part) => part in Object.prototype);
+    if (foreign !== undefined) throw new DrillbookError('plan.template', `unknown variable \`${foreign}\``);
     // Inside `each` and `with` a bare name belongs to the item; only `../` reaches the outer scope.
-    if (root === undefined || own.has(root) || (node['depth'] as number) < depth) return;
+    if ((node['depth'] as number) < depth) {
+      if (named === undefined || (node['depth'] as number) > 0) return;
+      const message = `unknown variable \`${root}\`: inside a block with \`as |${named}|\``;
+      throw new DrillbookError('plan.template', message, {
+        hint: `write \`${named}.${root}\`, or \`../${root}\` for the variable outside`,
+      });
+    }
     const start = (node['loc'] as { start: { line: number; column: number } }).start;
     found.push({ root, rest, offset: (lineStarts[start.line - 1] ?? 0) + start.column, isOptional });
   };
-  const call = (node: Ast, own: ReadonlySet<string>, depth: number): void => {
+  const call = (node: Ast, area: Area): void => {
     const params = node['params'] as Ast[];
     const pairs = ((node['hash'] as { pairs: { value: Ast }[] } | undefined)?.pairs ?? []).map(
       (pair) => pair.value,
@@ -79,36 +98,34 @@ function referencesOf(program: Ast, text: string): Reference[] {
           hint: suggest(name, [...BLOCKS, ...Object.keys(helpers)]),
         });
       }
-      path(callee, own, depth, false);
+      path(callee, area, false);
     }
     const isOptional = name === 'default' || name === 'if' || name === 'unless' || name === 'lookup';
     for (const [i, param] of [...params, ...pairs].entries()) {
-      if (param.type === 'SubExpression') call(param, own, depth);
-      else path(param, own, depth, isOptional && i === 0);
+      if (param.type === 'SubExpression') call(param, area);
+      else path(param, area, isOptional && i === 0);
     }
   };
-  const walk = (body: readonly Ast[], own: ReadonlySet<string>, depth: number): void => {
+  const walk = (body: readonly Ast[], area: Area): void => {
     for (const node of body) {
-      if (node.type === 'MustacheStatement') call(node, own, depth);
+      if (node.type === 'MustacheStatement') call(node, area);
       if (node.type === 'PartialStatement' || node.type === 'PartialBlockStatement') {
         throw new DrillbookError('plan.template', 'partials (`{{> …}}`) are not part of the language');
       }
       if (node.type !== 'BlockStatement') continue;
-      call(node, own, depth);
+      call(node, area);
       const name = ((node['path'] as Ast)['parts'] as string[]).join('.');
       for (const part of [node['program'], node['inverse']] as (Ast | undefined)[]) {
         if (!part) continue;
         const isInside = part === node['program'] && (name === 'each' || name === 'with');
-        const named = (part['blockParams'] as string[] | undefined) ?? [];
-        walk(
-          part['body'] as Ast[],
-          new Set([...own, ...named]),
-          isInside && named.length === 0 ? depth + 1 : depth,
-        );
+        const names = (part['blockParams'] as string[] | undefined) ?? [];
+        const own = new Set([...area.own, ...names]);
+        const inner = isInside ? { own, depth: area.depth + 1, named: names[0] } : { ...area, own };
+        walk(part['body'] as Ast[], inner);
       }
     }
   };
-  walk(program['body'] as Ast[], new Set(['this']), 0);
+  walk(program['body'] as Ast[], { own: new Set(['this']), depth: 0, named: undefined });
   return found;
 }
 
@@ -167,10 +184,14 @@ function follow(path: readonly string[], scope: Scope, from: string): unknown {
 /** Renders a whole text (a template file). */
 export function renderText(text: string, scope: Scope, from: string): string {
   if (!isTemplate(text)) return text;
-  const { render } = compile(text, from);
+  const { render, references } = compile(text, from);
   try {
     return render(scope);
   } catch (error) {
+    // Handlebars tells the last name of a path only.
+    if (!(error instanceof DrillbookError))
+      for (const { root, rest, isOptional } of references)
+        if (!isOptional) follow([root, ...rest], scope, from);
     return fail(text, from, error);
   }
 }
