@@ -7,7 +7,7 @@ import { downLab, upLab } from '../lab/lab.ts';
 import type { Database } from '../lab/state.ts';
 import { command } from './_command.ts';
 
-const MAIN = join(import.meta.dirname, 'main.ts');
+const MAIN = join(import.meta.dirname, 'drillbook.js');
 const PLAYBOOKS = join('playbooks', 'dbackup');
 
 interface Phase {
@@ -27,14 +27,17 @@ function drillbook(args: readonly string[], wanted: 'shown' | 'captured'): Promi
     child.on('error', reject);
     child.on('close', (code) => {
       if (code === 0) resolve(text);
-      else reject(new DrillbookError('step.demo', `drillbook ${args.join(' ')} ended with exit code ${code}`));
+      else
+        reject(new DrillbookError('step.demo', `drillbook ${args.join(' ')} ended with exit code ${code}`));
     });
   });
 }
 
 async function playbook(name: string, inventory: string): Promise<void> {
   const file = join(PLAYBOOKS, `${name}.yml`);
-  const plan = JSON.parse(await drillbook(['plan', file, '-i', inventory, '--output', 'json'], 'captured')) as {
+  const plan = JSON.parse(
+    await drillbook(['plan', file, '-i', inventory, '--output', 'json'], 'captured'),
+  ) as {
     code: string;
     confirmations: readonly string[];
   };
@@ -66,7 +69,9 @@ function primaryOf(status: ClusterStatus): string {
 }
 
 function summary(status: ClusterStatus): string {
-  const nodes = status.nodes.map((node) => `${node.name} ${node.online ? 'up' : 'DOWN'}, ${node.role}`).join('; ');
+  const nodes = status.nodes
+    .map((node) => `${node.name} ${node.online ? 'up' : 'DOWN'}, ${node.role}`)
+    .join('; ');
   const vips = status.vips.map((vip) => `${vip.address} on ${vip.holders.join(', ') || 'nobody'}`).join('; ');
   return `${status.state}: ${nodes}; replication ${status.replication.state}; VIP ${vips}`;
 }
@@ -111,7 +116,9 @@ export default command({
         return readStatus(inventory);
       });
       const vip = built.vips[0]?.address ?? '';
-      const row = await phase('A row written through the VIP', () => page<{ id: number; node: string }>(vip, '/jobs', { name: 'demo' }));
+      const row = await phase('A row written through the VIP', () =>
+        page<{ id: number; node: string }>(vip, '/jobs', { name: 'demo' }),
+      );
       await phase('Switchover', () => playbook('switch', inventory));
       const switched = await readStatus(inventory);
       const read = await phase('The row read through the VIP', () =>
@@ -122,17 +129,29 @@ export default command({
       const back = await readStatus(inventory);
       say('\n=== Report');
       for (const { name: title, seconds } of phases) say(`  ${seconds.toFixed(1).padStart(7)} s  ${title}`);
-      say(`  ${phases.reduce((sum, { seconds }) => sum + seconds, 0).toFixed(1).padStart(7)} s  in all\n`);
+      say(
+        `  ${phases
+          .reduce((sum, { seconds }) => sum + seconds, 0)
+          .toFixed(1)
+          .padStart(7)} s  in all\n`,
+      );
       say(`  after the build: ${summary(built)}`);
       say(`  after the switch: ${summary(switched)}`);
       say(`  after the failback: ${summary(back)}`);
-      say(`  row ${row.id}, written on ${row.node} through ${vip}, was ${isThere ? '' : 'NOT '}read there after the switch`);
+      say(
+        `  row ${row.id}, written on ${row.node} through ${vip}, was ${isThere ? '' : 'NOT '}read there after the switch`,
+      );
       const isMoved = primaryOf(built) !== primaryOf(switched) && primaryOf(back) === primaryOf(built);
-      const isWell = [built, switched, back].every((status) => status.state === 'running' && status.nodes.every((node) => node.online));
+      const isWell = [built, switched, back].every(
+        (status) => status.state === 'running' && status.nodes.every((node) => node.online),
+      );
       if (isThere && isMoved && isWell) return 0;
       throw new DrillbookError('step.demo', 'the demo did not reach its goal; the report above says where');
     } finally {
-      if (keep) say(`\nThe lab stays up: npx drillbook lab status --name ${name}; npx drillbook lab down --name ${name}`);
+      if (keep)
+        say(
+          `\nThe lab stays up: npx drillbook lab status --name ${name}; npx drillbook lab down --name ${name}`,
+        );
       else await downLab(name);
     }
   },

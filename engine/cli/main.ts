@@ -1,13 +1,9 @@
-#!/usr/bin/env node
 import { readdirSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ParseArgsOptionDescriptor } from 'node:util';
 import type { Command, Invocation } from './_command.ts';
-
-enableCompileCache();
 
 const GLOBAL = {
   output: { type: 'string' },
@@ -61,9 +57,7 @@ function interruptSignal(): AbortSignal {
   const onSignal = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(3);
     controller.abort();
-    process.stderr.write(
-      `\n${signal}: what is under way ends first; once more stops at once\n`,
-    );
+    process.stderr.write(`\n${signal}: what is under way ends first; once more stops at once\n`);
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

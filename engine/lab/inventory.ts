@@ -40,7 +40,7 @@ export async function writeInventory(lab: LabState, packages: string): Promise<v
 
 /** What presses the power button of a lab node, for playbooks that wait for it. */
 const powerOn = (lab: string, node: string): string =>
-  `'${process.execPath}' '${join(checkout, 'engine/cli/main.ts')}' lab power-on ${node} --name ${lab}`;
+  `'${process.execPath}' '${join(checkout, 'engine/cli/drillbook.js')}' lab power-on ${node} --name ${lab}`;
 
 function inventory(lab: LabState, packages: string): Record<string, unknown> {
   const names = lab.nodes.map((node) => node.name);
