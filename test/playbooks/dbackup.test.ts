@@ -113,8 +113,8 @@ describe.for(['mariadb', 'mysql'] as const)('a pair on %s', (database) => {
   });
 
   test('install puts the licence service on the primary alone', async () => {
-    const done = await foreseenDoneOnce('install');
-    expect(done.changed).toHaveLength(3);
+    const done = await foreseenDoneOnce('install', ['optional=[stored]']);
+    expect(done.changed).toHaveLength(5);
     const has = async (node: string) => (await lab.ssh(node, 'test -e /etc/init.d/dbackup3-licensed')).code;
     expect([await has('dbk1'), await has('dbk2')]).toEqual([0, 1]);
   });
@@ -133,6 +133,13 @@ describe.for(['mariadb', 'mysql'] as const)('a pair on %s', (database) => {
     );
     expect(accounts).not.toContain('%');
     expect(accounts).toContain(lab.nodes[1]?.addresses.net1);
+  });
+
+  test('the administrator is let in from elsewhere only where it is asked for', async () => {
+    const done = await run('catalog', ['open_administrator=true', 'administrator_password=of-this-test']);
+    expect(done.code, done.told).toBe(0);
+    expect(done.changed).toHaveLength(2);
+    for (const { name } of lab.nodes) await sql(name, "DROP USER root@'%'");
   });
 
   test('a replicate-do-db that does not name the Catalog is found', async () => {
@@ -167,6 +174,14 @@ describe.for(['mariadb', 'mysql'] as const)('a pair on %s', (database) => {
       expect(again.code, again.told).toBe(0);
       expect(again.changed).toEqual([]);
     }
+    for (const name of ['cluster-build', 'start']) expect((await run(name, [], true)).changed).toEqual([]);
+  });
+
+  test('the Catalog of a running cluster is left alone', async () => {
+    const done = await run('catalog', ['catalog_host=localhost']);
+    expect(done.code, done.told).toBe(1);
+    expect(done.changed).toEqual([]);
+    expect(done.failed).toEqual(['No running cluster is disturbed']);
   });
 
   test('a stopped cluster still answers by the VIP, and can be started', async () => {
@@ -179,10 +194,10 @@ describe.for(['mariadb', 'mysql'] as const)('a pair on %s', (database) => {
 
   test('agents are pointed at another VIP, and back', async () => {
     const second = (lab.nodes[0]?.addresses.net2 ?? '').replace(/\.\d+$/, '.100');
-    expect((await foreseenDoneOnce('point-at-vip', [`vip=${second}`])).changed).toHaveLength(2);
+    expect((await foreseenDoneOnce('point-at-vip', [`vip=${second}`])).changed).toHaveLength(4);
     const { stdout } = await lab.ssh('dbk1', '/etc/init.d/dbackup3-agent status');
     expect(stdout).toContain(`server: ${second}\nconnection: connected`);
-    expect((await run('point-at-vip')).changed).toHaveLength(2);
+    expect((await run('point-at-vip')).changed).toHaveLength(4);
   });
 
   test('both nodes follow the time servers given', async () => {
