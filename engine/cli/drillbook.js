@@ -6,19 +6,19 @@ import { existsSync } from 'node:fs';
 import * as nodeModule from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import process from 'node:process';
 
 const NODE_WANTED = 24;
 
 if (Number(process.versions.node.split('.')[0]) < NODE_WANTED) {
-  const own = fileURLToPath(new URL('../../node_modules/node/bin/node', import.meta.url));
+  const own = join(import.meta.dirname, '../../node_modules/node/bin/node');
   if (!existsSync(own)) {
     process.stderr.write(
       `drillbook needs Node ${NODE_WANTED}; this is ${process.version}. \`npm ci\` in the checkout brings it.\n`,
     );
     process.exit(2);
   }
-  const { status, signal } = spawnSync(own, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+  const { status, signal } = spawnSync(own, [import.meta.filename, ...process.argv.slice(2)], {
     stdio: 'inherit',
   });
   process.exit(status ?? (signal === 'SIGINT' ? 3 : 1));
