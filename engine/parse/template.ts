@@ -1,4 +1,4 @@
-import Handlebars from 'handlebars';
+import Handlebars from 'handlebars/dist/handlebars.js';
 import { DrillbookError } from '../core/error.ts';
 import { suggest } from '../core/nearest.ts';
 import { helpers } from './template-helpers.ts';
