@@ -154,6 +154,15 @@ describe.for(['mariadb', 'mysql'] as const)('a pair on %s', (database) => {
     expect(done.failed).toEqual(['Both nodes replicate the Catalog database and no other (replicate-do-db)']);
   });
 
+  test('a node that serves is not overwritten by one that takes no writes', async () => {
+    await sql('dbk1', 'SET GLOBAL read_only = 1');
+    const done = await run('cluster-build');
+    await sql('dbk1', 'SET GLOBAL read_only = 0');
+    expect(done.code, done.told).toBe(1);
+    expect(done.changed).toEqual([]);
+    expect(done.failed).toEqual(['No node that serves now is overwritten by one that does not']);
+  });
+
   test('the cluster is built, and a row written through the VIP is on both nodes', async () => {
     await foreseenDoneOnce('cluster-build');
     const written = await fetch(`http://${vip}/jobs`, {

@@ -7,12 +7,6 @@ on_node=$(ip -o addr show | awk '{ sub("/.*", "", $4); print $4, $2 }')
 interface_of() { printf '%s\n' "$on_node" | awk -v address="$1" '$1 == address { print $2; exit }'; }
 
 line "$(id -u)"
-line "$(uname -m)"
-line "$(. /etc/os-release && echo "$ID ${VERSION_ID:-${VERSION_CODENAME:-rolling}}")"
-line "$(uname -r)"
-line "$(awk -F': *' '/^(model name|CPU part|cpu model)/ { print $2; exit }' /proc/cpuinfo)"
-line "$(getconf _NPROCESSORS_ONLN)"
-line "$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)"
 
 nics= lost= routed=
 for pair in $heartbeats; do
@@ -54,7 +48,6 @@ else
   version=$(rpm -q --qf '%{VERSION}-%{RELEASE}' "$prefix-common" 2>/dev/null) || version=
 fi
 line "${version:-not installed}"
-line "$(timedatectl show -p NTPSynchronized --value 2>/dev/null)"
 taken() { if ss -H "$1" "sport = :$2" 2>/dev/null | grep -q .; then line service; else line free; fi; }
 taken -lun 554
 taken -ltn 50309
