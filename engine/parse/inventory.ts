@@ -117,6 +117,19 @@ function members(
   return [...(group.hosts ?? []), ...(group.groups ?? []).flatMap((inner) => members(inner, groups, below))];
 }
 
+/** True when `wanted` is among the groups inside `name`, however deep. */
+function isInside(
+  wanted: string,
+  name: string,
+  groups: Readonly<Record<string, z.output<typeof groupSchema>>>,
+  seen: Set<string>,
+): boolean {
+  if (seen.has(name)) return false;
+  seen.add(name);
+  const inner = groups[name]?.groups ?? [];
+  return inner.includes(wanted) || inner.some((group) => isInside(wanted, group, groups, seen));
+}
+
 /** Reads an inventory; throws `Problems` with everything that is wrong in it. */
 export function loadInventory(file: string, onSecret?: (value: string) => void): Inventory {
   const path = resolve(file);
@@ -136,6 +149,10 @@ export function loadInventory(file: string, onSecret?: (value: string) => void):
     for (const [i, host] of hosts.entries()) known(host, ['groups', group, 'hosts', i], names, 'host');
     for (const [i, inner] of groups.entries())
       known(inner, ['groups', group, 'groups', i], Object.keys(rawGroups), 'group');
+    if (isInside(group, group, rawGroups, new Set()))
+      problems.push(
+        source.error('parse.inventory', ['groups', group, 'groups'], `group \`${group}\` contains itself`),
+      );
     if (names.includes(group))
       problems.push(source.error('parse.inventory', ['groups', group], `\`${group}\` is a host and a group`));
   }

@@ -74,13 +74,25 @@ export const taskSchema = z.strictObject({
 export const blockSchema = z.strictObject({ ...shared });
 export const includeSchema = z.strictObject({ include: z.string(), ...shared });
 
+function isRegExp(text: string): boolean {
+  try {
+    return new RegExp(text) instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
+
 export const inputSchema = z.strictObject({
   type: z
     .enum(['string', 'integer', 'number', 'boolean', 'path', 'duration', 'list', 'map', 'secret'])
     .default('string'),
   description: z.string().optional(),
   default: z.unknown().optional(),
-  pattern: z.string().optional().describe('Regular expression the text must match'),
+  pattern: z
+    .string()
+    .refine(isRegExp, 'not a regular expression')
+    .optional()
+    .describe('Regular expression the text must match'),
   choices: z.array(z.union([z.string(), z.number()])).optional(),
   secret: z.boolean().optional().describe('Masked wherever it would be shown'),
 });

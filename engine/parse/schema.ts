@@ -83,6 +83,10 @@ export function schemaProblems(
       const hint = typeof found === 'string' ? suggest(found, allowed) : `allowed: ${allowed.join(', ')}`;
       return [source.error('parse.schema', path, `${label}${JSON.stringify(found)} is not allowed`, hint)];
     }
+    if (issue.code === 'invalid_key') {
+      const why = issue.issues[0]?.message ?? 'not allowed';
+      return [source.error('parse.schema', path, `\`${name ?? ''}\`: ${why}`)];
+    }
     const message = issue.message.replace(/^Invalid input: /, '').replace(/, received .*/, '');
     const wanted = /^expected/.test(message) ? `${message}, found ${kindOf(found)}` : message;
     return [source.error('parse.schema', path, `${label}${wanted}`)];

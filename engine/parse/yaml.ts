@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
 import type { Node, Pair } from 'yaml';
 import { DrillbookError, Problems } from '../core/error.ts';
 import type { Place } from '../core/place.ts';
@@ -117,6 +117,16 @@ export function parseYaml(
         found.map((error) => fault('parse.yaml', place(error.pos[0]), yamlMessage(error.message))),
       );
     }
+    if (text.includes('__proto__')) {
+      visit(document, {
+        Pair(_, { key }) {
+          if (!isScalar(key) || key.value !== '__proto__') return;
+          throw new Problems([
+            fault('parse.yaml', place(key.range?.[0] ?? 0), '`__proto__` is not allowed as a key'),
+          ]);
+        },
+      });
+    }
     value = document.toJS({ maxAliasCount: 100 });
     contents = document.contents as Inner;
   } catch (cause) {
@@ -146,7 +156,8 @@ export function parseYaml(
 }
 
 /** The parser's own sentence without its advice for programmers. */
-const yamlMessage = (message: string): string => message.split('\n')[0] ?? message;
+const yamlMessage = (message: string): string =>
+  message.includes('call stack') ? 'nested too deeply' : (message.split('\n')[0] ?? message);
 
 export function loadYaml(file: string, what: string, at?: Place, onSecret?: (value: string) => void): Source {
   return parseYaml(file, readText(file, what, at), onSecret);

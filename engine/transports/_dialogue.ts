@@ -3,8 +3,8 @@ import type { Answer, Become, DialogueResult, ShOptions } from '../core/host.ts'
 import { StepFailed, Unreachable } from '../core/error.ts';
 import { becomeCommand, becomeFailure, passwordMissing, passwordRefused, promptWatch } from './_become.ts';
 import { body, newMarker } from './_frame.ts';
-import { stopped, within } from './_session.ts';
 import type { Session } from './_session.ts';
+import { stopped, within } from './_stop.ts';
 
 /**
  * The command lies in a private file that removes itself, so that no value of it is in the process list and no

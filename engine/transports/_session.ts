@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import { StringDecoder } from 'node:string_decoder';
-import { DrillbookError } from '../core/error.ts';
 import type { Become, ShOptions, Transport } from '../core/host.ts';
 import type { Redactor } from '../core/secret.ts';
 import { runDialogue } from './_dialogue.ts';
@@ -10,6 +9,7 @@ import { KILL_SCRIPT } from './_kill.ts';
 import { makePool } from './_pool.ts';
 import { openShell } from './_shell.ts';
 import type { Exchange, Shell } from './_shell.ts';
+import { stopped, within } from './_stop.ts';
 import type { Carrier } from './_wire.ts';
 
 /** Standard input up to this size travels inside the frame: no further channel, no further round trip. */
@@ -29,15 +29,6 @@ export interface Session {
   exchange(script: string, options?: RawOptions): Promise<Exchange>;
   /** Ends what the shell with that pid has started. */
   kill(pid: number, become: Become | undefined): Promise<void>;
-}
-
-/** Why a step was stopped from outside; the runner's own reason where it gave one. */
-export function stopped(host: string, signal: AbortSignal): DrillbookError {
-  if (signal.reason instanceof DrillbookError) return signal.reason;
-  return new DrillbookError('step.timeout', `the command on ${host} was stopped: its time was up`, {
-    hint: 'it and all it had started were killed; raise `timeout` if it needs longer',
-    cause: signal.reason,
-  });
 }
 
 /** Rejects as soon as `signal` is aborted, after `stop` has cleaned up. */
@@ -70,18 +61,6 @@ async function until<T>(
     if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
   }
 }
-
-/** Waits for `work`, its failure or the time. */
-export const within = (ms: number, work: Promise<unknown>): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    void work
-      .catch(() => undefined)
-      .finally(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-  });
 
 type Opened = Session & { close(): void };
 

@@ -6,7 +6,8 @@ import { DrillbookError } from '../core/error.ts';
 import type { Endpoint, Host, OpenTransport, Transport } from '../core/host.ts';
 import type { Redactor } from '../core/secret.ts';
 import { quote } from './_frame.ts';
-import { makeTransport, within } from './_session.ts';
+import { makeTransport } from './_session.ts';
+import { within } from './_stop.ts';
 import { endingOf } from './_wire.ts';
 import type { Carrier, Wire } from './_wire.ts';
 
