@@ -18,6 +18,8 @@ if (Number(process.versions.node.split('.')[0]) < NODE_WANTED) {
     );
     process.exit(2);
   }
+  // Ctrl-C reaches both of us: the child decides what it means, and we wait for it.
+  process.on('SIGINT', () => undefined);
   const { status, signal } = spawnSync(own, [import.meta.filename, ...process.argv.slice(2)], {
     stdio: 'inherit',
   });

@@ -146,10 +146,11 @@ export function compile(text: string, from = 'template'): Compiled {
   const known = compiled.get(text);
   if (known) return known;
   try {
-    const program = engine.parse(text) as unknown as Ast;
+    const parsed = engine.parse(text);
+    const program = parsed as unknown as Ast;
     // `log` is a helper of Handlebars' own and a likely name of a variable.
     const knownHelpers = { log: false, helperMissing: false, blockHelperMissing: false };
-    const run = engine.compile(text, { strict: true, noEscape: true, knownHelpers });
+    const run = engine.compile(parsed, { strict: true, noEscape: true, knownHelpers });
     const guards = { allowProtoPropertiesByDefault: false, allowProtoMethodsByDefault: false };
     const result: Compiled = {
       references: referencesOf(program, text),

@@ -12,9 +12,14 @@ export interface Journal {
   append(happening: Happening): RunEvent;
   /** Resolves when everything appended so far is durable; appends of one turn share one sync. */
   commit(): Promise<void>;
+  /** Makes it durable within moments, or with the next `commit`: for what a resume would look at again anyway. */
+  commitSoon(): void;
   subscribe(listener: (event: RunEvent) => void): void;
   close(): void;
 }
+
+/** How far behind the run another process may see it. */
+const SOON_MS = 50;
 
 const runsDir = (stateDir: string): string => join(stateDir, 'runs');
 const pathOf = (stateDir: string, run: string): string => join(runsDir(stateDir), run, 'journal.sqlite');
@@ -90,9 +95,12 @@ function journalOver(database: DatabaseSync, run: string, events: RunEvent[]): J
   const listeners: ((event: RunEvent) => void)[] = [];
   let pending: RunEvent[] = [];
   let flushing: Promise<void> | undefined;
+  let soon: NodeJS.Timeout | undefined;
 
   const flush = (): void => {
     flushing = undefined;
+    clearTimeout(soon);
+    soon = undefined;
     const batch = pending;
     if (batch.length === 0) return;
     guarded(run, () => {
@@ -130,6 +138,15 @@ function journalOver(database: DatabaseSync, run: string, events: RunEvent[]): J
         });
       });
       return flushing;
+    },
+    commitSoon() {
+      soon ??= setTimeout(() => {
+        try {
+          flush();
+        } catch {
+          // Nothing is lost yet: the next commit meets the same trouble and tells it.
+        }
+      }, SOON_MS).unref();
     },
     subscribe(listener) {
       listeners.push(listener);

@@ -95,7 +95,6 @@ export function runner(
     await each(step.isRunOnce ? runOnceOn(step, states) : states, options.forks, async (state) => {
       if (isStopped(course)) return;
       if (await onHost(course, step, state, step.isRunOnce ? states : [state])) failed.add(state);
-      await journal.commit();
     });
     await checkInvariants();
     return step.isRunOnce && failed.size > 0 ? new Set(states) : failed;

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { RunEvent } from '../../engine/core/event.ts';
 
-const MAIN = join(import.meta.dirname, '../../engine/cli/main.ts');
+const MAIN = join(import.meta.dirname, '../../engine/cli/drillbook.js');
 
 export interface Said {
   readonly code: number | null;
