@@ -5,6 +5,7 @@ import type { Step } from '../plan/plan.ts';
 import { openView } from '../report/view.ts';
 import type { View } from '../report/view.ts';
 import type { Journal } from '../run/journal.ts';
+import { holdRun } from '../run/lock.ts';
 import { execute } from '../run/run.ts';
 import { openTransport } from '../transports/open.ts';
 import { terminalAsk } from './_ask.ts';
@@ -42,11 +43,30 @@ function countOption(value: unknown, name: string): number | undefined {
   return number;
 }
 
+const operatorHere = (): string => {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? 'unknown'); // A user id without a name, as containers have.
+  }
+};
+
+/** Wrong options are told before a run is begun for them. */
+export function checkOptions({ options }: Invocation): void {
+  countOption(options['forks'], 'forks');
+  if (options['step'] === true && !terminalAsk())
+    throw new DrillbookError(
+      'usage.option',
+      '--step asks before each step, and there is no terminal to ask on',
+    );
+}
+
 export async function executeWithView(execution: Execution): Promise<number> {
   const { invocation, prepared, journal, isCheck, options } = execution;
   const { isColor, isVerbose, output, signal } = invocation;
   const kind = output === 'json' ? 'jsonl' : output;
   const isDiff = invocation.options['diff'] === true;
+  const letGo = holdRun(invocation.stateDir, journal.run);
   const view: View = await openView(kind, {
     stdout: process.stdout,
     stderr: process.stderr,
@@ -63,7 +83,7 @@ export async function executeWithView(execution: Execution): Promise<number> {
       redactor: prepared.redactor,
       journal,
       open: openTransport,
-      operator: typeof operator === 'string' ? operator : userInfo().username,
+      operator: typeof operator === 'string' ? operator : operatorHere(),
       isCheck,
       interrupt: signal,
       forks: countOption(forks, 'forks'),
@@ -77,5 +97,6 @@ export async function executeWithView(execution: Execution): Promise<number> {
   } finally {
     await view.close();
     journal.close();
+    letGo();
   }
 }

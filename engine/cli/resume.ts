@@ -6,7 +6,7 @@ import { openJournal, runIds } from '../run/journal.ts';
 import type { Journal } from '../run/journal.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
-import { executeWithView } from './_execute.ts';
+import { checkOptions, executeWithView } from './_execute.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 
 const isDone = (journal: Journal): boolean => endOf(journal.events)?.outcome === 'done';
@@ -75,6 +75,7 @@ export default command({
     'on-interrupt': 'what to do with a step whose outcome is unknown: rerun, skip or fail',
   },
   async run(invocation) {
+    checkOptions(invocation);
     const { positionals, options, stateDir } = invocation;
     const onInterrupt = options['on-interrupt'];
     if (

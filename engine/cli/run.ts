@@ -2,7 +2,7 @@ import { Redactor } from '../core/secret.ts';
 import { createJournal, newRunId } from '../run/journal.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
-import { executeWithView } from './_execute.ts';
+import { checkOptions, executeWithView } from './_execute.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 
 export default command({
@@ -27,6 +27,7 @@ export default command({
     operator: 'who runs it, for the journal',
   },
   async run(invocation) {
+    checkOptions(invocation);
     const redactor = new Redactor();
     const asked = askedOf(invocation, redactor);
     const prepared = await prepare(asked, redactor, terminalAsk());

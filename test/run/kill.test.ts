@@ -193,3 +193,19 @@ tasks:
   expect(readFileSync(join(book.dir, 'a/one'), 'utf8')).toBe('x\n');
   expect(readFileSync(join(book.dir, 'a/two'), 'utf8')).toBe('x\n');
 });
+
+test('two processes cannot go on with one run at once', async () => {
+  const book = project(`tasks: [{ name: one, shell: 'while ! test -e {{dir}}/go; do sleep 0.05; done' }]`);
+  let intruder: Promise<Said> | undefined;
+  const child = start(args(book), {
+    onLine: (line) => {
+      if (line.includes('step_started')) intruder ??= again(book);
+    },
+  });
+  while (intruder === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+  const refused = await intruder;
+  expect(refused.code).toBe(5);
+  expect(refused.stderr).toContain('is under way in another process');
+  book.write('a/go', '');
+  expect((await child.ended).code).toBe(0);
+});
