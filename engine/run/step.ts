@@ -233,6 +233,9 @@ async function within<T>(
   }
 }
 
+/** The connection broke while something was under way on the host: an action may have been done, or not. */
+const isLost = (error: unknown): boolean => error instanceof Unreachable && error.code === 'host.lost';
+
 async function attempt(step: Step, module: Module, scope: Scope, a: Attempting): Promise<Ended> {
   const { timeout } = step.keywords;
   const isForeseen = a.isCheck && module.kind === 'action';
@@ -242,6 +245,7 @@ async function attempt(step: Step, module: Module, scope: Scope, a: Attempting):
     return { outcome: 'failed', result: {}, reason: `not done within ${durationText(timeout ?? 0)}` };
   } catch (error) {
     const ended = failure(error);
+    if (isLost(error) && module.kind === 'action' && !isForeseen) return { ...ended, outcome: 'in_doubt' };
     // In check mode a look may fail because an earlier step has only pretended; that is not this step's failure.
     if (
       a.isCheck &&
@@ -268,7 +272,7 @@ export async function attempts(step: Step, module: Module, scope: Scope, a: Atte
   const { retries = step.until.length > 0 ? 3 : 0, delay = 5000 } = step.keywords;
   for (let tries = 0; ; tries++) {
     const ended = await attempt(step, module, scope, a);
-    if (ended.isGuard || (a.isCheck && module.kind !== 'query')) return ended;
+    if (ended.isGuard || ended.outcome === 'in_doubt' || (a.isCheck && module.kind !== 'query')) return ended;
     const isEnough = step.until.length > 0 ? holds(step, scope, ended) : !isBad(ended.outcome);
     if (isEnough === true) return ended;
     const reason =
