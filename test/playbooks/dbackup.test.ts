@@ -17,15 +17,39 @@ test('all playbooks of the pair, and the example of an inventory, are in order',
   expect(own.code, own.stderr).toBe(0);
 });
 
+/** Gives the nodes an operator who becomes root with a password; the inventory in `file` reaches them as this one. */
+async function withSudo(lab: Lab, file: string): Promise<string> {
+  for (const { name } of lab.nodes) {
+    const { code, stderr } = await lab.ssh(name, 'sh -e', {
+      stdin: `useradd --create-home opal
+        echo opal:of-this-test | chpasswd
+        echo 'opal ALL=(ALL) ALL' >/etc/sudoers.d/opal
+        install -d -o opal -m 700 /home/opal/.ssh
+        install -o opal -m 600 /root/.ssh/authorized_keys /home/opal/.ssh/`,
+    });
+    if (code !== 0) throw new Error(stderr);
+  }
+  const become = 'become: { user: root, method: sudo, password: !secret of-this-test }';
+  const text = await readFile(lab.inventory, 'utf8');
+  const own = text.replace(/^ {2}user: root$/m, '  user: opal').replace(/^hosts:$/m, `${become}\nhosts:`);
+  await writeFile(file, own, { mode: 0o600 });
+  return file;
+}
+
 // One lab for each server; the tests of a server build upon one another, as its operator's steps do.
-describe.for(['mariadb', 'mysql'] as const)('a pair on %s', (database) => {
+describe.for([
+  ['mariadb', 'root'],
+  ['mysql', 'an operator with sudo'],
+] as const)('a pair on %s, reached as %s', ([database, user]) => {
   let lab: Lab;
+  let inventory: string;
   let state: string;
   let vip: string;
 
   beforeAll(async () => {
     state = await mkdtemp(join(tmpdir(), 'playbooks-'));
     lab = await upLab({ name: `pb-${database}`, database });
+    inventory = user === 'root' ? lab.inventory : await withSudo(lab, join(state, 'sudo.yml'));
     vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
   });
   afterAll(async () => {
@@ -34,7 +58,7 @@ describe.for(['mariadb', 'mysql'] as const)('a pair on %s', (database) => {
   });
 
   const run = (name: string, extra: readonly string[] = [], isCheck = false): Promise<Ran> =>
-    playbook(name, lab.inventory, { state, extra, isCheck });
+    playbook(name, inventory, { state, extra, isCheck });
 
   const sql = async (node: string, statement: string): Promise<string> => {
     const { code, stdout, stderr } = await lab.ssh(node, `mysql -BN -e "${statement}"`);
@@ -65,7 +89,7 @@ describe.for(['mariadb', 'mysql'] as const)('a pair on %s', (database) => {
   });
 
   test('the preflight reports every requirement that is not met, not only the first', async () => {
-    const text = await readFile(lab.inventory, 'utf8');
+    const text = await readFile(inventory, 'utf8');
     const net1 = vip.replace(/\.\d+$/, '');
     const net2 = (lab.nodes[0]?.addresses.net2 ?? '').replace(/\.\d+$/, '');
     const broken = text
@@ -74,9 +98,9 @@ describe.for(['mariadb', 'mysql'] as const)('a pair on %s', (database) => {
       .replace(`address: ${vip}`, `address: ${net1}.1`)
       .replace(`dbk1: ${net2}.11`, `dbk1: ${net2}.100`)
       .replace('dbk1: eth2', 'dbk1: eth9');
-    const inventory = join(state, 'broken.yml');
-    await writeFile(inventory, broken, { mode: 0o600 });
-    const done = await playbook('preflight', inventory, { state, extra: ['version=9.9-9'] });
+    const file = join(state, 'broken.yml');
+    await writeFile(file, broken, { mode: 0o600 });
+    const done = await playbook('preflight', file, { state, extra: ['version=9.9-9'] });
     expect(done.code, done.told).toBe(1);
     expect(done.changed).toEqual([]);
     expect(done.failed).toEqual([
