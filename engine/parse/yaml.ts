@@ -108,6 +108,7 @@ export function parseYaml(
       version: '1.2',
       lineCounter: lines,
       prettyErrors: false,
+      logLevel: 'error',
       uniqueKeys: true,
       customTags: [secretTag],
     });

@@ -1,63 +1,32 @@
-import { createHash } from 'node:crypto';
 import { DrillbookError, Problems } from '../core/error.ts';
 import type { Module } from '../core/module.ts';
-import { nearest, suggest } from '../core/nearest.ts';
-import { placeText } from '../core/place.ts';
+import { nearest } from '../core/nearest.ts';
 import { compileCondition } from '../parse/condition.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { BUILT_IN } from '../parse/playbook.ts';
-import type { BecomeKeyword, Block, Item, Play, Playbook, Task } from '../parse/playbook.ts';
-import { render, renderText } from '../parse/template.ts';
-import type { Path, Source } from '../parse/yaml.ts';
-import { cycleOf } from './cycles.ts';
+import type { Block, Item, Play, Playbook, Task } from '../parse/playbook.ts';
+import { render } from '../parse/template.ts';
+import type { Path } from '../parse/yaml.ts';
+import {
+  checkCycles,
+  checkHandlers,
+  checkKeywords,
+  checkTask,
+  dedupe,
+  inventoryNames,
+  inventoryProblems,
+} from './checks.ts';
+import { codeOf, confirmationsOf } from './confirmations.ts';
+import type { Expanding, Inherited, Selection } from './expanding.ts';
 import { needsRoles, selectHosts } from './hosts.ts';
 import type { Inputs } from './inputs.ts';
-import { isSecretInput } from './inputs.ts';
-import { conditionProblems, reservedProblems, templateProblems } from './names.ts';
+import { reservedProblems, templateProblems } from './names.ts';
 import type { KnownNames } from './names.ts';
-import { destroysWhat, paramProblems } from './params.ts';
+import { paramProblems } from './params.ts';
 import { stepsOf } from './plan.ts';
-import type { Plan, PlanNode, PlannedPlay, Step, Vars } from './plan.ts';
+import type { Plan, PlanNode, PlannedPlay, Step } from './plan.ts';
 
-/** What the command line asks of the plan. */
-export interface Selection {
-  readonly limit?: string | undefined;
-  readonly tags?: readonly string[] | undefined;
-  readonly skipTags?: readonly string[] | undefined;
-  /** Step id, or name, from which to begin. */
-  readonly startAt?: string | undefined;
-}
-
-/** What blocks hand down to the tasks in them. */
-interface Inherited {
-  readonly when: readonly string[];
-  readonly vars: readonly Vars[];
-  readonly environment: readonly Vars[];
-  readonly become: BecomeKeyword | undefined;
-  readonly tags: readonly string[];
-  readonly delegateTo: string | undefined;
-  readonly isRunOnce: boolean;
-  readonly isIgnored: boolean;
-  readonly isSecret: boolean;
-  readonly checkMode: boolean | undefined;
-}
-
-interface Expanding {
-  readonly modules: ReadonlyMap<string, Module>;
-  readonly problems: DrillbookError[];
-  readonly ids: Map<string, number>;
-  readonly selection: Selection;
-  readonly inputs: ReadonlySet<string>;
-  /** Set by -e. */
-  readonly overrides: ReadonlySet<string>;
-  /** What a template may name here; grows as tasks register results. */
-  readonly variables: Set<string>;
-  /** Registered and set so far: known in later plays too. */
-  readonly registered: Set<string>;
-  /** Explicit ids and where they stand. */
-  readonly explicit: Map<string, string>;
-  readonly handlers: ReadonlySet<string>;
-}
+export type { Selection } from './expanding.ts';
 
 const slug = (text: string): string =>
   text
@@ -98,74 +67,6 @@ function describe(task: Task): string {
   const { params, module } = task;
   return typeof params === 'string' ? `${module}: ${params.split('\n')[0]?.slice(0, 70)}` : module;
 }
-
-/** Checks every name a block's or task's own keywords use, in the file and place where they stand. */
-function checkKeywords(item: Block | Task, known: KnownNames, e: Expanding, extra: readonly string[]): void {
-  const { source, path, keywords } = item;
-  checkId(item, e);
-  const { vars = {} } = keywords;
-  e.problems.push(...reservedProblems(Object.keys(vars), source, (name) => [...path, 'vars', name]));
-  const circle = cycleOf(vars);
-  if (circle) e.problems.push(circleProblem(circle, source, [...path, 'vars', circle[0] ?? '']));
-  const {
-    when,
-    until,
-    changed_when: changedWhen,
-    failed_when: failedWhen,
-    ...rest
-  } = keywords as Task['keywords'];
-  const own = new Set([...known.variables, ...extra]);
-  const names = { ...known, variables: own };
-  for (const [key, list] of Object.entries({
-    when,
-    until,
-    changed_when: changedWhen,
-    failed_when: failedWhen,
-  })) {
-    for (const text of list ?? []) {
-      const results = key === 'when' ? [] : RESULT_NAMES;
-      e.problems.push(...conditionProblems(text, source, [...path, key], names, results));
-    }
-  }
-  e.problems.push(...templateProblems(rest, source, path, names));
-}
-
-/** What can be wrong with a task beside its names and parameters. */
-function checkTask({ source, path, keywords, module, params }: Task, e: Expanding): void {
-  const hasTemplates = [...e.handlers].some((name) => name.includes('{{'));
-  for (const [i, handler] of (keywords.notify ?? []).entries()) {
-    if (e.handlers.has(handler) || handler.includes('{{') || hasTemplates) continue;
-    const message = `no handler of this play is named \`${handler}\``;
-    e.problems.push(
-      source.error('plan.notify', [...path, 'notify', i], message, suggest(handler, e.handlers)),
-    );
-  }
-  if (typeof keywords.loop === 'string' && !keywords.loop.includes('{{')) {
-    const message = 'loop: a list is wanted, or a template that gives one';
-    e.problems.push(source.error('plan.loop', [...path, 'loop'], message));
-  }
-  const { register } = keywords;
-  if (register !== undefined)
-    e.problems.push(...reservedProblems([register], source, () => [...path, 'register']));
-  if (module === 'set' && params !== null && typeof params === 'object') {
-    e.problems.push(...reservedProblems(Object.keys(params), source, (name) => [...path, 'set', name]));
-  }
-}
-
-/** An `id` stands for one step: a second place with the same one would make resume mistake the two. */
-function checkId({ source, path, at, keywords }: Block | Task, e: Expanding): void {
-  if (keywords.id === undefined) return;
-  const place = placeText(at);
-  const first = e.explicit.get(keywords.id);
-  if (first === undefined) e.explicit.set(keywords.id, place);
-  else if (first !== place)
-    e.problems.push(
-      source.error('plan.id', [...path, 'id'], `the id \`${keywords.id}\` is taken already, at ${first}`),
-    );
-}
-
-/** In `until`, `changed_when` and `failed_when` the task's own result is there by these names too. */
-const RESULT_NAMES = ['result'];
 
 function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step {
   const { source, path, keywords, module: moduleName } = task;
@@ -247,55 +148,6 @@ function expandItems(items: readonly Item[], from: Inherited, prefix: string, e:
   });
 }
 
-const circleProblem = (circle: readonly string[], source: Source, path: Path): DrillbookError =>
-  source.error('plan.cycle', path, `variables that need one another: ${circle.join(' → ')}`);
-
-/** Variables that can never have a value, in the file and place where the first of them stands. */
-function checkCycles(
-  play: Play,
-  playbook: Playbook,
-  inventory: Inventory,
-  hosts: readonly string[],
-  e: Expanding,
-): void {
-  for (const host of hosts.length > 0 ? hosts : [undefined]) {
-    const own = host === undefined ? {} : inventory.hosts.get(host)?.vars;
-    const vars = Object.entries({ ...own, ...playbook.vars, ...play.keywords.vars });
-    const circle = cycleOf(Object.fromEntries(vars.filter(([key]) => !e.overrides.has(key))));
-    const [name = ''] = circle ?? [];
-    if (!circle) continue;
-    const layer =
-      inventory.settings
-        .get(host ?? '')
-        ?.get(name)
-        ?.at(-1)?.layer ?? '';
-    const [kind = '', owner = ''] = layer.split(' ');
-    if (Object.hasOwn(play.keywords.vars ?? {}, name))
-      e.problems.push(circleProblem(circle, play.source, [...play.path, 'vars', name]));
-    else if (Object.hasOwn(playbook.vars, name))
-      e.problems.push(circleProblem(circle, playbook.source, ['vars', name]));
-    else {
-      const base = kind === 'inventory' ? [] : [`${kind}s`, owner];
-      e.problems.push(circleProblem(circle, inventory.source, [...base, 'vars', name]));
-    }
-  }
-}
-
-/** Handlers that notify one another in a circle would never come to an end. */
-function checkHandlers(play: Play, e: Expanding): void {
-  const notifies = Object.fromEntries(
-    play.handlers.map(({ keywords }) => [
-      keywords.name ?? '',
-      (keywords.notify ?? []).map((name) => `{{[${name}]}}`),
-    ]),
-  );
-  const circle = cycleOf(notifies);
-  if (!circle) return;
-  const first = play.handlers.find(({ keywords }) => keywords.name === circle[0]) ?? play;
-  const message = `handlers notify one another in a circle: ${circle.join(' → ')}`;
-  e.problems.push(first.source.error('plan.notify', [...first.path, 'notify'], message));
-}
-
 /** `hosts:` as far as it can be told now: inputs and the playbook's variables are known before the run. */
 function patternOf(written: string, playbook: Playbook, inputs: Inputs): string {
   const scope = {
@@ -311,10 +163,6 @@ function patternOf(written: string, playbook: Playbook, inputs: Inputs): string 
     return written;
   }
   return pattern;
-}
-
-function inventoryNames(inventory: Inventory, hosts: readonly string[]): Set<string> {
-  return new Set(hosts.flatMap((host) => Object.keys(inventory.hosts.get(host)?.vars ?? {})));
 }
 
 function expandPlay(
@@ -447,44 +295,6 @@ export function modulesUsed(playbook: Playbook): Set<string> {
   return used;
 }
 
-function confirmationsOf(
-  playbook: Playbook,
-  plays: readonly PlannedPlay[],
-  inventory: Inventory,
-  inputs: Inputs,
-): string[] {
-  const clusters = [...inventory.clusters.values()];
-  const first = clusters[0];
-  const scope = {
-    inputs: { ...inputs.defaults, ...inputs.given },
-    cluster: first
-      ? { name: clusters.map((cluster) => cluster.name).join(', '), stack: first.stack, nodes: first.nodes }
-      : { name: 'these hosts' },
-  };
-  const own = playbook.confirm === undefined ? [] : [renderText(playbook.confirm, scope, 'confirm')];
-  const steps = plays.flatMap((play) => [...stepsOf(play.nodes), ...play.handlers]);
-  const destroying = steps.flatMap((step) => {
-    const what = step.module && step.isSelected ? destroysWhat(step.module, step.params) : undefined;
-    return what === undefined ? [] : [`${step.name}: ${what}`];
-  });
-  return [...own, ...destroying];
-}
-
-function codeOf(playbook: Playbook, inventory: Inventory, inputs: Inputs, limit: string | undefined): string {
-  const open = Object.entries(inputs.given).filter(([name]) => {
-    const input = playbook.inputs[name];
-    return input && !isSecretInput(input);
-  });
-  const text = JSON.stringify([
-    playbook.name,
-    [...inventory.hosts.keys()],
-    [...inventory.clusters.keys()],
-    open,
-    limit ?? '',
-  ]);
-  return createHash('sha256').update(text).digest('hex').slice(0, 6);
-}
-
 const usesRoles = (value: unknown): boolean =>
   /cluster\.(primary|standby)\b/.test(JSON.stringify(value) ?? '');
 
@@ -498,25 +308,6 @@ function invariantsOf(playbook: Playbook, problems: DrillbookError[]) {
       return [];
     }
   });
-}
-
-/** Templates in variables and cluster settings; connections are taken as written. */
-function inventoryProblems({ source, hosts }: Inventory, names: KnownNames): DrillbookError[] {
-  if (hosts.size === 0) return [];
-  const raw = source.value as Readonly<Record<string, unknown>>;
-  const sections = (key: string): [string, Record<string, unknown> | null][] =>
-    Object.entries((raw[key] ?? {}) as Record<string, Record<string, unknown> | null>);
-  const places: [Path, unknown][] = [[['vars'], raw['vars']]];
-  for (const key of ['hosts', 'groups'])
-    for (const [name, own] of sections(key)) places.push([[key, name, 'vars'], own?.['vars']]);
-  for (const [name, own] of sections('clusters'))
-    places.push([['clusters', name, 'settings'], own?.['settings']]);
-  return places.flatMap(([path, value]) => [
-    ...templateProblems(value, source, path, names),
-    ...(path.at(-1) === 'vars'
-      ? reservedProblems(Object.keys(value ?? {}), source, (name) => [...path, name])
-      : []),
-  ]);
 }
 
 /**
@@ -585,15 +376,4 @@ export function makePlan(
 function rawOf(item: Item): unknown {
   if (item.kind === 'task') return [item.keywords, item.params];
   return [item.keywords, ...[item.block, item.rescue, item.always].map((part) => part.map(rawOf))];
-}
-
-/** The same mistake reached by two ways is one mistake. */
-function dedupe(problems: readonly DrillbookError[]): DrillbookError[] {
-  const seen = new Map(
-    problems.map((problem) => [
-      `${problem.at?.file}:${problem.at?.line}:${problem.at?.column}:${problem.message}`,
-      problem,
-    ]),
-  );
-  return [...seen.values()];
 }

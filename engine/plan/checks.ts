@@ -1,0 +1,166 @@
+import type { DrillbookError } from '../core/error.ts';
+import { suggest } from '../core/nearest.ts';
+import { placeText } from '../core/place.ts';
+import type { Inventory } from '../parse/inventory.ts';
+import type { Block, Play, Playbook, Task } from '../parse/playbook.ts';
+import type { Path, Source } from '../parse/yaml.ts';
+import { cycleOf } from './cycles.ts';
+import type { Expanding } from './expanding.ts';
+import { conditionProblems, reservedProblems, templateProblems } from './names.ts';
+import type { KnownNames } from './names.ts';
+
+/** Checks every name a block's or task's own keywords use, in the file and place where they stand. */
+export function checkKeywords(
+  item: Block | Task,
+  known: KnownNames,
+  e: Expanding,
+  extra: readonly string[],
+): void {
+  const { source, path, keywords } = item;
+  checkId(item, e);
+  const { vars = {} } = keywords;
+  e.problems.push(...reservedProblems(Object.keys(vars), source, (name) => [...path, 'vars', name]));
+  const circle = cycleOf(vars);
+  if (circle) e.problems.push(circleProblem(circle, source, [...path, 'vars', circle[0] ?? '']));
+  const {
+    when,
+    until,
+    changed_when: changedWhen,
+    failed_when: failedWhen,
+    ...rest
+  } = keywords as Task['keywords'];
+  const own = new Set([...known.variables, ...extra]);
+  const names = { ...known, variables: own };
+  for (const [key, list] of Object.entries({
+    when,
+    until,
+    changed_when: changedWhen,
+    failed_when: failedWhen,
+  })) {
+    for (const text of list ?? []) {
+      const results = key === 'when' ? [] : RESULT_NAMES;
+      e.problems.push(...conditionProblems(text, source, [...path, key], names, results));
+    }
+  }
+  e.problems.push(...templateProblems(rest, source, path, names));
+}
+
+/** What can be wrong with a task beside its names and parameters. */
+export function checkTask({ source, path, keywords, module, params }: Task, e: Expanding): void {
+  const hasTemplates = [...e.handlers].some((name) => name.includes('{{'));
+  for (const [i, handler] of (keywords.notify ?? []).entries()) {
+    if (e.handlers.has(handler) || handler.includes('{{') || hasTemplates) continue;
+    const message = `no handler of this play is named \`${handler}\``;
+    e.problems.push(
+      source.error('plan.notify', [...path, 'notify', i], message, suggest(handler, e.handlers)),
+    );
+  }
+  if (typeof keywords.loop === 'string' && !keywords.loop.includes('{{')) {
+    const message = 'loop: a list is wanted, or a template that gives one';
+    e.problems.push(source.error('plan.loop', [...path, 'loop'], message));
+  }
+  const { register } = keywords;
+  if (register !== undefined)
+    e.problems.push(...reservedProblems([register], source, () => [...path, 'register']));
+  if (module === 'set' && params !== null && typeof params === 'object') {
+    e.problems.push(...reservedProblems(Object.keys(params), source, (name) => [...path, 'set', name]));
+  }
+}
+
+/** An `id` stands for one step: a second place with the same one would make resume mistake the two. */
+export function checkId({ source, path, at, keywords }: Block | Task, e: Expanding): void {
+  if (keywords.id === undefined) return;
+  const place = placeText(at);
+  const first = e.explicit.get(keywords.id);
+  if (first === undefined) e.explicit.set(keywords.id, place);
+  else if (first !== place)
+    e.problems.push(
+      source.error('plan.id', [...path, 'id'], `the id \`${keywords.id}\` is taken already, at ${first}`),
+    );
+}
+
+/** In `until`, `changed_when` and `failed_when` the task's own result is there by these names too. */
+const RESULT_NAMES = ['result'];
+
+const circleProblem = (circle: readonly string[], source: Source, path: Path): DrillbookError =>
+  source.error('plan.cycle', path, `variables that need one another: ${circle.join(' → ')}`);
+
+/** Variables that can never have a value, in the file and place where the first of them stands. */
+export function checkCycles(
+  play: Play,
+  playbook: Playbook,
+  inventory: Inventory,
+  hosts: readonly string[],
+  e: Expanding,
+): void {
+  for (const host of hosts.length > 0 ? hosts : [undefined]) {
+    const own = host === undefined ? {} : inventory.hosts.get(host)?.vars;
+    const vars = Object.entries({ ...own, ...playbook.vars, ...play.keywords.vars });
+    const circle = cycleOf(Object.fromEntries(vars.filter(([key]) => !e.overrides.has(key))));
+    const [name = ''] = circle ?? [];
+    if (!circle) continue;
+    const layer =
+      inventory.settings
+        .get(host ?? '')
+        ?.get(name)
+        ?.at(-1)?.layer ?? '';
+    const [kind = '', owner = ''] = layer.split(' ');
+    if (Object.hasOwn(play.keywords.vars ?? {}, name))
+      e.problems.push(circleProblem(circle, play.source, [...play.path, 'vars', name]));
+    else if (Object.hasOwn(playbook.vars, name))
+      e.problems.push(circleProblem(circle, playbook.source, ['vars', name]));
+    else {
+      const base = kind === 'inventory' ? [] : [`${kind}s`, owner];
+      e.problems.push(circleProblem(circle, inventory.source, [...base, 'vars', name]));
+    }
+  }
+}
+
+/** Handlers that notify one another in a circle would never come to an end. */
+export function checkHandlers(play: Play, e: Expanding): void {
+  const notifies = Object.fromEntries(
+    play.handlers.map(({ keywords }) => [
+      keywords.name ?? '',
+      (keywords.notify ?? []).map((name) => `{{[${name}]}}`),
+    ]),
+  );
+  const circle = cycleOf(notifies);
+  if (!circle) return;
+  const first = play.handlers.find(({ keywords }) => keywords.name === circle[0]) ?? play;
+  const message = `handlers notify one another in a circle: ${circle.join(' → ')}`;
+  e.problems.push(first.source.error('plan.notify', [...first.path, 'notify'], message));
+}
+
+export function inventoryNames(inventory: Inventory, hosts: readonly string[]): Set<string> {
+  return new Set(hosts.flatMap((host) => Object.keys(inventory.hosts.get(host)?.vars ?? {})));
+}
+
+/** Templates in variables and cluster settings; connections are taken as written. */
+export function inventoryProblems({ source, hosts }: Inventory, names: KnownNames): DrillbookError[] {
+  if (hosts.size === 0) return [];
+  const raw = source.value as Readonly<Record<string, unknown>>;
+  const sections = (key: string): [string, Record<string, unknown> | null][] =>
+    Object.entries((raw[key] ?? {}) as Record<string, Record<string, unknown> | null>);
+  const places: [Path, unknown][] = [[['vars'], raw['vars']]];
+  for (const key of ['hosts', 'groups'])
+    for (const [name, own] of sections(key)) places.push([[key, name, 'vars'], own?.['vars']]);
+  for (const [name, own] of sections('clusters'))
+    places.push([['clusters', name, 'settings'], own?.['settings']]);
+  return places.flatMap(([path, value]) => [
+    ...templateProblems(value, source, path, names),
+    ...(path.at(-1) === 'vars'
+      ? reservedProblems(Object.keys(value ?? {}), source, (name) => [...path, name])
+      : []),
+  ]);
+}
+
+/** The same mistake reached by two ways is one mistake. */
+export function dedupe(problems: readonly DrillbookError[]): DrillbookError[] {
+  const seen = new Map(
+    problems.map((problem) => [
+      `${problem.at?.file}:${problem.at?.line}:${problem.at?.column}:${problem.message}`,
+      problem,
+    ]),
+  );
+  return [...seen.values()];
+}

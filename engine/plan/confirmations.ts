@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import type { Inventory } from '../parse/inventory.ts';
+import type { Playbook } from '../parse/playbook.ts';
+import { renderText } from '../parse/template.ts';
+import type { Inputs } from './inputs.ts';
+import { isSecretInput } from './inputs.ts';
+import { destroysWhat } from './params.ts';
+import { stepsOf } from './plan.ts';
+import type { PlannedPlay } from './plan.ts';
+
+export function confirmationsOf(
+  playbook: Playbook,
+  plays: readonly PlannedPlay[],
+  inventory: Inventory,
+  inputs: Inputs,
+): string[] {
+  const clusters = [...inventory.clusters.values()];
+  const first = clusters[0];
+  const scope = {
+    inputs: { ...inputs.defaults, ...inputs.given },
+    cluster: first
+      ? { name: clusters.map((cluster) => cluster.name).join(', '), stack: first.stack, nodes: first.nodes }
+      : { name: 'these hosts' },
+  };
+  const own = playbook.confirm === undefined ? [] : [renderText(playbook.confirm, scope, 'confirm')];
+  const steps = plays.flatMap((play) => [...stepsOf(play.nodes), ...play.handlers]);
+  const destroying = steps.flatMap((step) => {
+    const what = step.module && step.isSelected ? destroysWhat(step.module, step.params) : undefined;
+    return what === undefined ? [] : [`${step.name}: ${what}`];
+  });
+  return [...own, ...destroying];
+}
+
+export function codeOf(
+  playbook: Playbook,
+  inventory: Inventory,
+  inputs: Inputs,
+  limit: string | undefined,
+): string {
+  const open = Object.entries(inputs.given).filter(([name]) => {
+    const input = playbook.inputs[name];
+    return input && !isSecretInput(input);
+  });
+  const text = JSON.stringify([
+    playbook.name,
+    [...inventory.hosts.keys()],
+    [...inventory.clusters.keys()],
+    open,
+    limit ?? '',
+  ]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 6);
+}

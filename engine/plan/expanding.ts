@@ -1,0 +1,44 @@
+import type { DrillbookError } from '../core/error.ts';
+import type { Module } from '../core/module.ts';
+import type { BecomeKeyword } from '../parse/playbook.ts';
+import type { Vars } from './plan.ts';
+
+/** What the command line asks of the plan. */
+export interface Selection {
+  readonly limit?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly skipTags?: readonly string[] | undefined;
+  /** Step id, or name, from which to begin. */
+  readonly startAt?: string | undefined;
+}
+
+/** What blocks hand down to the tasks in them. */
+export interface Inherited {
+  readonly when: readonly string[];
+  readonly vars: readonly Vars[];
+  readonly environment: readonly Vars[];
+  readonly become: BecomeKeyword | undefined;
+  readonly tags: readonly string[];
+  readonly delegateTo: string | undefined;
+  readonly isRunOnce: boolean;
+  readonly isIgnored: boolean;
+  readonly isSecret: boolean;
+  readonly checkMode: boolean | undefined;
+}
+
+export interface Expanding {
+  readonly modules: ReadonlyMap<string, Module>;
+  readonly problems: DrillbookError[];
+  readonly ids: Map<string, number>;
+  readonly selection: Selection;
+  readonly inputs: ReadonlySet<string>;
+  /** Set by -e. */
+  readonly overrides: ReadonlySet<string>;
+  /** What a template may name here; grows as tasks register results. */
+  readonly variables: Set<string>;
+  /** Registered and set so far: known in later plays too. */
+  readonly registered: Set<string>;
+  /** Explicit ids and where they stand. */
+  readonly explicit: Map<string, string>;
+  readonly handlers: ReadonlySet<string>;
+}
