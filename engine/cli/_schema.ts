@@ -2,12 +2,12 @@ import { loadModule, moduleNames } from '../modules/registry.ts';
 import { inventorySchema } from '../parse/inventory.ts';
 import {
   blockSchema,
-  BUILT_IN,
   includeSchema,
   playbookSchema,
   playSchema,
   taskSchema,
-} from '../parse/playbook.ts';
+} from '../parse/playbook-schema.ts';
+import { BUILT_IN } from '../parse/playbook.ts';
 import { jsonSchemaOf, type JsonSchema } from './_reference.ts';
 
 const DRAFT = 'https://json-schema.org/draft/2020-12/schema';

@@ -1,145 +1,19 @@
 import { dirname, resolve } from 'node:path';
-import { z } from 'zod';
-import { zDuration } from '../core/duration.ts';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { nearest } from '../core/nearest.ts';
 import type { Place } from '../core/place.ts';
+import {
+  blockSchema,
+  includeSchema,
+  playSchema,
+  playbookSchema,
+  taskSchema,
+  vars,
+} from './playbook-schema.ts';
+import type { BlockKeywords, Input, Invariant, PlayKeywords, TaskKeywords } from './playbook-schema.ts';
 import { schemaProblems } from './schema.ts';
 import { loadYaml } from './yaml.ts';
 import type { Path, Source } from './yaml.ts';
-
-const vars = z.record(z.string(), z.unknown());
-const strings = z.union([z.string().transform((text) => [text]), z.array(z.string())]);
-const conditions = z.union([
-  z.boolean().transform((value) => [String(value)]),
-  z.string().transform((text) => [text]),
-  z.array(z.union([z.string(), z.boolean().transform(String)])),
-]);
-
-const becomeSchema = z.union([
-  z.boolean(),
-  z.strictObject({
-    user: z.string().default('root').describe('User to become'),
-    method: z.enum(['sudo', 'su', 'doas']).default('sudo').describe('Program that does it'),
-    password: z.string().optional().describe('Its password, sent on standard input only'),
-  }),
-]);
-
-/** Keywords that a task and a block share; a block's go to every task in it. */
-const shared = {
-  name: z.string().optional().describe('What the operator reads'),
-  id: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9_.-]*$/i, 'letters, digits, `.`, `_` and `-`')
-    .optional()
-    .describe('Stable identity across edits; made from the name when left out'),
-  when: conditions.optional().describe('CEL; all must be true'),
-  vars: vars.optional().describe('Variables for this task or block'),
-  tags: strings.optional(),
-  become: becomeSchema.optional().describe('Run as another user'),
-  environment: z
-    .record(
-      z.string().regex(/^[A-Za-z_]\w*$/, 'a name of letters, digits and underscores'),
-      z.union([z.string(), z.number(), z.boolean()]),
-    )
-    .optional(),
-  delegate_to: z.string().optional().describe('Run on this host, with the variables of the original one'),
-  run_once: z.boolean().optional().describe('Run on the first host only; its result counts for all'),
-  ignore_errors: z.boolean().optional().describe('Go on after a failure'),
-  no_log: z.boolean().optional().describe('Keep parameters and result out of journal and views'),
-  check_mode: z.boolean().optional().describe('false: run for real under --check; true: only ever look'),
-};
-
-export const taskSchema = z.strictObject({
-  ...shared,
-  loop: z
-    .union([z.string(), z.array(z.unknown())])
-    .optional()
-    .describe('List, or a template that gives one'),
-  label: z.string().optional().describe('What the views show of an item'),
-  until: conditions.optional().describe('CEL; the task is tried again until it is true'),
-  retries: z.number().int().min(0).max(10_000).optional().describe('Attempts after the first'),
-  delay: zDuration.optional().describe('Pause between attempts'),
-  timeout: zDuration.optional().describe('Bound on one attempt'),
-  register: z
-    .string()
-    .regex(/^[A-Za-z_]\w*$/, 'a variable name')
-    .optional(),
-  changed_when: conditions.optional(),
-  failed_when: conditions.optional(),
-  notify: strings.optional().describe('Handlers to run at the end of the play, by name'),
-  on_interrupt: z.enum(['fail', 'rerun', 'skip', 'ask']).optional(),
-});
-
-export const blockSchema = z.strictObject({ ...shared });
-export const includeSchema = z.strictObject({ include: z.string(), ...shared });
-
-function isRegExp(text: string): boolean {
-  try {
-    return new RegExp(text) instanceof RegExp;
-  } catch {
-    return false;
-  }
-}
-
-export const inputSchema = z.strictObject({
-  type: z
-    .enum(['string', 'integer', 'number', 'boolean', 'path', 'duration', 'list', 'map', 'secret'])
-    .default('string'),
-  description: z.string().optional(),
-  default: z.unknown().optional(),
-  pattern: z
-    .string()
-    .refine(isRegExp, 'not a regular expression')
-    .optional()
-    .describe('Regular expression the text must match'),
-  choices: z.array(z.union([z.string(), z.number()])).optional(),
-  secret: z.boolean().optional().describe('Masked wherever it would be shown'),
-});
-
-const invariantSchema = z.strictObject({ name: z.string(), that: z.string() });
-
-const serialSize = z.union([
-  z.number().int().min(1),
-  z.string().regex(/^[1-9]\d*%?$/, 'a number of hosts or a percentage'),
-]);
-
-export const playSchema = z.strictObject({
-  name: z.string().optional(),
-  hosts: z.string().describe('Role, group, host or pattern'),
-  serial: z
-    .union([serialSize, z.array(serialSize).min(1)])
-    .optional()
-    .describe('Hosts at a time: a number, a percentage, or a list of them'),
-  order: z.enum(['inventory', 'standby_first', 'primary_first']).optional(),
-  vars: vars.optional(),
-  gather: z.union([z.boolean(), strings]).optional().describe('Facts wanted'),
-  become: becomeSchema.optional(),
-  tags: strings.optional(),
-  environment: shared.environment,
-  max_failures: z.number().int().min(0).optional(),
-  any_errors_fatal: z.boolean().optional(),
-  tasks: z.array(z.unknown()).optional(),
-  handlers: z.array(z.unknown()).optional(),
-});
-
-export const playbookSchema = z.strictObject({
-  name: z.string(),
-  description: z.string().optional(),
-  inputs: z.record(z.string(), inputSchema).optional(),
-  confirm: z.string().optional().describe('What the operator confirms with a code'),
-  invariants: z.array(invariantSchema).optional(),
-  vars: vars.optional(),
-  vars_files: strings.optional(),
-  plays: z.array(z.unknown()).min(1),
-});
-
-export type TaskKeywords = z.output<typeof taskSchema>;
-export type BlockKeywords = z.output<typeof blockSchema>;
-export type Input = z.output<typeof inputSchema>;
-export type BecomeKeyword = z.output<typeof becomeSchema>;
-export type Invariant = z.output<typeof invariantSchema>;
-export type PlayKeywords = z.output<typeof playSchema>;
 
 export interface Task {
   readonly kind: 'task';

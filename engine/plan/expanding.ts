@@ -1,6 +1,6 @@
 import type { DrillbookError } from '../core/error.ts';
 import type { Module } from '../core/module.ts';
-import type { BecomeKeyword } from '../parse/playbook.ts';
+import type { BecomeKeyword } from '../parse/playbook-schema.ts';
 import type { Vars } from './plan.ts';
 
 /** What the command line asks of the plan. */

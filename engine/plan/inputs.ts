@@ -4,7 +4,8 @@ import { parse as parseYamlText } from 'yaml';
 import { parseDuration } from '../core/duration.ts';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { suggest } from '../core/nearest.ts';
-import type { Input, Playbook } from '../parse/playbook.ts';
+import type { Input } from '../parse/playbook-schema.ts';
+import type { Playbook } from '../parse/playbook.ts';
 
 export type Given = Readonly<Record<string, unknown>>;
 

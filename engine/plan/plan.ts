@@ -2,7 +2,8 @@ import type { Module } from '../core/module.ts';
 import type { Place } from '../core/place.ts';
 import type { Condition } from '../parse/condition.ts';
 import type { Inventory } from '../parse/inventory.ts';
-import type { BecomeKeyword, Invariant, Play, Playbook, TaskKeywords } from '../parse/playbook.ts';
+import type { BecomeKeyword, Invariant, TaskKeywords } from '../parse/playbook-schema.ts';
+import type { Play, Playbook } from '../parse/playbook.ts';
 import type { Path, Source } from '../parse/yaml.ts';
 import type { Inputs } from './inputs.ts';
 

@@ -1,5 +1,5 @@
 import { DrillbookError } from '../core/error.ts';
-import type { PlayKeywords } from '../parse/playbook.ts';
+import type { PlayKeywords } from '../parse/playbook-schema.ts';
 
 /** Runs `work` on every item, at most `limit` at once. */
 export async function each<T>(

@@ -4,7 +4,7 @@ import type { Become, Host, ShOptions, Transport } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
 import { compileCondition } from '../parse/condition.ts';
-import type { BecomeKeyword } from '../parse/playbook.ts';
+import type { BecomeKeyword } from '../parse/playbook-schema.ts';
 import { renderText } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
 import { localFile } from '../plan/local-file.ts';
