@@ -206,8 +206,8 @@ test('two processes cannot go on with one run at once', async () => {
   });
   while (intruder === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
   const refused = await intruder;
+  book.write('a/go', '');
   expect(refused.code).toBe(5);
   expect(refused.stderr).toContain('is under way in another process');
-  book.write('a/go', '');
   expect((await child.ended).code).toBe(0);
 });
