@@ -79,6 +79,8 @@ export async function makeBridges(lab: LabState): Promise<void> {
 /** Gives the network namespace of process `pid` the node's three cards, with the addresses a card keeps for life. */
 export async function plug(lab: LabState, node: NodeState, pid: number): Promise<void> {
   const id = labId(lab.name).match(/../g)?.join(':') ?? '';
+  // The kernel takes a namespace away some time after its last process: ports of the boot before may still be there.
+  await unplug(lab.name, node);
   await batch(
     links.flatMap((link, i) => {
       const port = portOf(lab.name, node, link);
@@ -95,8 +97,15 @@ export async function plug(lab: LabState, node: NodeState, pid: number): Promise
 /** Silence first, then removal: peers of a node that lost its power hear no farewell. */
 export async function unplug(lab: string, node: NodeState): Promise<void> {
   for (const port of await interfacesOf(lab)) {
-    if (port.endsWith(`-${node.number}`)) await must('ip', ['link', 'delete', port]);
+    if (port.endsWith(`-${node.number}`)) await deletePort(port);
   }
+}
+
+/** A port goes by itself with its node's namespace, maybe just now. */
+async function deletePort(port: string): Promise<void> {
+  await must('ip', ['link', 'delete', port]).catch(async (error: unknown) => {
+    if ((await readdir('/sys/class/net')).includes(port)) throw error;
+  });
 }
 
 export async function cutPort(lab: LabState, node: NodeState, link: Link, how: Cut): Promise<void> {
@@ -118,11 +127,8 @@ export async function interfacesOf(lab: string): Promise<readonly string[]> {
 
 export async function removeInterfaces(lab: string): Promise<void> {
   const found = await interfacesOf(lab);
-  // Ports first: a port goes by itself with its node's namespace, a bridge never does.
+  // Ports first, bridges after them.
   for (const name of [...found].sort((a, b) => b.length - a.length)) {
-    await must('ip', ['link', 'delete', name]).catch((error: unknown) => {
-      if (name.includes('-')) return;
-      throw error;
-    });
+    await deletePort(name);
   }
 }

@@ -162,13 +162,20 @@ function withResult(step: Step, scope: Scope, ended: Ended): Scope {
   return overlay(scope, { result, ...(register === undefined ? {} : { [register]: result }) });
 }
 
-/** `changed_when: false`: known without a result. */
-const neverChanges = ({ changedWhen }: Step): boolean =>
-  changedWhen?.some(({ text }) => text.trim() === 'false') ?? false;
+/** What `changed_when` says of an action before it has run; where it asks for the result, the module's own word stands. */
+function foreseen(step: Step, scope: Scope, ended: Ended): Ended {
+  const { changedWhen, keywords } = step;
+  const own = ['result', keywords.register];
+  const needsResult = changedWhen?.some(({ references }) =>
+    references.some(({ root }) => own.includes(root)),
+  );
+  if (!changedWhen || needsResult) return ended;
+  return { ...ended, outcome: all(changedWhen, scope) ? 'changed' : 'ok' };
+}
 
 function judged(step: Step, scope: Scope, ended: Ended, isForeseen: boolean): Ended {
   if (ended.outcome === 'unreachable' || ended.outcome === 'in_doubt') return ended;
-  if (isForeseen) return neverChanges(step) ? { ...ended, outcome: 'ok' } : ended;
+  if (isForeseen) return foreseen(step, scope, ended);
   let { outcome, reason } = ended;
   if (step.failedWhen) {
     const isFailed = all(step.failedWhen, withResult(step, scope, ended));

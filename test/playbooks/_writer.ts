@@ -18,8 +18,10 @@ export interface Written {
 /** Reads every job on the page at `address` whose name begins with `prefix`. */
 export async function readJobs(address: string, prefix: string): Promise<Job[]> {
   const found: Job[] = [];
-  for (let after = 0; ; ) {
-    const answer = await fetch(`http://${address}/jobs?after=${after}&limit=500`, { signal: AbortSignal.timeout(5000) });
+  for (let after = 0; ;) {
+    const answer = await fetch(`http://${address}/jobs?after=${after}&limit=500`, {
+      signal: AbortSignal.timeout(5000),
+    });
     if (!answer.ok) throw new Error(`the page answers ${answer.status}`);
     const { jobs } = (await answer.json()) as { jobs: Job[] };
     found.push(...jobs.filter((job) => job.name.startsWith(prefix)));
@@ -33,7 +35,10 @@ export async function readJobs(address: string, prefix: string): Promise<Job[]> 
  * An independent client: writes numbered rows through the VIP, one after the other, each with a connection of its own,
  * until `stop` is called. What failed is not written again: its number was not acknowledged.
  */
-export function writer(address: string, prefix: string): { stop(): Promise<Written>; readonly count: () => number } {
+export function writer(
+  address: string,
+  prefix: string,
+): { stop(): Promise<Written>; readonly count: () => number } {
   const acknowledged: string[] = [];
   const times: number[] = [];
   const nodes: string[] = [];
