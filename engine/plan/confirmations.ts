@@ -8,6 +8,7 @@ import { destroysWhat } from './params.ts';
 import { stepsOf } from './plan.ts';
 import type { PlannedPlay } from './plan.ts';
 
+/** What an operator has to confirm: the playbook's own sentence, then what each destroying step would destroy. */
 export function confirmationsOf(
   playbook: Playbook,
   plays: readonly PlannedPlay[],
@@ -31,11 +32,13 @@ export function confirmationsOf(
   return [...own, ...destroying];
 }
 
+/** Six characters that stand for what is confirmed: another playbook, pair or input has another code. */
 export function codeOf(
   playbook: Playbook,
   inventory: Inventory,
   inputs: Inputs,
   limit: string | undefined,
+  confirmations: readonly string[],
 ): string {
   const open = Object.entries(inputs.given).filter(([name]) => {
     const input = playbook.inputs[name];
@@ -47,6 +50,7 @@ export function codeOf(
     [...inventory.clusters.keys()],
     open,
     limit ?? '',
+    confirmations,
   ]);
   return createHash('sha256').update(text).digest('hex').slice(0, 6);
 }

@@ -298,10 +298,14 @@ export function modulesUsed(playbook: Playbook): Set<string> {
 const usesRoles = (value: unknown): boolean =>
   /cluster\.(primary|standby)\b/.test(JSON.stringify(value) ?? '');
 
-function invariantsOf(playbook: Playbook, problems: DrillbookError[]) {
-  return playbook.invariants.flatMap((invariant, i) => {
+function invariantsOf(playbook: Playbook, inventory: Inventory, problems: DrillbookError[]) {
+  if (playbook.invariants.length > 0 && inventory.hosts.size > 0 && inventory.clusters.size === 0) {
+    const message = 'invariants are looked at on clusters, and the inventory has no cluster';
+    problems.push(playbook.source.error('plan.invariant', ['invariants'], message));
+  }
+  return playbook.invariants.flatMap(({ name, that }, i) => {
     try {
-      return [{ ...invariant, condition: compileCondition(invariant.that) }];
+      return [{ name, condition: compileCondition(that) }];
     } catch (error) {
       if (!(error instanceof DrillbookError)) throw error;
       problems.push(playbook.source.error(error.code, ['invariants', i, 'that'], error.message, error.hint));
@@ -349,9 +353,10 @@ export function makePlan(
     ...inventoryProblems(inventory, names),
     ...reservedProblems(Object.keys(playbook.vars), playbook.source, (name) => ['vars', name]),
   );
-  const invariants = invariantsOf(playbook, problems);
+  const invariants = invariantsOf(playbook, inventory, problems);
   if (problems.length > 0) throw new Problems(dedupe(problems));
   if (selection.startAt !== undefined) plays = startAt(plays, selection.startAt);
+  const confirmations = confirmationsOf(playbook, plays, inventory, inputs);
   const raw = playbook.plays.map((play) => [play.keywords, play.tasks.map(rawOf), play.handlers.map(rawOf)]);
   return {
     playbook,
@@ -361,14 +366,16 @@ export function makePlan(
     invariants,
     plays,
     files: [...playbook.files, inventory.file],
-    code: codeOf(playbook, inventory, inputs, selection.limit),
-    confirmations: confirmationsOf(playbook, plays, inventory, inputs),
+    code: codeOf(playbook, inventory, inputs, selection.limit, confirmations),
+    confirmations,
     needsStatus:
       invariants.length > 0 ||
+      needsRoles(selection.limit ?? '') ||
       plays.some(
-        ({ play, hosts }) => needsRoles(hosts) || play.keywords.order?.includes('_first') === true,
+        ({ play, hosts }) =>
+          needsRoles(hosts) || hosts.includes('{{') || play.keywords.order?.includes('_first') === true,
       ) ||
-      usesRoles(raw),
+      usesRoles([raw, playbook.vars, inventory.source.value]),
   };
 }
 

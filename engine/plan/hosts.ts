@@ -21,6 +21,12 @@ const bare = (word: string): string => word.replace(/^[!&]/, '');
 export const needsRoles = (pattern: string): boolean =>
   wordsOf(pattern).some((word) => ROLES.includes(bare(word) as never));
 
+/** Roles whose holders a pattern leaves out: `primary` for `all:!primary`. */
+export const rolesLeftOut = (pattern: string): string[] =>
+  wordsOf(pattern)
+    .filter((word) => word.startsWith('!') && ROLES.includes(bare(word) as never))
+    .map(bare);
+
 function hostsOf(word: string, inventory: Inventory, roles: RolesFound | undefined): readonly string[] {
   const names = [...inventory.hosts.keys()];
   if (word === 'all') return names;

@@ -2,7 +2,7 @@ import type { Module } from '../core/module.ts';
 import type { Place } from '../core/place.ts';
 import type { Condition } from '../parse/condition.ts';
 import type { Inventory } from '../parse/inventory.ts';
-import type { BecomeKeyword, Invariant, TaskKeywords } from '../parse/playbook-schema.ts';
+import type { BecomeKeyword, TaskKeywords } from '../parse/playbook-schema.ts';
 import type { Play, Playbook } from '../parse/playbook.ts';
 import type { Path, Source } from '../parse/yaml.ts';
 import type { Inputs } from './inputs.ts';
@@ -68,15 +68,15 @@ export interface Plan {
   readonly inventory: Inventory;
   readonly inputs: Inputs;
   readonly limit: string | undefined;
-  readonly invariants: readonly (Invariant & { readonly condition: Condition })[];
+  readonly invariants: readonly { readonly name: string; readonly condition: Condition }[];
   readonly plays: readonly PlannedPlay[];
   /** Files the plan was made from, for resume: absolute paths. */
   readonly files: readonly string[];
-  /** What the operator types to confirm; the same for the same playbook, inventory and inputs. */
+  /** What the operator types to confirm; the same for the same hosts, inputs and confirmations. */
   readonly code: string;
   /** What has to be confirmed: the playbook's own sentence first, then each destroying step. */
   readonly confirmations: readonly string[];
-  /** Clusters whose state must be read before the first play. */
+  /** The roles in the clusters must be read before the first play. */
   readonly needsStatus: boolean;
 }
 

@@ -24,8 +24,10 @@ export interface History {
   diverge(host: string, seq: number): void;
   /** The same for every host, after what the journal has of `step` on any of them. */
   divergeAll(step: string): void;
+  /** Cluster → node → role, as found; empty while no step has begun, since nothing was decided by them then. */
   readonly roles: ReadonlyMap<string, Readonly<Record<string, string>>>;
-  readonly isConfirmed: boolean;
+  /** The questions that were confirmed. */
+  readonly confirmed: ReadonlySet<string>;
 }
 
 interface Entry {
@@ -90,10 +92,12 @@ function read(events: readonly RunEvent[]): Book {
 
 export function historyOf(events: readonly RunEvent[]): History {
   const book = read(events);
-  const roles = new Map<string, Readonly<Record<string, string>>>();
+  const hasBegun = events.some((event) => 'step' in event);
+  const roles = events.flatMap((event) =>
+    hasBegun && event.event === 'roles_found' ? [[event.cluster, event.roles] as const] : [],
+  );
   const diverged = new Map<string, number>();
   let divergedAll = Number.POSITIVE_INFINITY;
-  for (const event of events) if (event.event === 'roles_found') roles.set(event.cluster, event.roles);
 
   const pastOf = (entry: Entry | undefined, host: string): Past | undefined => {
     const limit = Math.min(divergedAll, diverged.get(host) ?? Number.POSITIVE_INFINITY);
@@ -111,8 +115,10 @@ export function historyOf(events: readonly RunEvent[]): History {
       const last = events.findLast((event) => 'step' in event && event.step === step);
       divergedAll = Math.min(divergedAll, last?.seq ?? divergedAll);
     },
-    roles,
-    isConfirmed: events.some((event) => event.event === 'confirmation_given'),
+    roles: new Map(roles),
+    confirmed: new Set(
+      events.flatMap((event) => (event.event === 'confirmation_given' ? [event.question] : [])),
+    ),
   };
 }
 

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
-import type { Counts, RunEvent } from '../core/event.ts';
+import type { Counts } from '../core/event.ts';
 import type { OpenTransport } from '../core/host.ts';
 import type { Context, Result } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
@@ -12,11 +10,14 @@ import { connections } from './connections.ts';
 import { contextFor } from './context.ts';
 import type { Tools } from './context.ts';
 import type { OnInterrupt, RunnerOptions } from './course.ts';
+import { fingerprints, refuseEdits } from './edits.ts';
 import { historyOf } from './history.ts';
+import type { History } from './history.ts';
 import { hostState } from './host-state.ts';
+import { brokenInvariant } from './invariants.ts';
 import type { Journal } from './journal.ts';
 import { DEFAULT_FORKS, runner } from './runner.ts';
-import { clusterOf, scopeOf } from './scope.ts';
+import { scopeOf } from './scope.ts';
 import type { World } from './scope.ts';
 
 export interface RunRequest {
@@ -39,30 +40,11 @@ export interface RunRequest {
   readonly acceptChanges?: boolean | undefined;
 }
 
-/** File → SHA-256 of its content, so that resume notices an edit. */
-export function fingerprints(files: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    files.map((file) => [file, createHash('sha256').update(readFileSync(file)).digest('hex')]),
-  );
-}
-
-function refuseEdited(events: readonly RunEvent[], plan: Plan, isAccepted: boolean): void {
-  const started = events.find((event) => event.event === 'run_started');
-  const before = started?.options['files'] as Record<string, string> | undefined;
-  if (!before || isAccepted) return;
-  const now = fingerprints(plan.files);
-  const edited = Object.keys({ ...before, ...now }).filter((file) => before[file] !== now[file]);
-  if (edited.length > 0) {
-    throw new DrillbookError('plan.edited', `edited since the run began: ${edited.join(', ')}`, {
-      hint: 'resume with --accept-changes to go on with the files as they are now',
-    });
-  }
-}
-
-async function confirm(request: RunRequest, isConfirmed: boolean): Promise<void> {
+/** Asks for the code of the run, unless a run that is gone on with was confirmed for the same thing. */
+async function confirm(request: RunRequest, history: History): Promise<void> {
   const { plan, journal, redactor, code, ask, isCheck, operator } = request;
-  if (plan.confirmations.length === 0 || isCheck || isConfirmed) return;
-  const question = plan.confirmations.join('\n  ');
+  const question = redactor.text(plan.confirmations.join('\n  '));
+  if (question === '' || isCheck || history.confirmed.has(question)) return;
   const given = code ?? (await ask?.(`${question}\nType the code ${plan.code} to go on: `));
   if (given?.trim() !== plan.code) {
     const why = given === undefined ? 'has to be confirmed' : 'was not confirmed: the code is wrong';
@@ -70,7 +52,7 @@ async function confirm(request: RunRequest, isConfirmed: boolean): Promise<void>
       hint: `read it, then give --yes ${plan.code}`,
     });
   }
-  journal.append({ event: 'confirmation_given', question: redactor.text(question), by: operator });
+  journal.append({ event: 'confirmation_given', question, by: operator });
 }
 
 /** A context on a host outside any step, for reading the cluster. */
@@ -106,7 +88,7 @@ export async function execute(request: RunRequest): Promise<number> {
   const { plan, journal, redactor, isCheck, operator, interrupt } = request;
   const startedAt = performance.now();
   const isResume = journal.events.length > 0;
-  if (isResume) refuseEdited(journal.events, plan, request.acceptChanges === true);
+  if (isResume && request.acceptChanges !== true) refuseEdits(journal.events, plan.files);
   const history = historyOf(journal.events);
   const roles = new Map(history.roles);
   const states = new Map([...plan.inventory.hosts].map(([name, host]) => [name, hostState(host)] as const));
@@ -136,7 +118,7 @@ export async function execute(request: RunRequest): Promise<number> {
   };
   let code: number;
   try {
-    await confirm(request, history.isConfirmed);
+    await confirm(request, history);
     if (plan.needsStatus) await findRoles(world, journal, live, roles);
     await journal.commit();
     const options: RunnerOptions = {
@@ -147,7 +129,7 @@ export async function execute(request: RunRequest): Promise<number> {
       mayRun: request.mayRun,
       interrupt,
     };
-    const walk = runner(journal, history, tools, options, () => firstBroken(world, live, outside));
+    const walk = runner(journal, history, tools, options, () => brokenInvariant(world, live));
     const { stop, counts, hasFailed } = await walk.run(plan);
     if (stop?.exitCode === 3) {
       journal.append({ event: 'run_interrupted', reason: stop.reason });
@@ -211,27 +193,4 @@ async function findRoles(
     roles.set(cluster, found);
     journal.append({ event: 'roles_found', cluster, roles: found });
   }
-}
-
-/** Evaluates the invariants on every cluster as it is now. */
-async function firstBroken(
-  world: World,
-  live: (cluster: string) => Promise<ClusterStatus>,
-  outside: (host: string) => Context,
-) {
-  for (const [name, cluster] of world.plan.inventory.clusters) {
-    const status = await live(name);
-    const holding = (role: string): string[] =>
-      status.nodes.filter((node) => node.role === role).map((node) => node.name);
-    const view = { ...cluster, ...status, name, primaries: holding('primary'), standbys: holding('standby') };
-    for (const invariant of world.plan.invariants) {
-      const [node = ''] = clusterOf(world.plan.inventory, cluster.nodes[0] ?? '')?.nodes ?? [];
-      const isHeld = outside(node).evaluate(invariant.that, { cluster: view });
-      if (isHeld !== true) {
-        const roles = status.nodes.map((one) => `${one.name} is ${one.role}`).join(', ');
-        return { name: invariant.name, message: `${invariant.that} does not hold on ${name} (${roles})` };
-      }
-    }
-  }
-  return undefined;
 }

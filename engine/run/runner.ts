@@ -12,6 +12,7 @@ import { isSettled } from './history.ts';
 import type { History } from './history.ts';
 import type { HostState } from './host-state.ts';
 import { hostsOf } from './hosts.ts';
+import type { BrokenInvariant } from './invariants.ts';
 import type { Journal } from './journal.ts';
 import { onHost } from './on-host.ts';
 import { scopeOf } from './scope.ts';
@@ -21,9 +22,6 @@ export interface Finish {
   readonly counts: Readonly<Record<string, Counts>>;
   readonly hasFailed: boolean;
 }
-
-/** Checks the playbook's invariants; returns the sentence of the first that is broken. */
-export type CheckInvariants = () => Promise<{ readonly name: string; readonly message: string } | undefined>;
 
 export interface Runner {
   run(plan: Plan): Promise<Finish>;
@@ -56,7 +54,7 @@ export function runner(
   history: History,
   tools: Tools,
   options: RunnerOptions,
-  invariants: CheckInvariants,
+  invariants: () => Promise<BrokenInvariant | undefined>,
 ): Runner {
   const { world } = tools;
   const course: Course = { journal, history, tools, options, counts: {}, rescueDepth: 0, stop: undefined };
@@ -69,8 +67,9 @@ export function runner(
     if (world.plan.invariants.length === 0 || course.stop) return;
     const broken = await invariants();
     if (!broken) return;
-    journal.append({ event: 'invariant_broken', ...broken });
-    stopBy(course, 5, `invariant broken: ${broken.name}: ${broken.message}`);
+    const message = tools.redactor.text(broken.message);
+    journal.append({ event: 'invariant_broken', name: broken.name, message });
+    stopBy(course, 5, `invariant broken: ${broken.name}: ${message}`);
   }
 
   /** The host for all: the one that has run it already, where a resume brings back others before it. */

@@ -50,8 +50,8 @@ function lazy(scope: object, name: string, make: () => unknown): void {
 function clusterView(cluster: Cluster, world: World, scope: Scope): object {
   const roles = Object.entries(world.roles.get(cluster.name) ?? {});
   const holder = (role: string): object => {
-    const found = roles.find(([, held]) => held === role);
-    return found ? { [role]: found[0] } : {};
+    const [holder, ...others] = roles.filter(([, held]) => held === role);
+    return holder && others.length === 0 ? { [role]: holder[0] } : {};
   };
   const view = {
     name: cluster.name,
