@@ -68,6 +68,7 @@ function interruptSignal(): AbortSignal {
 function exitCodeOf(error: unknown): number {
   const family = error instanceof Error && 'code' in error ? String(error.code).split('.')[0] : '';
   if (family === 'usage' || family === 'parse' || family === 'plan') return 2;
+  if (family === 'interrupt') return 3;
   return family === 'guard' ? 5 : family === 'doubt' ? 4 : 1;
 }
 

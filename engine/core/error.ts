@@ -10,7 +10,7 @@ export interface ErrorDetail {
 
 /**
  * Every error that drillbook foresees. `code` is stable and its first word decides the exit code:
- * usage, parse, plan → 2; guard → 5; doubt → 4; host, step → 1.
+ * usage, parse, plan → 2; interrupt → 3; guard → 5; doubt → 4; host, step → 1.
  */
 export class DrillbookError extends Error {
   readonly code: string;

@@ -108,10 +108,8 @@ async function once(course: Course, step: Step, state: HostState, scope: Scope):
     isCheck: step.checkMode ?? options.isCheck,
     isBlurred: state.hasChanges,
     contextWith: (signal) => contextFor(host, { ...own, signal }, tools),
-    // A change that a crash hides must not cost its handlers their call: see mayHaveChanged.
-    beforeChange: async () => {
-      if (step.keywords.notify !== undefined) await course.journal.commit();
-    },
+    // What was looked up before may read otherwise after the change; and see mayHaveChanged.
+    beforeChange: () => course.journal.commit(),
     onRetry: (attempt, retries, reason) => own.progress(`attempt ${attempt} of ${retries + 1}: ${reason}`),
     pause: (ms) => pause(ms, options.interrupt),
     isInterrupted: () => options.interrupt.aborted,
@@ -205,17 +203,25 @@ function foreseen(step: Step, state: HostState, ended: Ended, isCheck: boolean):
   };
 }
 
-/** A state that may have been reached before an interruption, its handlers not yet told. */
-function mayHaveChanged(step: Step, past: Past | undefined): boolean {
-  if (step.module?.kind !== 'state' || step.keywords.notify === undefined || !past) return false;
+/** A state that may have been reached before an interruption, its handlers and later steps not yet told. */
+function mayHaveChanged({ module, keywords }: Step, past: Past | undefined): boolean {
+  const isHeard = keywords.notify !== undefined || keywords.register !== undefined;
+  if (module?.kind !== 'state' || !isHeard || !past) return false;
   return past.isOpen || (past.finished?.changes?.length ?? 0) > 0;
 }
 
-async function decisionOn(course: Course, step: Step, question: string): Promise<OnInterrupt> {
+/** Undefined when Ctrl-C was the answer: the run stops, and other hosts end what they are at. */
+async function decisionOn(course: Course, step: Step, question: string): Promise<OnInterrupt | undefined> {
   const { onInterrupt, decide } = course.options;
   const wanted = onInterrupt ?? step.keywords.on_interrupt ?? 'fail';
   if (wanted !== 'ask') return wanted;
-  return (await decide?.(question)) ?? 'fail';
+  try {
+    return (await decide?.(question)) ?? 'fail';
+  } catch (error) {
+    if (!(error instanceof DrillbookError) || !error.code.startsWith('interrupt.')) throw error;
+    stopBy(course, 3, 'interrupted');
+    return undefined;
+  }
 }
 
 /** One step on one host. True when it went wrong and nothing forgives it here. */
@@ -234,12 +240,13 @@ export async function onHost(
   const startedAt = performance.now();
   const scope = scopeOf(state, step.vars, tools.world);
   const name = nameOf(course, step, scope);
-  const end = async (ended: Ended): Promise<boolean> => {
+  const end = (ended: Ended): boolean => {
     const isBadHere = finish(course, step, name, state, ended, startedAt, sharers);
-    // What changed nothing may be looked at again after a crash, so the run need not wait for the disk.
+    // What changed nothing may be looked at again after a crash. All else goes to the disk at once, together with the
+    // start of the next step; who acts next waits for it, and hears what went wrong with it.
     const isHarmless = ended.outcome === 'ok' || ended.outcome === 'skipped';
     if (isHarmless && step.module?.kind !== 'action') course.journal.commitSoon();
-    else await course.journal.commit();
+    else course.journal.commit().catch(() => undefined);
     return isBadHere;
   };
 
@@ -248,6 +255,7 @@ export async function onHost(
   if (isOpen && step.module?.kind === 'action' && !(step.checkMode ?? options.isCheck)) {
     const question = `${name} was under way when the run was interrupted; whether it ran on ${host} is not known`;
     doubt = await decisionOn(course, step, question);
+    if (doubt === undefined) return true;
     if (doubt === 'fail') {
       const reason = `${question} — look there, then resume with --on-interrupt rerun or skip`;
       return end({ outcome: 'in_doubt', result: {}, reason });

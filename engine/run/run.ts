@@ -136,7 +136,12 @@ export async function execute(request: RunRequest): Promise<number> {
       code = 3;
     } else code = finish(stop?.exitCode ?? (hasFailed ? 1 : 0), counts, stop?.reason);
   } catch (error) {
-    if (!(error instanceof DrillbookError) || !/^(guard|host|step)\./.test(error.code)) throw error;
+    if (!(error instanceof DrillbookError) || !/^(guard|host|step|interrupt)\./.test(error.code)) throw error;
+    if (error.code.startsWith('interrupt.')) {
+      journal.append({ event: 'run_interrupted', reason: 'interrupted' });
+      await journal.commit();
+      return 3;
+    }
     const reason = error.hint === undefined ? error.message : `${error.message} — ${error.hint}`;
     code = finish(error.code.startsWith('guard.') ? 5 : 1, {}, reason);
   } finally {

@@ -206,6 +206,7 @@ export function runner(
         await checkInvariants();
       } catch (error) {
         if (!(error instanceof DrillbookError) || error.code.startsWith('journal.')) throw error;
+        if (error.code.startsWith('interrupt.')) stopBy(course, 3, 'interrupted');
         stopBy(
           course,
           error.code.startsWith('guard.') ? 5 : 1,

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { DrillbookError } from '../../engine/core/error.ts';
 import { finished, project } from './_engine.ts';
 
 const mark = (name: string): string => `echo x >> {{dir}}/${name}`;
@@ -150,6 +151,18 @@ test('on_interrupt of the task decides without being asked', async () => {
   const resumed = await book.go({}, runIds(book.state)[0]);
   expect(resumed.story).toEqual(['one changed']);
   expect(times(join(book.dir, 'a/one'))).toBe(2);
+});
+
+test('on_interrupt: ask asks; Ctrl-C there decides nothing', async () => {
+  const book = project(`tasks: [{ name: one, shell: '${mark('one')}', on_interrupt: ask }]`);
+  await book.die(4);
+  const { runIds } = await import('../../engine/run/journal.ts');
+  const [run] = runIds(book.state);
+  const leave = () => Promise.reject(new DrillbookError('interrupt.question', 'interrupted at a question'));
+  const left = await book.go({ request: { ask: leave } }, run);
+  expect([left.code, left.story, left.events.at(-1)?.event]).toEqual([3, [], 'run_interrupted']);
+  const resumed = await book.go({ request: { ask: () => Promise.resolve('r') } }, run);
+  expect([resumed.code, resumed.story]).toEqual([0, ['one changed']]);
 });
 
 test('an edited playbook is refused, and taken with --accept-changes', async () => {

@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { project } from '../run/_engine.ts';
+
+const MAIN = join(import.meta.dirname, '../../engine/cli/drillbook.js');
+
+/** The program on a terminal (of `script`); each answer is typed when its question shows. */
+function onTerminal(args: readonly string[], answers: readonly (readonly [string, string])[]) {
+  const command = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ');
+  const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  let screen = '';
+  let typed = 0;
+  let seen = 0;
+  child.stdout.on('data', (piece: Buffer) => {
+    screen += piece.toString();
+    const [question, answer] = answers[typed] ?? [];
+    const at = question === undefined ? -1 : screen.indexOf(question, seen);
+    if (answer === undefined || at < 0) return;
+    seen = at + 1;
+    typed++;
+    child.stdin.write(answer);
+  });
+  return new Promise<{ code: number | null; screen: string }>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, screen }));
+  });
+}
+
+const BOOK = `
+confirm: Changes things.
+inputs: { word: { type: string } }
+plays: [{ hosts: all, tasks: [{ name: one, command: 'echo {{inputs.word}}' }] }]
+`;
+
+test.each([
+  ['Ctrl-C at the code', ['-e', 'word=x'], [['Type the code', '\x03']], true],
+  ['Ctrl-D at the code', ['-e', 'word=x'], [['Type the code', '\x04']], true],
+  ['Ctrl-C at an input', [], [['[word]: ', '\x03']], false],
+  ['Ctrl-C at --step', ['-e', 'word=x', '--yes', 'CODE', '--step'], [['run it?', '\x03']], true],
+] as const)('%s interrupts, exit code 3', async (_name, options, answers, hasRun) => {
+  const book = project(BOOK);
+  const { drillbook } = await import('./_drillbook.ts');
+  const where = [book.playbook, '-i', book.inventory, '--state', book.state];
+  const plan = await drillbook(['plan', ...where, '-e', 'word=x']);
+  const code = /--yes ([0-9a-f]{6})/.exec(plan.stdout)?.[1] ?? '';
+  const given = options.map((word) => (word === 'CODE' ? code : word));
+  const said = await onTerminal(['run', ...where, ...given], answers);
+  expect(said.screen).not.toMatch(/bug|AbortError/);
+  expect(said.screen).toContain('interrupted');
+  expect(said.code).toBe(3);
+  const runs = (await drillbook(['runs', '--state', book.state])).stdout;
+  expect(runs.includes('unfinished')).toBe(hasRun);
+});
