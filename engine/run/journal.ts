@@ -128,6 +128,7 @@ function journalOver(database: DatabaseSync, run: string, events: RunEvent[]): J
       return entry;
     },
     commit() {
+      if (pending.length === 0) return Promise.resolve();
       flushing ??= new Promise((resolve, reject) => {
         setImmediate(() => {
           try {

@@ -40,7 +40,9 @@ export function shownReason(step: Step, { outcome, reason }: Ended): string | un
   return reason === undefined || isOurs || !step.isSecret ? reason : 'no_log hides why';
 }
 
+/** An error as the end of a step; one of the journal is the run's own and goes on. */
 export function failure(error: unknown): Ended {
+  if (error instanceof DrillbookError && error.code.startsWith('journal.')) throw error;
   if (error instanceof Unreachable) {
     return {
       outcome: 'unreachable',

@@ -1,7 +1,10 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { ClusterStatus, Role } from '../../engine/core/cluster.ts';
+import type { RunEvent } from '../../engine/core/event.ts';
+import { runIds } from '../../engine/run/journal.ts';
 import { localInventory, project } from './_engine.ts';
 import type { Project, Ran } from './_engine.ts';
 
@@ -238,4 +241,43 @@ test('under --check nothing has to be confirmed, and the invariants are looked a
   expect((await book.go({ given: { version: '8.1' }, isCheck: true })).code).toBe(0);
   pair.roles = () => ({ a: 'primary', b: 'primary' });
   expect((await onPair(INVARIANT).go({ isCheck: true })).code).toBe(5);
+});
+
+test('what was looked up is on the disk before anything is changed, and is not looked up again by a resume', async () => {
+  const book = onPair(`
+plays:
+  - hosts: a
+    tasks:
+      - { name: seen, cluster.status: {}, register: seen }
+      - { name: change, copy: { dest: '{{dir}}/changed', content: x }, register: changed }
+      - name: uses
+        when: changed.changed && seen.nodes[0].role == "primary"
+        command: 'true'
+`);
+  pair.roles = () => ({ a: existsSync(join(book.dir, 'a/changed')) ? 'standby' : 'primary', b: 'standby' });
+  // Events: run, play, both of the look, start of the change; death before its end is told.
+  await book.die(6);
+  expect(existsSync(join(book.dir, 'a/changed'))).toBe(true);
+  const resumed = await book.go({}, runIds(book.state)[0]);
+  expect(resumed.story).toEqual(['change changed', 'uses changed']);
+  expect(pair.reads).toBe(1);
+});
+
+test('a journal that can no longer be written ends the run, whatever a task ignores', async () => {
+  const book = onPair(`
+plays:
+  - hosts: a
+    tasks:
+      - { name: one, shell: 'touch {{dir}}/one' }
+      - { name: two, shell: 'touch {{dir}}/two', ignore_errors: true }
+      - { name: three, shell: 'touch {{dir}}/three' }
+`);
+  const onEvent = (event: RunEvent): void => {
+    if (event.event !== 'step_finished' || event.name !== 'one') return;
+    const database = new DatabaseSync(join(book.state, 'runs', event.run, 'journal.sqlite'));
+    database.exec('DROP TABLE event');
+    database.close();
+  };
+  await expect(book.go({ onEvent })).rejects.toMatchObject({ code: 'journal.broken' });
+  expect(readdirSync(join(book.dir, 'a'))).toEqual(['one']);
 });
