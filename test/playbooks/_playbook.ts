@@ -31,7 +31,10 @@ const placeOf = ({ step, host, name }: Finished): string => `${step} on ${host}:
 const codes = new Map<string, Promise<string>>();
 
 /** The code that confirms the playbook, as `plan` tells it to an operator. */
-async function codeOf(args: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
+export async function codeOf(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<string> {
   const { stdout, stderr, code } = await drillbook(['plan', ...args, '--output', 'json'], { env });
   if (code !== 0) throw new Error(`plan: exit ${code}: ${stderr}`);
   return (JSON.parse(stdout) as { code: string }).code;

@@ -1,0 +1,3 @@
+import { operations } from './_operations.ts';
+
+operations('mysql');
