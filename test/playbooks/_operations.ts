@@ -15,7 +15,7 @@ import { readJobs, writer } from './_writer.ts';
 const LONGEST_GAP_MS = 2000;
 
 /** What operators do with a running pair, each test beginning where the one before ended; a file for each server. */
-export const operations = (database: Database): void =>
+export const operations = (database: Database) =>
   describe(`a running pair on ${database}`, () => {
     let lab: Lab;
     let state: string;
