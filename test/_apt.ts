@@ -24,7 +24,7 @@ export async function ensurePackages(names: readonly string[]): Promise<void> {
     apt_install "$@" || { apt-get update -qq && apt_install "$@"; }`;
   try {
     // One at a time, whichever test process comes first.
-    await run('flock', ['/var/lock/drillbook-test-apt.lock', 'sh', '-c', install, 'sh', ...missing], {
+    await run('flock', ['/tmp/drillbook-test-apt.lock', 'sh', '-c', install, 'sh', ...missing], {
       env,
       maxBuffer: 64 * 1024 * 1024,
     });
