@@ -17,6 +17,8 @@ export class Redactor {
       JSON.stringify(value).slice(1, -1),
       encodeURIComponent(value),
       value.replaceAll("'", `'\\''`),
+      value.replaceAll('\\', '\\\\').replaceAll("'", "''"),
+      Buffer.from(value).toString('base64'),
     ]) {
       this.#values.add(form);
     }

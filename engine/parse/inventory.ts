@@ -6,11 +6,11 @@ import { Problems } from '../core/error.ts';
 import type { DrillbookError } from '../core/error.ts';
 import type { Become, Cluster, Connection, Host } from '../core/host.ts';
 import { suggest } from '../core/nearest.ts';
+import { becomeSchema } from './become.ts';
+import { vars } from './playbook-schema.ts';
 import { schemaProblems } from './schema.ts';
 import { loadYaml } from './yaml.ts';
 import type { Path, Source } from './yaml.ts';
-
-const vars = z.record(z.string(), z.unknown());
 
 const connectionSchema = z.strictObject({
   transport: z.enum(['ssh', 'local']).optional(),
@@ -27,12 +27,6 @@ const connectionSchema = z.strictObject({
   ssh_config: z.string().optional(),
   proxy_jump: z.string().optional(),
   connect_timeout: zDuration.optional(),
-});
-
-const becomeSchema = z.strictObject({
-  user: z.string().default('root'),
-  method: z.enum(['sudo', 'su', 'doas']).default('sudo'),
-  password: z.string().optional(),
 });
 
 const settings = {
@@ -102,8 +96,11 @@ function connectionOf(layers: readonly Layer[], file: string): Connection {
   };
 }
 
-const becomeOf = (layers: readonly Layer[]): Become | undefined =>
-  layers.findLast((layer) => layer.become)?.become;
+function becomeOf(layers: readonly Layer[]): Become | undefined {
+  const all = layers.flatMap(({ become }) => become ?? []);
+  const base: Become = { user: 'root', method: 'sudo' };
+  return all.length === 0 ? undefined : (Object.assign({ ...base }, ...all) as Become);
+}
 
 /** The group's hosts with those of the groups in it, each once, in the order of the inventory. */
 function members(

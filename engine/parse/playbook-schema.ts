@@ -1,23 +1,18 @@
 import { z } from 'zod';
 import { zDuration } from '../core/duration.ts';
+import { becomeSchema } from './become.ts';
 
 /** Names and values of variables. */
 export const vars = z.record(z.string(), z.unknown());
 const strings = z.union([z.string().transform((text) => [text]), z.array(z.string())]);
+const tags = strings.transform((list) => list.flatMap((text) => text.split(',')).map((tag) => tag.trim()));
 const conditions = z.union([
   z.boolean().transform((value) => [String(value)]),
   z.string().transform((text) => [text]),
   z.array(z.union([z.string(), z.boolean().transform(String)])),
 ]);
 
-const becomeSchema = z.union([
-  z.boolean(),
-  z.strictObject({
-    user: z.string().default('root').describe('User to become'),
-    method: z.enum(['sudo', 'su', 'doas']).default('sudo').describe('Program that does it'),
-    password: z.string().optional().describe('Its password, sent on standard input only'),
-  }),
-]);
+const becomeKeyword = z.union([z.boolean(), becomeSchema]);
 
 /** Keywords that a task and a block share; a block's go to every task in it. */
 const shared = {
@@ -29,8 +24,8 @@ const shared = {
     .describe('Stable identity across edits; made from the name when left out'),
   when: conditions.optional().describe('CEL; all must be true'),
   vars: vars.optional().describe('Variables for this task or block'),
-  tags: strings.optional(),
-  become: becomeSchema.optional().describe('Run as another user'),
+  tags: tags.optional().describe('Words for --tags and --skip-tags; a text may hold several, with commas'),
+  become: becomeKeyword.optional().describe('Run as another user'),
   environment: z
     .record(
       z.string().regex(/^[A-Za-z_]\w*$/, 'a name of letters, digits and underscores'),
@@ -108,8 +103,8 @@ export const playSchema = z.strictObject({
   order: z.enum(['inventory', 'standby_first', 'primary_first']).optional(),
   vars: vars.optional(),
   gather: z.union([z.boolean(), strings]).optional().describe('Facts wanted'),
-  become: becomeSchema.optional(),
-  tags: strings.optional(),
+  become: becomeKeyword.optional(),
+  tags: tags.optional().describe('Words for --tags and --skip-tags; a text may hold several, with commas'),
   environment: shared.environment,
   max_failures: z.number().int().min(0).optional(),
   any_errors_fatal: z.boolean().optional(),
@@ -131,6 +126,6 @@ export const playbookSchema = z.strictObject({
 export type TaskKeywords = z.output<typeof taskSchema>;
 export type BlockKeywords = z.output<typeof blockSchema>;
 export type Input = z.output<typeof inputSchema>;
-export type BecomeKeyword = z.output<typeof becomeSchema>;
+export type BecomeKeyword = z.output<typeof becomeKeyword>;
 export type Invariant = z.output<typeof invariantSchema>;
 export type PlayKeywords = z.output<typeof playSchema>;

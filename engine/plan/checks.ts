@@ -8,6 +8,8 @@ import { cycleOf } from './cycles.ts';
 import type { Expanding } from './expanding.ts';
 import { conditionProblems, reservedProblems, templateProblems } from './names.ts';
 import type { KnownNames } from './names.ts';
+import { stepsOf } from './plan.ts';
+import type { PlannedPlay } from './plan.ts';
 
 /** Checks every name a block's or task's own keywords use, in the file and place where they stand. */
 export function checkKeywords(
@@ -129,6 +131,18 @@ export function checkHandlers(play: Play, e: Expanding): void {
   const first = play.handlers.find(({ keywords }) => keywords.name === circle[0]) ?? play;
   const message = `handlers notify one another in a circle: ${circle.join(' → ')}`;
   e.problems.push(first.source.error('plan.notify', [...first.path, 'notify'], message));
+}
+
+/** Hosts of `delegate_to` that are in no inventory; `localhost` is the jump host. */
+export function delegateProblems(plays: readonly PlannedPlay[], { hosts }: Inventory): DrillbookError[] {
+  if (hosts.size === 0) return [];
+  const steps = plays.flatMap(({ nodes, handlers }) => [...stepsOf(nodes), ...handlers]);
+  return steps.flatMap(({ delegateTo = 'localhost', source, path }) => {
+    if (delegateTo === 'localhost' || delegateTo.includes('{{') || hosts.has(delegateTo)) return [];
+    const message = `delegate_to: no host \`${delegateTo}\` in the inventory`;
+    const hint = suggest(delegateTo, [...hosts.keys(), 'localhost']);
+    return [source.error('plan.delegate', [...path, 'delegate_to'], message, hint)];
+  });
 }
 
 export function inventoryNames(inventory: Inventory, hosts: readonly string[]): Set<string> {

@@ -2,6 +2,7 @@ import { DrillbookError, Problems } from '../core/error.ts';
 import type { Module } from '../core/module.ts';
 import { nearest } from '../core/nearest.ts';
 import { compileCondition } from '../parse/condition.ts';
+import type { BecomeKeyword } from '../parse/playbook-schema.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { BUILT_IN } from '../parse/playbook.ts';
 import type { Block, Item, Play, Playbook, Task } from '../parse/playbook.ts';
@@ -13,6 +14,7 @@ import {
   checkKeywords,
   checkTask,
   dedupe,
+  delegateProblems,
   inventoryNames,
   inventoryProblems,
 } from './checks.ts';
@@ -43,9 +45,20 @@ function uniqueId(wanted: string, ids: Map<string, number>): string {
 }
 
 function isTagged(tags: readonly string[], { tags: wanted, skipTags }: Selection): boolean {
-  if (skipTags?.some((tag) => tags.includes(tag))) return false;
+  const isTold = tags.length > 0;
+  // Ansible's words for whole kinds of tasks; `never` belongs to none of them.
+  const kinds = tags.includes('never') ? [] : ['all', isTold ? 'tagged' : 'untagged'];
+  const names = [...tags, ...kinds];
+  if (skipTags?.some((tag) => names.includes(tag) && !(tag === 'all' && tags.includes('always'))))
+    return false;
   if (!wanted || wanted.length === 0) return !tags.includes('never');
-  return tags.includes('always') || wanted.some((tag) => tag === 'all' || tags.includes(tag));
+  return tags.includes('always') || wanted.some((tag) => names.includes(tag));
+}
+
+/** What an inner `become` leaves out comes from the one around it; `true` alone is the one around it. */
+function becomeInside(outer: BecomeKeyword | undefined, inner: BecomeKeyword | undefined) {
+  if (typeof outer !== 'object' || inner === false) return inner ?? outer;
+  return typeof inner === 'object' ? { ...outer, ...inner } : outer;
 }
 
 function inherit(from: Inherited, { keywords }: Block | Task): Inherited {
@@ -53,7 +66,7 @@ function inherit(from: Inherited, { keywords }: Block | Task): Inherited {
     when: [...from.when, ...(keywords.when ?? [])],
     vars: keywords.vars ? [...from.vars, keywords.vars] : from.vars,
     environment: keywords.environment ? [...from.environment, keywords.environment] : from.environment,
-    become: keywords.become ?? from.become,
+    become: becomeInside(from.become, keywords.become),
     tags: [...from.tags, ...(keywords.tags ?? [])],
     delegateTo: keywords.delegate_to ?? from.delegateTo,
     isRunOnce: keywords.run_once ?? from.isRunOnce,
@@ -299,16 +312,19 @@ const usesRoles = (value: unknown): boolean =>
   /cluster\.(primary|standby)\b/.test(JSON.stringify(value) ?? '');
 
 function invariantsOf(playbook: Playbook, inventory: Inventory, problems: DrillbookError[]) {
-  if (playbook.invariants.length > 0 && inventory.hosts.size > 0 && inventory.clusters.size === 0) {
-    const message = 'invariants are looked at on clusters, and the inventory has no cluster';
-    problems.push(playbook.source.error('plan.invariant', ['invariants'], message));
-  }
+  const isWithoutCluster = inventory.hosts.size > 0 && inventory.clusters.size === 0;
   return playbook.invariants.flatMap(({ name, that }, i) => {
+    const path = ['invariants', i, 'that'];
     try {
-      return [{ name, condition: compileCondition(that) }];
+      const condition = compileCondition(that);
+      if (isWithoutCluster && condition.references.some(({ root }) => root === 'cluster')) {
+        const message = 'speaks of a cluster, and the inventory has no cluster';
+        problems.push(playbook.source.error('plan.invariant', path, message));
+      }
+      return [{ name, condition }];
     } catch (error) {
       if (!(error instanceof DrillbookError)) throw error;
-      problems.push(playbook.source.error(error.code, ['invariants', i, 'that'], error.message, error.hint));
+      problems.push(playbook.source.error(error.code, path, error.message, error.hint));
       return [];
     }
   });
@@ -353,6 +369,7 @@ export function makePlan(
     ...inventoryProblems(inventory, names),
     ...reservedProblems(Object.keys(playbook.vars), playbook.source, (name) => ['vars', name]),
   );
+  problems.push(...delegateProblems(plays, inventory));
   const invariants = invariantsOf(playbook, inventory, problems);
   if (problems.length > 0) throw new Problems(dedupe(problems));
   if (selection.startAt !== undefined) plays = startAt(plays, selection.startAt);

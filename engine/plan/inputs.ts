@@ -31,8 +31,11 @@ function typed(input: Input, value: unknown): unknown {
       if (text !== undefined && /^(true|yes|on|1)$/i.test(text)) return true;
       if (text !== undefined && /^(false|no|off|0)$/i.test(text)) return false;
       return wrong();
-    case 'duration':
-      return typeof value === 'number' ? value * 1000 : parseDuration(text ?? (wrong() as never));
+    case 'duration': {
+      // It stays text with its unit: what takes it would read a bare number as seconds.
+      const known = text ?? (typeof value === 'number' ? `${value}s` : wrong());
+      return parseDuration(known as string) === undefined ? wrong() : known;
+    }
     case 'path': {
       const path = resolve(text ?? (wrong() as never));
       if (!existsSync(path)) throw new Error(`${path} does not exist on this machine`);

@@ -31,13 +31,14 @@ export interface Circumstances {
   progress(message: string, percent?: number): void;
 }
 
-/** The task's keyword over the inventory's setting; a password comes from the inventory unless the task has one. */
-export function becomeFor(keyword: BecomeKeyword | undefined, host: Host): Become | undefined {
+/** The task's keyword over the inventory's setting. */
+function becomeFor(keyword: BecomeKeyword | undefined, host: Host): Become | undefined {
   if (keyword === false) return undefined;
   if (keyword === undefined) return host.become;
   const base: Become = host.become ?? { user: 'root', method: 'sudo' };
   if (keyword === true) return base;
-  return { user: keyword.user, method: keyword.method, password: keyword.password ?? base.password };
+  const { user = base.user, method = base.method, password = base.password } = keyword;
+  return { user, method, password };
 }
 
 export function contextFor(host: Host, circumstances: Circumstances, tools: Tools): Context {
@@ -49,7 +50,7 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Tool
     try {
       return await work(transport);
     } catch (error) {
-      if (error instanceof Unreachable) connections.drop(host);
+      if (error instanceof Unreachable) connections.drop(host, transport);
       throw error;
     }
   };

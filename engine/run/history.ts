@@ -1,4 +1,4 @@
-import type { Happening, RunEvent } from '../core/event.ts';
+import type { Happening, RunEvent, StepOutcome } from '../core/event.ts';
 
 export type Finished = Extract<RunEvent, { event: 'step_finished' }>;
 export type Progress = Extract<RunEvent, { event: 'step_progress' }>;
@@ -33,7 +33,7 @@ export interface History {
 interface Entry {
   readonly seq: number;
   finished?: Finished;
-  readonly items: Map<number, Progress>;
+  items: Map<number, Progress>;
 }
 
 /** Host → step → each time it ran. */
@@ -57,16 +57,23 @@ function forget(book: Book, host: string, seq: number): void {
   }
 }
 
+/** A start runs the items again that did not go well: what was told of them is of no more use. */
+const itemsDone = (items: ReadonlyMap<number, Progress>): Map<number, Progress> =>
+  new Map([...items].filter(([, { outcome }]) => wentWell(outcome)));
+
 function begin(book: Book, host: string, step: string, seq: number): void {
   const last = entriesOf(book, host, step).at(-1);
   // A second start without an end is the same attempt taken up again.
-  if (last && !last.finished) return;
+  if (last && !last.finished) {
+    last.items = itemsDone(last.items);
+    return;
+  }
   const isRetry = last?.finished !== undefined && !isSettled(last.finished);
-  if (last?.finished && isRetry) {
+  if (isRetry && last.finished) {
     forget(book, host, last.finished.seq);
     entriesOf(book, host, step).pop();
   }
-  entriesOf(book, host, step).push({ seq, items: new Map(isRetry ? last?.items : []) });
+  entriesOf(book, host, step).push({ seq, items: isRetry ? itemsDone(last.items) : new Map() });
 }
 
 function read(events: readonly RunEvent[]): Book {
@@ -122,11 +129,13 @@ export function historyOf(events: readonly RunEvent[]): History {
   };
 }
 
+/** Ended, and not badly. */
+export const wentWell = (outcome: StepOutcome | undefined): boolean =>
+  outcome === 'ok' || outcome === 'changed' || outcome === 'skipped';
+
 /** Resume does not run a settled step again: it went well, or its failure was allowed for. */
 export function isSettled(finished: Finished | undefined): boolean {
-  if (!finished) return false;
-  const { outcome, isForgiven } = finished;
-  return outcome === 'ok' || outcome === 'changed' || outcome === 'skipped' || isForgiven === true;
+  return finished !== undefined && (wentWell(finished.outcome) || finished.isForgiven === true);
 }
 
 /** How the last part of a run ended, or undefined while it is open. */

@@ -1,5 +1,7 @@
 import type { ClusterStatus } from '../core/cluster.ts';
 import type { Cluster } from '../core/host.ts';
+import type { Scope } from '../parse/template.ts';
+import type { Plan } from '../plan/plan.ts';
 import { overlay } from './context.ts';
 import { scopeOf } from './scope.ts';
 import type { World } from './scope.ts';
@@ -16,27 +18,35 @@ function viewOf(cluster: Cluster, status: ClusterStatus): object {
   return { ...cluster, ...status, primaries: holding('primary'), standbys: holding('standby') };
 }
 
+/** The first invariant that is not true in `scope`, and why. */
+function broken({ invariants }: Plan, scope: Scope, where: string): BrokenInvariant | undefined {
+  for (const { name, condition } of invariants) {
+    try {
+      if (!condition.test(scope)) return { name, message: `${condition.text} does not hold${where}` };
+    } catch (error) {
+      return { name, message: `cannot be told${where}: ${(error as Error).message}` };
+    }
+  }
+  return undefined;
+}
+
 /** The first of the playbook's invariants that does not hold on a cluster as it is now, or that cannot be told. */
 export async function brokenInvariant(
   world: World,
   read: (cluster: string) => Promise<ClusterStatus>,
 ): Promise<BrokenInvariant | undefined> {
-  const { inventory, invariants, playbook } = world.plan;
+  const { inventory, playbook } = world.plan;
+  const scopeOn = (host: string | undefined): Scope | undefined => {
+    const state = world.states.get(host ?? '');
+    return state && scopeOf(state, [playbook.vars], world);
+  };
   for (const [name, cluster] of inventory.clusters) {
-    const state = world.states.get(cluster.nodes[0] ?? '');
-    if (!state || invariants.length === 0) continue;
     const status = await read(name);
-    const scope = overlay(scopeOf(state, [playbook.vars], world), { cluster: viewOf(cluster, status) });
     const roles = status.nodes.map((node) => `${node.name} is ${node.role}`).join(', ');
-    for (const { name: invariant, condition } of invariants) {
-      try {
-        if (condition.test(scope)) continue;
-        const message = `${condition.text} does not hold on ${name} (${roles})`;
-        return { name: invariant, message };
-      } catch (error) {
-        return { name: invariant, message: `cannot be told on ${name}: ${(error as Error).message}` };
-      }
-    }
+    const scope = overlay(scopeOn(cluster.nodes[0]) ?? {}, { cluster: viewOf(cluster, status) });
+    const found = broken(world.plan, scope, ` on ${name} (${roles})`);
+    if (found) return found;
   }
-  return undefined;
+  if (inventory.clusters.size > 0) return undefined;
+  return broken(world.plan, scopeOn([...inventory.hosts.keys()][0]) ?? {}, '');
 }

@@ -4,6 +4,7 @@ import { compile, eachTemplate, render } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
 import type { Step } from '../plan/plan.ts';
 import type { Course } from './course.ts';
+import { wentWell } from './history.ts';
 import type { Progress } from './history.ts';
 import type { HostState } from './host-state.ts';
 import { revived } from './remember.ts';
@@ -14,7 +15,7 @@ import type { Ended } from './step.ts';
 /** What an interrupted loop had done. */
 export interface PastLoop {
   readonly items: ReadonlyMap<number, Progress>;
-  /** The item after the last known one was under way and is left out as decided. */
+  /** The first item that nothing is known of, or that is in doubt, was under way and is left out as decided. */
   readonly isDoubtSkipped: boolean;
 }
 
@@ -51,7 +52,7 @@ function pastOf(past: PastLoop, shown: (item: unknown) => unknown) {
     if (at === undefined) return undefined;
     const known = left.get(at);
     left.delete(at);
-    return known?.outcome !== undefined && !isBad(known.outcome) ? known : undefined;
+    return known;
   };
 }
 
@@ -74,7 +75,7 @@ export async function loop(
   let isDoubtSkipped = past.isDoubtSkipped;
   for (const [index, item] of items.entries()) {
     const done = known(item, index);
-    if (done) {
+    if (done && wentWell(done.outcome)) {
       results.push(Object.assign(revived(done.result ?? {}, step.name), { item }));
       if (done.outcome === 'changed' && outcome === 'ok') outcome = 'changed';
       if (done.outcome === 'skipped') skipped++;
@@ -86,10 +87,12 @@ export async function loop(
     }
     const scope = scopeOf(state, step.vars, world, { item, index });
     const text = textOf(step, item, index, scope);
-    const ended: Ended = isDoubtSkipped
-      ? { outcome: 'skipped', result: {}, reason: 'its outcome was unknown; skipped as decided' }
-      : await once(scope);
-    isDoubtSkipped = false;
+    const isDoubtful = done === undefined || done.outcome === 'in_doubt';
+    const ended: Ended =
+      isDoubtSkipped && isDoubtful
+        ? { outcome: 'skipped', result: {}, reason: 'its outcome was unknown; skipped as decided' }
+        : await once(scope);
+    if (isDoubtful) isDoubtSkipped = false;
     const registered = { ...registeredOf(ended), item };
     if (ended.isInterrupted) return { ...ended, result: { results }, changes };
     results.push(registered);
@@ -110,7 +113,7 @@ export async function loop(
     if (isBad(ended.outcome)) {
       reason ??= `${text}: ${ended.reason ?? ended.outcome}`;
       outcome = ended.outcome;
-      if (ended.isGuard || ended.outcome === 'unreachable')
+      if (ended.isGuard || ended.outcome !== 'failed')
         return { ...ended, result: { results }, changes, reason };
     }
   }

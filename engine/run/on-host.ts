@@ -83,6 +83,7 @@ function circumstances(
   );
   const become =
     typeof step.become === 'object' ? (render(step.become, scope, 'become') as Step['become']) : step.become;
+  if (typeof become === 'object') course.tools.redactor.add(become.password);
   return {
     scope,
     become,

@@ -88,7 +88,7 @@ export async function execute(request: RunRequest): Promise<number> {
   const { plan, journal, redactor, isCheck, operator, interrupt } = request;
   const startedAt = performance.now();
   const isResume = journal.events.length > 0;
-  if (isResume && request.acceptChanges !== true) refuseEdits(journal.events, plan.files);
+  if (isResume && request.acceptChanges !== true) refuseEdits(journal.events, plan);
   const history = historyOf(journal.events);
   const roles = new Map(history.roles);
   const states = new Map([...plan.inventory.hosts].map(([name, host]) => [name, hostState(host)] as const));

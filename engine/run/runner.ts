@@ -74,10 +74,7 @@ export function runner(
 
   /** The host for all: the one that has run it already, where a resume brings back others before it. */
   function runOnceOn(step: Step, states: States): States {
-    const known = states.find((state) => {
-      const finished = history.peek(step.id, state.host.name)?.finished;
-      return finished !== undefined && isSettled(finished);
-    });
+    const known = states.find((state) => isSettled(history.peek(step.id, state.host.name)?.finished));
     return known ? [known] : states.slice(0, 1);
   }
 
@@ -85,12 +82,9 @@ export function runner(
     const failed = new Set<HostState>();
     if (!step.isSelected || states.length === 0) return failed;
     if (step.moduleName === 'flush') return flush(play, states);
-    if (options.mayRun && !(await options.mayRun(step))) return failed;
-    const isAgain = (state: HostState): boolean => {
-      const finished = history.peek(step.id, state.host.name)?.finished;
-      return finished !== undefined && !isSettled(finished);
-    };
-    if (isShared(play, step) && states.some(isAgain)) history.divergeAll(step.id);
+    const ends = states.map((state) => history.peek(step.id, state.host.name)?.finished);
+    if (options.mayRun && !ends.every(isSettled) && !(await options.mayRun(step))) return failed;
+    if (isShared(play, step) && ends.some((end) => end && !isSettled(end))) history.divergeAll(step.id);
     await each(step.isRunOnce ? runOnceOn(step, states) : states, options.forks, async (state) => {
       if (isStopped(course)) return;
       if (await onHost(course, step, state, step.isRunOnce ? states : [state])) failed.add(state);

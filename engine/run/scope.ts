@@ -70,6 +70,18 @@ const hostView = (state: HostState): object => ({
   groups: state.host.groups,
 });
 
+/** A host as others see it: its variables are rendered as it sees them itself. */
+function otherView(state: HostState, world: World, more: object = {}): object {
+  const view = { ...hostView(state), ...more };
+  lazy(view, 'vars', () => {
+    const own = scopeOf(state, [], world);
+    const vars = {};
+    for (const name of Object.keys(state.host.vars)) lazy(vars, name, () => own[name]);
+    return vars;
+  });
+  return view;
+}
+
 /**
  * The names a step sees on a host. Weakest first: inventory (all < group < host) < playbook < play < block < task
  * < set and registered < -e. Everything rendered is rendered late, so that variables may use one another.
@@ -92,27 +104,21 @@ export function scopeOf(state: HostState, layers: readonly Vars[], world: World,
   put('host', hostView(state));
   put('facts', state.facts);
   put('run', run);
-  lazy(scope, 'hosts', () => hostsView(states));
+  lazy(scope, 'hosts', () => hostsView(world));
   const cluster = clusterOf(plan.inventory, state.host.name);
   if (cluster) {
     put('cluster', clusterView(cluster, world, scope));
     const other = states.get(cluster.nodes.find((node) => node !== state.host.name) ?? '');
-    if (other) put('peer', { ...hostView(other), vars: other.host.vars });
+    if (other) lazy(scope, 'peer', () => otherView(other, world));
   }
   for (const [name, value] of Object.entries(extra)) put(name, value);
   return scope;
 }
 
-function hostsView(states: ReadonlyMap<string, HostState>): object {
-  return Object.fromEntries(
-    [...states].map(([name, state]) => [
-      name,
-      {
-        ...hostView(state),
-        vars: state.host.vars,
-        facts: state.facts,
-        ...Object.fromEntries([...state.set, ...state.registered]),
-      },
-    ]),
-  );
+function hostsView(world: World): object {
+  const view = ([name, state]: [string, HostState]): [string, object] => {
+    const more = { facts: state.facts, ...Object.fromEntries([...state.set, ...state.registered]) };
+    return [name, otherView(state, world, more)];
+  };
+  return Object.fromEntries([...world.states].map(view));
 }

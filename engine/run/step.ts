@@ -215,7 +215,12 @@ const STOPPING_MS = 15_000;
 /** The longest that a timer of Node takes; more would make it fire at once. */
 const MOST_MS = 2 ** 31 - 1;
 
-/** Runs `work` with a signal that is aborted after `ms`; gives undefined when that was too late. */
+const LEFT = Symbol('left to itself');
+
+/**
+ * Runs `work` with a signal that is aborted after `ms`; gives undefined when that was too late. Throws `step.left`
+ * where it did not end even then, so that it may be under way still.
+ */
 async function within<T>(
   ms: number | undefined,
   work: (signal: AbortSignal) => Promise<T>,
@@ -224,26 +229,30 @@ async function within<T>(
   if (ms === undefined) return work(controller.signal);
   const timers: NodeJS.Timeout[] = [];
   // Not everything that a module waits for heeds the signal; nothing may wait much longer than it was allowed to.
-  const late = new Promise<undefined>((resolve) => {
+  const late = new Promise<typeof LEFT>((resolve) => {
     const stop = (): void => {
       controller.abort(new DrillbookError('step.timeout', `not done within ${durationText(ms)}`));
-      timers.push(setTimeout(() => resolve(undefined), STOPPING_MS));
+      timers.push(setTimeout(() => resolve(LEFT), STOPPING_MS));
     };
     timers.push(setTimeout(stop, Math.min(ms, MOST_MS)));
   });
   try {
-    const done = await Promise.race([work(controller.signal), late]);
-    return controller.signal.aborted ? undefined : done;
-  } catch (error) {
-    if (controller.signal.aborted) return undefined;
-    throw error;
+    // Once it was told to stop, that is why it failed.
+    const running = work(controller.signal).catch((error: unknown) => {
+      if (!controller.signal.aborted) throw error;
+      return undefined;
+    });
+    const done = await Promise.race([running, late]);
+    if (done !== LEFT) return controller.signal.aborted ? undefined : done;
+    throw new DrillbookError('step.left', `not done within ${durationText(ms)}, nor ended when told to stop`);
   } finally {
     for (const timer of timers) clearTimeout(timer);
   }
 }
 
-/** The connection broke while something was under way on the host: an action may have been done, or not. */
-const isLost = (error: unknown): boolean => error instanceof Unreachable && error.code === 'host.lost';
+/** Something was under way on the host when we lost it from sight: an action may have been done, or not. */
+const isLost = (error: unknown): boolean =>
+  error instanceof DrillbookError && (error.code === 'host.lost' || error.code === 'step.left');
 
 async function attempt(step: Step, module: Module, scope: Scope, a: Attempting): Promise<Ended> {
   const { timeout } = step.keywords;

@@ -114,6 +114,13 @@ test('invariants without a cluster to look at are an error of the plan', async (
   });
 });
 
+test('an invariant that speaks of no cluster is looked at without one', async () => {
+  const ran = await project(INVARIANT.replace('cluster.primaries.size()', 'host.groups.size()')).go();
+  expect(ran.code).toBe(0);
+  const broken = await project(INVARIANT.replace('cluster.primaries.size() <=', 'host.groups.size() >')).go();
+  expect([broken.code, broken.story]).toEqual([5, []]);
+});
+
 test('hosts by role are found once, recorded, and stay as found for a resume', async () => {
   const book = onPair(`
 plays:
@@ -272,7 +279,9 @@ plays:
       - { name: two, shell: 'touch {{dir}}/two', ignore_errors: true }
       - { name: three, shell: 'touch {{dir}}/three' }
 `);
+  const heard: string[] = [];
   const onEvent = (event: RunEvent): void => {
+    if (event.event === 'step_finished') heard.push(event.name);
     if (event.event !== 'step_finished' || event.name !== 'one') return;
     const database = new DatabaseSync(join(book.state, 'runs', event.run, 'journal.sqlite'));
     database.exec('DROP TABLE event');
@@ -280,4 +289,5 @@ plays:
   };
   await expect(book.go({ onEvent })).rejects.toMatchObject({ code: 'journal.broken' });
   expect(readdirSync(join(book.dir, 'a'))).toEqual(['one']);
+  expect(heard).toEqual(['one']);
 });

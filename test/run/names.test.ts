@@ -111,3 +111,25 @@ test.each([
   }
   expect(String(said)).toContain(wanted);
 });
+
+test('the variables of another host are rendered as that host sees them', async () => {
+  const ran = await run(
+    `plays: [{ hosts: a, tasks: [{ name: one, command: 'echo {{hosts.b.vars.greeting}} {{hosts.b.vars.plain}}' }] }]`,
+    {
+      inventory: `
+connection: { transport: local }
+vars: { greeting: 'I am {{host.name}}, {{plain}}' }
+hosts: { a: { vars: { plain: left } }, b: { vars: { plain: right } } }
+`,
+    },
+  );
+  expect(finished(ran, 'one').result['stdout']).toBe('I am b, right right\n');
+});
+
+test('delegate_to a host that nobody knows is an error of the plan', async () => {
+  const wrong = run(`tasks: [{ name: one, command: 'true', delegate_to: aa }]`);
+  await expect(wrong).rejects.toMatchObject({
+    problems: [{ code: 'plan.delegate', hint: 'did you mean `a`?', at: { line: 4 } }],
+  });
+  expect((await run(`tasks: [{ name: one, command: 'true', delegate_to: localhost }]`)).code).toBe(0);
+});

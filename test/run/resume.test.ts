@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DrillbookError } from '../../engine/core/error.ts';
+import { runIds } from '../../engine/run/journal.ts';
 import { finished, project } from './_engine.ts';
 
 const mark = (name: string): string => `echo x >> {{dir}}/${name}`;
@@ -132,7 +133,6 @@ tasks:
     const book = project(tasks);
     // Events: run_started, play_started, step_started, item a, then death before item b is told.
     await book.die(5);
-    const { runIds } = await import('../../engine/run/journal.ts');
     const [run = ''] = runIds(book.state);
     const doubt = await book.go({}, run);
     expect(doubt.story).toEqual(['each in_doubt']);
@@ -144,10 +144,43 @@ tasks:
   }
 });
 
+test('skip leaves out the item that was in flight, not one that had failed before it', async () => {
+  const book = project(`
+tasks:
+  - { name: each, shell: '${mark('{{item}}')}; test {{item}} != a || test -e {{dir}}/mended', loop: [a, b, c] }
+`);
+  // Events: run, play, start, item a (failed), then death before item b is told.
+  await book.die(5);
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const decided = await book.go({ request: { onInterrupt: 'skip' } }, runIds(book.state)[0]);
+  expect(decided.code).toBe(0);
+  expect(['a', 'b', 'c'].map((name) => times(join(book.dir, 'a', name)))).toEqual([2, 1, 1]);
+});
+
+test('inputs are after a resume what they were; another value has to be accepted', async () => {
+  const book = project(`
+inputs:
+  wait: { type: duration }
+  short: { type: duration, default: 2s }
+plays:
+  - hosts: all
+    tasks:
+      - { name: fails, shell: 'test -e {{dir}}/mended' }
+      - { name: tells, command: 'echo {{inputs.wait}} {{inputs.short}}' }
+      - { name: waits, wait_for: { path: '{{dir}}/mended', timeout: '{{inputs.wait}}' } }
+`);
+  const first = await book.go({ given: { wait: '90s' } });
+  const started = first.events.find((event) => event.event === 'run_started');
+  const kept = started?.options['inputs'] as Record<string, unknown>;
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  await expect(book.go({ given: { wait: '91s' } }, first.run)).rejects.toThrow('-e wait');
+  const second = await book.go({ given: kept }, first.run);
+  expect(finished(second, 'tells').result['stdout']).toBe('90s 2s\n');
+});
+
 test('on_interrupt of the task decides without being asked', async () => {
   const book = project(`tasks: [{ name: one, shell: '${mark('one')}', on_interrupt: rerun }]`);
   await book.die(4);
-  const { runIds } = await import('../../engine/run/journal.ts');
   const resumed = await book.go({}, runIds(book.state)[0]);
   expect(resumed.story).toEqual(['one changed']);
   expect(times(join(book.dir, 'a/one'))).toBe(2);
@@ -156,7 +189,6 @@ test('on_interrupt of the task decides without being asked', async () => {
 test('on_interrupt: ask asks; Ctrl-C there decides nothing', async () => {
   const book = project(`tasks: [{ name: one, shell: '${mark('one')}', on_interrupt: ask }]`);
   await book.die(4);
-  const { runIds } = await import('../../engine/run/journal.ts');
   const [run] = runIds(book.state);
   const leave = () => Promise.reject(new DrillbookError('interrupt.question', 'interrupted at a question'));
   const left = await book.go({ request: { ask: leave } }, run);

@@ -5,7 +5,7 @@ import { project, run } from './_engine.ts';
 const TASKS = `
 tasks:
   - { name: one, command: 'true', tags: config }
-  - { name: two, command: 'true', tags: [restart, slow] }
+  - { name: two, command: 'true', tags: 'restart, slow' }
   - { name: every, command: 'true', tags: always }
   - { name: rare, command: 'true', tags: [never, debug] }
   - block: [{ name: inside, command: 'true' }]
@@ -17,7 +17,11 @@ test.each<[string, Selection, string]>([
   ['nothing chosen: all but never', {}, 'one two every inside plain'],
   ['--tags', { tags: ['config'] }, 'one every inside'],
   ['--tags of two', { tags: ['config', 'slow'] }, 'one two every inside'],
-  ['--tags all', { tags: ['all'] }, 'one two every rare inside plain'],
+  ['--tags all, as nothing chosen', { tags: ['all'] }, 'one two every inside plain'],
+  ['--tags tagged', { tags: ['tagged'] }, 'one two every inside'],
+  ['--tags untagged', { tags: ['untagged'] }, 'every plain'],
+  ['--skip-tags tagged', { skipTags: ['tagged'] }, 'plain'],
+  ['--skip-tags all', { skipTags: ['all'] }, 'every'],
   ['--tags that names a never', { tags: ['debug'] }, 'every rare'],
   ['--skip-tags', { skipTags: ['config', 'slow'] }, 'every plain'],
   ['--skip-tags always', { skipTags: ['always'] }, 'one two inside plain'],
