@@ -97,7 +97,7 @@ export default command({
       return problems.length > 0 ? 2 : 0;
     }
     if (problems.length > 0) throw new Problems(problems);
-    process.stdout.write(`${count} files in order\n`);
+    process.stdout.write(`${count} ${count === 1 ? 'file' : 'files'} in order\n`);
     return 0;
   },
 });

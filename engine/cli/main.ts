@@ -98,14 +98,17 @@ async function main(argv: readonly string[]): Promise<number> {
     });
   }
   const command = await load(name);
+  const { nearest } = await import('../core/nearest.ts');
   const parsed = (() => {
     try {
       return parseArgs({ args: rest, options: { ...command.options, ...GLOBAL }, allowPositionals: true });
     } catch (cause) {
       const message = (cause as Error).message.split('. ')[0] ?? '';
+      const unknown = /^Unknown option '(--.+)'/.exec(message)?.[1];
+      const options = Object.keys({ ...command.options, ...GLOBAL }).map((option) => `--${option}`);
+      const near = unknown === undefined ? undefined : nearest(unknown, options);
       throw new DrillbookError('usage.option', `${name}: ${message}`, {
-        hint: `usage: drillbook ${name} ${command.usage}`,
-        cause,
+        hint: near === undefined ? `usage: drillbook ${name} ${command.usage}` : `did you mean \`${near}\`?`,
       });
     }
   })();

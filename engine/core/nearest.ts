@@ -21,7 +21,7 @@ function distance(a: string, b: string): number {
 /** The word of `allowed` that `word` was most likely meant to be, or undefined when none is near. */
 export function nearest(word: string, allowed: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let least = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let least = (word.length <= 3 ? 1 : Math.max(2, Math.floor(word.length / 3))) + 1;
   for (const candidate of allowed) {
     if (Math.abs(candidate.length - word.length) >= least) continue;
     const edits = distance(word.toLowerCase(), candidate.toLowerCase());

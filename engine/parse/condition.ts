@@ -1,5 +1,6 @@
 import { Environment } from '@marcbachmann/cel-js';
 import { DrillbookError } from '../core/error.ts';
+import { conditionHint } from './ansible.ts';
 import type { Reference, Scope } from './template.ts';
 
 const environment = new Environment({ unlistedVariablesAreDyn: true, homogeneousAggregateLiterals: false });
@@ -81,7 +82,7 @@ export function compileCondition(text: string): Condition {
     program = environment.parse(text);
   } catch (cause) {
     throw new DrillbookError('plan.condition', `not a CEL expression: ${firstLine(cause)}: \`${text}\``, {
-      hint: text.includes('{{') ? 'conditions are written without {{ }}' : undefined,
+      hint: conditionHint(text),
       cause,
     });
   }

@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { nearest } from '../core/nearest.ts';
 import type { Place } from '../core/place.ts';
+import { ansibleHint } from './ansible.ts';
 import {
   blockSchema,
   includeSchema,
@@ -112,7 +113,9 @@ function readTask(
     const what = isKeyword && nearest(key, modules) === undefined ? 'keyword' : 'module';
     const words = used.length > 0 ? keywords : [...modules, ...keywords, 'block', 'include'];
     const near = nearest(key, words);
-    const hint = near === undefined ? 'see `drillbook modules` for the list' : `did you mean \`${near}\`?`;
+    const hint =
+      ansibleHint(key, modules) ??
+      (near === undefined ? 'see `drillbook modules` for the list' : `did you mean \`${near}\`?`);
     problems.push(source.error('parse.task', [...path, key], `\`${key}\`: unknown ${what}`, hint));
   }
   if (used.length > 1) {

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { DrillbookError } from '../core/error.ts';
 import { suggest } from '../core/nearest.ts';
+import { ansibleHint } from './ansible.ts';
 import type { Path, Source } from './yaml.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -69,7 +70,7 @@ export function schemaProblems(
           'parse.schema',
           [...path, key],
           `\`${key}\`: unknown ${base.length > 0 ? 'keyword' : 'key'}`,
-          suggest(key, allowed),
+          ansibleHint(key) ?? suggest(key, allowed),
         ),
       );
     }
@@ -89,6 +90,10 @@ export function schemaProblems(
     }
     const message = issue.message.replace(/^Invalid input: /, '').replace(/, received .*/, '');
     const wanted = /^expected/.test(message) ? `${message}, found ${kindOf(found)}` : message;
-    return [source.error('parse.schema', path, `${label}${wanted}`)];
+    const hint =
+      typeof found === 'string' && /^(yes|no|on|off)$/i.test(found) && message.includes('boolean')
+        ? 'write `true` or `false`: in YAML 1.2 `yes` and `no` are texts'
+        : undefined;
+    return [source.error('parse.schema', path, `${label}${wanted}`, hint)];
   });
 }

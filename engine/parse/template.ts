@@ -1,5 +1,6 @@
 import Handlebars from 'handlebars/dist/handlebars.js';
 import { DrillbookError } from '../core/error.ts';
+import { jinjaHint } from './ansible.ts';
 import { suggest } from '../core/nearest.ts';
 import { helpers } from './template-helpers.ts';
 
@@ -46,7 +47,10 @@ function fail(text: string, from: string, error: unknown): never {
           /^Parse error on line \d+:\n(.*)\n(-*\^)\n(Expecting).*got '(.*)'$/s,
           'unexpected $4 after `$1`',
         );
-  throw new DrillbookError('plan.template', `${from}: ${sentence}${where}`, { cause: error });
+  throw new DrillbookError('plan.template', `${from}: ${sentence}${where}`, {
+    hint: jinjaHint(text),
+    cause: error,
+  });
 }
 
 type Ast = { readonly type: string } & Record<string, unknown>;

@@ -28,7 +28,7 @@ export function readText(file: string, what: string, at?: Place): string {
     const code = (cause as NodeJS.ErrnoException).code;
     const why =
       code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`;
-    throw new DrillbookError('parse.file', `${what} ${file} ${why}`, { at, cause });
+    throw new DrillbookError('parse.file', `${what} ${file} ${why}`, { at });
   }
   if (bytes.length > MOST_BYTES) {
     throw new DrillbookError(
@@ -115,7 +115,11 @@ export function parseYaml(
     const found = [...document.errors, ...document.warnings];
     if (found.length > 0) {
       throw new Problems(
-        found.map((error) => fault('parse.yaml', place(error.pos[0]), yamlMessage(error.message))),
+        found
+          .map((error) => ({ ...error, at: place(error.pos[0]), message: yamlMessage(error.message) }))
+          // What else the parser says about the same line follows from the first.
+          .filter(({ at }, i, all) => all.findIndex((other) => other.at.line === at.line) === i)
+          .map(({ at, message, code }) => fault('parse.yaml', at, message, yamlHint(code))),
       );
     }
     if (text.includes('__proto__')) {
@@ -159,6 +163,11 @@ export function parseYaml(
 /** The parser's own sentence without its advice for programmers. */
 const yamlMessage = (message: string): string =>
   message.includes('call stack') ? 'nested too deeply' : (message.split('\n')[0] ?? message);
+
+const yamlHint = (code: string): string | undefined =>
+  code === 'BLOCK_AS_IMPLICIT_KEY'
+    ? 'the next line is indented too far, or a text with `: ` in it wants quotes'
+    : undefined;
 
 export function loadYaml(file: string, what: string, at?: Place, onSecret?: (value: string) => void): Source {
   return parseYaml(file, readText(file, what, at), onSecret);

@@ -1,5 +1,6 @@
 import { DrillbookError } from '../core/error.ts';
 import { nearest } from '../core/nearest.ts';
+import { ansibleVariableHint } from '../parse/ansible.ts';
 import { compileCondition } from '../parse/condition.ts';
 import { compile, eachTemplate } from '../parse/template.ts';
 import type { Reference } from '../parse/template.ts';
@@ -60,11 +61,14 @@ function problemOf(reference: Reference, known: KnownNames): { message: string; 
     return { message: `unknown variable \`${root}.${name}\``, ...near(name, inside, `${root}.`) };
   }
   if (known.variables.has(root) || reference.isOptional) return undefined;
+  const hint = ansibleVariableHint(root);
   return {
     message: `unknown variable \`${root}\``,
-    ...(known.inputs.has(root)
-      ? { hint: `did you mean \`inputs.${root}\`?` }
-      : near(root, [...known.variables, ...Object.keys(BUILT_IN), 'inputs'])),
+    ...(hint !== undefined
+      ? { hint }
+      : known.inputs.has(root)
+        ? { hint: `did you mean \`inputs.${root}\`?` }
+        : near(root, [...known.variables, ...Object.keys(BUILT_IN), 'inputs'])),
   };
 }
 

@@ -50,6 +50,11 @@ export function paramProblems(
   path: Path,
   known: KnownNames,
 ): DrillbookError[] {
+  const word = typeof raw === 'string' && module.kind !== 'action' ? /^(\w+)=/.exec(raw)?.[1] : undefined;
+  if (word !== undefined && Object.hasOwn(module.params.shape, word)) {
+    const message = `\`${name}\` takes parameters as a mapping, not as \`${word}=…\``;
+    return [source.error('parse.params', path, message, `write \`${name}: { ${word}: … }\``)];
+  }
   const params = fullParams(module, raw);
   const isShort = params !== raw && raw !== null && raw !== undefined;
   const base = isShort ? path.slice(0, -1) : path;

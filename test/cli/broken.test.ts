@@ -42,6 +42,14 @@ vars: { base: /x, path: '{{base}}/y' }
 hosts:
   a: { vars: { own: 1 } }
   b: {}
+clusters:
+  pair:
+    stack: dbackup
+    nodes: [b, a]
+    settings:
+      database: { replication: { user: repl, password: no-secret-here } }
+      heartbeats: [{ addresses: { a: 10.0.0.1, b: 10.0.0.2 } }]
+      vips: [{ address: 10.0.0.120, interfaces: { a: eth0, b: eth0 } }]
 groups:
   both: { hosts: [a, b], vars: { size: 2 } }
 `;
@@ -337,7 +345,7 @@ const BROKEN: [string, Files | (() => Files), RegExp, number?][] = [
     'an unknown host in a group',
     { 'inventory.yml': INVENTORY.replace('[a, b]', '[a, c]') },
     /`c`: unknown host/,
-    7,
+    15,
   ],
   [
     'a bad port',
@@ -369,6 +377,40 @@ const BROKEN: [string, Files | (() => Files), RegExp, number?][] = [
     1,
   ],
 ];
+
+test.each<[string, Files | (() => Files), string]>([
+  ['a module', () => ({ 'book.yml': swap('copy:', 'apt:') }), "Ansible's `apt` is `package` here"],
+  ['a collection', () => ({ 'book.yml': swap('copy:', 'ansible.builtin.copy:') }), 'write `copy`'],
+  ['with_items', () => ({ 'book.yml': swap('loop:', 'with_items:') }), 'is `loop` here'],
+  [
+    'a play keyword',
+    () => ({ 'book.yml': swap('serial:', 'max_fail_percentage:') }),
+    'is `max_failures` here',
+  ],
+  ['yes', () => ({ 'book.yml': swap('serial: 1', 'become: yes') }), 'write `true` or `false`'],
+  ['a variable', () => ({ 'book.yml': swap('{{who}}', '{{inventory_hostname}}') }), 'is `host.name` here'],
+  ['a fact', () => ({ 'book.yml': swap('{{who}}', '{{ansible_distribution}}') }), 'is in `facts` here'],
+  ['a filter', () => ({ 'book.yml': swap('{{who}}', '{{who | default("x")}}') }), 'Handlebars, not Jinja'],
+  ['is defined', () => ({ 'book.yml': swap(/when: .*/, 'when: said is defined') }), 'CEL, not Jinja'],
+  [
+    'key=value',
+    () => ({ 'book.yml': swap(/copy: .*/, 'file: path=/tmp/a state=absent') }),
+    'write `file: { path: … }`',
+  ],
+  [
+    'too far to the right',
+    () => ({ 'book.yml': swap('        command:', '         command:') }),
+    'indented too far',
+  ],
+  [
+    'in the inventory',
+    { 'inventory.yml': 'hosts: { a: { ansible_host: x } }\n' },
+    'is `connection: { address: … }` here',
+  ],
+])('a hint for who comes from Ansible: %s', async (_name, files, hint) => {
+  const problems = await problemsOf(typeof files === 'function' ? files() : files);
+  expect(problems.map((problem) => problem.hint ?? '').join('\n')).toContain(hint);
+});
 
 test('the playbook that the broken ones are made from is in order', async () => {
   expect(await problemsOf({})).toEqual([]);
