@@ -9,8 +9,8 @@ import type { Progress } from './history.ts';
 import type { HostState } from './host-state.ts';
 import { revived } from './remember.ts';
 import { scopeOf } from './scope.ts';
-import { isBad, registeredOf, shownReason } from './step.ts';
-import type { Ended } from './step.ts';
+import { isBad, registeredOf, shownReason } from './ended.ts';
+import type { Ended } from './ended.ts';
 
 /** What an interrupted loop had done. */
 export interface PastLoop {

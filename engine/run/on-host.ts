@@ -3,18 +3,19 @@ import { isMasked } from '../core/secret.ts';
 import { render, renderText } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
 import type { Step } from '../plan/plan.ts';
-import { contextFor } from './context.ts';
-import type { Circumstances } from './context.ts';
-import { count, stopBy } from './course.ts';
+import { count } from './course.ts';
 import type { Course, OnInterrupt, States } from './course.ts';
+import { doubtAbout } from './doubt.ts';
+import { failure, registeredOf } from './ended.ts';
+import type { Ended } from './ended.ts';
+import { finish } from './finish.ts';
 import { isSettled } from './history.ts';
 import type { Finished, Past } from './history.ts';
 import type { HostState } from './host-state.ts';
 import { asksItem, loop } from './loop.ts';
+import { once } from './once.ts';
 import { remember, revived } from './remember.ts';
-import { hostNamed, scopeOf } from './scope.ts';
-import { attempts, failure, isBad, registeredOf, shownReason } from './step.ts';
-import type { Ended } from './step.ts';
+import { scopeOf } from './scope.ts';
 
 /** An error thrown by the engine's own part of a step is the step's failure too. */
 async function valued(work: () => Promise<Ended>): Promise<Ended> {
@@ -23,98 +24,6 @@ async function valued(work: () => Promise<Ended>): Promise<Ended> {
   } catch (error) {
     return failure(error);
   }
-}
-
-function finish(
-  course: Course,
-  step: Step,
-  name: string,
-  state: HostState,
-  ended: Ended,
-  startedAt: number,
-  sharers: States,
-): boolean {
-  const { redactor } = course.tools;
-  const isForgiven =
-    isBad(ended.outcome) &&
-    ended.outcome !== 'in_doubt' &&
-    !ended.isGuard &&
-    !ended.isInterrupted &&
-    (step.isIgnored || course.rescueDepth > 0);
-  const changes = step.isSecret ? ended.changes?.map(({ what }) => ({ what })) : ended.changes;
-  const why = shownReason(step, ended);
-  const reason = why === undefined ? undefined : redactor.text(why);
-  course.journal.append({
-    event: 'step_finished',
-    step: step.id,
-    name,
-    module: step.moduleName,
-    host: state.host.name,
-    outcome: ended.outcome,
-    durationMs: Math.round(performance.now() - startedAt),
-    result: step.isSecret ? { is_hidden: true } : redactor.value(ended.result),
-    ...(changes && changes.length > 0 ? { changes: redactor.value(changes) } : {}),
-    ...(reason === undefined ? {} : { reason }),
-    ...(isForgiven ? { isForgiven } : {}),
-  });
-  count(course, state.host.name, ended.outcome);
-  if (ended.isInterrupted) stopBy(course, 3, 'interrupted');
-  if (ended.isGuard) stopBy(course, 5, reason ?? 'stopped by a guard');
-  if (ended.outcome === 'in_doubt') stopBy(course, 4, reason ?? 'a step’s outcome is unknown');
-  try {
-    remember(course, step, sharers, registeredOf(ended), ended.outcome, false);
-  } catch (error) {
-    // Only a template in `notify` can fail here, and the step itself has ended already.
-    stopBy(course, 1, `${name}: ${(error as Error).message}`);
-  }
-  return isBad(ended.outcome) && !step.isIgnored;
-}
-
-function circumstances(
-  course: Course,
-  step: Step,
-  scope: Scope,
-  host: string,
-): Omit<Circumstances, 'signal'> {
-  const env = Object.fromEntries(
-    step.environment
-      .flatMap((layer) => Object.entries(layer))
-      .map(([name, value]) => [name, String(render(value, scope, `environment.${name}`))]),
-  );
-  const become =
-    typeof step.become === 'object' ? (render(step.become, scope, 'become') as Step['become']) : step.become;
-  if (typeof become === 'object') course.tools.redactor.add(become.password);
-  return {
-    scope,
-    become,
-    env,
-    file: step.source.file,
-    progress: (message, percent) => {
-      const shown = step.isSecret ? 'under way' : course.tools.redactor.text(message);
-      course.journal.append({ event: 'step_progress', step: step.id, host, message: shown, percent });
-    },
-  };
-}
-
-async function once(course: Course, step: Step, state: HostState, scope: Scope): Promise<Ended> {
-  const { tools, options } = course;
-  const { module } = step;
-  if (!module) throw new DrillbookError('bug', `step ${step.id} has no module`);
-  const target =
-    step.delegateTo === undefined ? state.host.name : String(render(step.delegateTo, scope, 'delegate_to'));
-  const host = hostNamed(tools.world.plan.inventory, target);
-  if (!host) throw new DrillbookError('step.delegate', `delegate_to: no host \`${target}\` in the inventory`);
-  const own = circumstances(course, step, scope, state.host.name);
-  return attempts(step, module, scope, {
-    isCheck: step.checkMode ?? options.isCheck,
-    isBlurred: state.hasChanges,
-    contextWith: (signal) => contextFor(host, { ...own, signal }, tools),
-    // What was looked up before may read otherwise after the change; and see mayHaveChanged.
-    beforeChange: () => course.journal.commit(),
-    onRetry: (attempt, retries, reason) => own.progress(`attempt ${attempt} of ${retries + 1}: ${reason}`),
-    pause: (ms) => pause(ms, options.interrupt),
-    isInterrupted: () => options.interrupt.aborted,
-  });
 }
 
 /** How the step is not to run, where one of its conditions is false. */
@@ -211,20 +120,6 @@ function mayHaveChanged({ module, keywords }: Step, past: Past | undefined): boo
   return past.isOpen || (past.finished?.changes?.length ?? 0) > 0;
 }
 
-/** Undefined when Ctrl-C was the answer: the run stops, and other hosts end what they are at. */
-async function decisionOn(course: Course, step: Step, question: string): Promise<OnInterrupt | undefined> {
-  const { onInterrupt, decide } = course.options;
-  const wanted = onInterrupt ?? step.keywords.on_interrupt ?? 'fail';
-  if (wanted !== 'ask') return wanted;
-  try {
-    return (await decide?.(question)) ?? 'fail';
-  } catch (error) {
-    if (!(error instanceof DrillbookError) || !error.code.startsWith('interrupt.')) throw error;
-    stopBy(course, 3, 'interrupted');
-    return undefined;
-  }
-}
-
 /** One step on one host. True when it went wrong and nothing forgives it here. */
 export async function onHost(
   course: Course,
@@ -251,25 +146,13 @@ export async function onHost(
     return isBadHere;
   };
 
-  let doubt: OnInterrupt | undefined;
-  const isOpen = past !== undefined && (past.isOpen || done?.outcome === 'in_doubt');
-  if (isOpen && step.module?.kind === 'action' && !(step.checkMode ?? options.isCheck)) {
-    const question = `${name} was under way when the run was interrupted; whether it ran on ${host} is not known`;
-    doubt = await decisionOn(course, step, question);
-    if (doubt === undefined) return true;
-    if (doubt === 'fail') {
-      const reason = `${question} — look there, then resume with --on-interrupt rerun or skip`;
-      return end({ outcome: 'in_doubt', result: {}, reason });
-    }
-    if (doubt === 'skip' && step.keywords.loop === undefined) {
-      const reason = 'its outcome was unknown after an interruption; skipped as decided';
-      return end({ outcome: 'skipped', result: {}, reason });
-    }
-  }
+  const doubt = await doubtAbout(course, step, host, name, past);
+  if (doubt === 'interrupted') return true;
+  if (doubt?.ended) return end(doubt.ended);
   const ended = foreseen(
     step,
     state,
-    await valued(() => fresh(course, step, state, scope, name, past, doubt)),
+    await valued(() => fresh(course, step, state, scope, name, past, doubt?.decision)),
     step.checkMode ?? options.isCheck,
   );
   if (ended.outcome === 'ok' && mayHaveChanged(step, past)) {
@@ -277,20 +160,4 @@ export async function onHost(
     return end({ ...ended, outcome: 'changed', reason });
   }
   return end(ended);
-}
-
-/** The longest that a timer of Node takes; more would make it fire at once. */
-const MOST_MS = 2 ** 31 - 1;
-
-function pause(ms: number, interrupt: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (interrupt.aborted) return resolve();
-    const done = (): void => {
-      clearTimeout(timer);
-      interrupt.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, Math.min(ms, MOST_MS));
-    interrupt.addEventListener('abort', done, { once: true });
-  });
 }

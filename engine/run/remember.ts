@@ -7,7 +7,7 @@ import type { Step } from '../plan/plan.ts';
 import type { Course, States } from './course.ts';
 import type { HostState } from './host-state.ts';
 import { scopeOf } from './scope.ts';
-import { isBad } from './step.ts';
+import { isBad } from './ended.ts';
 
 const isResult = (value: unknown): value is Result =>
   value !== null && typeof value === 'object' && !Array.isArray(value);

@@ -1,0 +1,53 @@
+import type { Step } from '../plan/plan.ts';
+import { count, stopBy } from './course.ts';
+import type { Course, States } from './course.ts';
+import { isBad, registeredOf, shownReason } from './ended.ts';
+import type { Ended } from './ended.ts';
+import type { HostState } from './host-state.ts';
+import { remember } from './remember.ts';
+
+/** Tells the journal how a step ended and draws the consequences; true when it went wrong and nothing forgives it here. */
+export function finish(
+  course: Course,
+  step: Step,
+  name: string,
+  state: HostState,
+  ended: Ended,
+  startedAt: number,
+  sharers: States,
+): boolean {
+  const { redactor } = course.tools;
+  const isForgiven =
+    isBad(ended.outcome) &&
+    ended.outcome !== 'in_doubt' &&
+    !ended.isGuard &&
+    !ended.isInterrupted &&
+    (step.isIgnored || course.rescueDepth > 0);
+  const changes = step.isSecret ? ended.changes?.map(({ what }) => ({ what })) : ended.changes;
+  const why = shownReason(step, ended);
+  const reason = why === undefined ? undefined : redactor.text(why);
+  course.journal.append({
+    event: 'step_finished',
+    step: step.id,
+    name,
+    module: step.moduleName,
+    host: state.host.name,
+    outcome: ended.outcome,
+    durationMs: Math.round(performance.now() - startedAt),
+    result: step.isSecret ? { is_hidden: true } : redactor.value(ended.result),
+    ...(changes && changes.length > 0 ? { changes: redactor.value(changes) } : {}),
+    ...(reason === undefined ? {} : { reason }),
+    ...(isForgiven ? { isForgiven } : {}),
+  });
+  count(course, state.host.name, ended.outcome);
+  if (ended.isInterrupted) stopBy(course, 3, 'interrupted');
+  if (ended.isGuard) stopBy(course, 5, reason ?? 'stopped by a guard');
+  if (ended.outcome === 'in_doubt') stopBy(course, 4, reason ?? 'a step’s outcome is unknown');
+  try {
+    remember(course, step, sharers, registeredOf(ended), ended.outcome, false);
+  } catch (error) {
+    // Only a template in `notify` can fail here, and the step itself has ended already.
+    stopBy(course, 1, `${name}: ${(error as Error).message}`);
+  }
+  return isBad(ended.outcome) && !step.isIgnored;
+}

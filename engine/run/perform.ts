@@ -1,0 +1,93 @@
+import { StepFailed } from '../core/error.ts';
+import type { Change, Checked, Context, Module, Outcome } from '../core/module.ts';
+import { render } from '../parse/template.ts';
+import type { Scope } from '../parse/template.ts';
+import { schemaProblems } from '../parse/schema.ts';
+import { fullParams, paramMeta } from '../plan/params.ts';
+import type { Step } from '../plan/plan.ts';
+import type { Attempting } from './attempts.ts';
+import type { Ended } from './ended.ts';
+
+function paramsOf(step: Step, module: Module, scope: Scope): Record<string, unknown> {
+  const raw = fullParams(
+    module,
+    typeof step.params === 'string' && !module.shorthand
+      ? render(step.params, scope, step.moduleName)
+      : step.params,
+  );
+  const rendered: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(raw as Record<string, unknown>)) {
+    rendered[name] = paramMeta(module, name).cel ? value : render(value, scope, name);
+  }
+  const parsed = module.params.safeParse(rendered);
+  if (parsed.success) return parsed.data;
+  const [problem] = schemaProblems(parsed.error, { ...step.source, value: rendered }, [], module.params);
+  throw new StepFailed(
+    `${step.moduleName}: ${problem?.message ?? 'its parameters are not as described'}`,
+    {},
+    { hint: problem?.hint },
+  );
+}
+
+const says = (changes: readonly Change[]): string => changes.map((change) => change.what).join(', ');
+
+async function ensure(
+  module: Extract<Module, { kind: 'state' }>,
+  ctx: Context,
+  params: Record<string, unknown>,
+  { isCheck, beforeChange }: Attempting,
+): Promise<Ended> {
+  const found = await module.check(ctx, params);
+  const isFine = found.changes.length === 0;
+  // For a step that only ever looks (`check_mode: true`): what is decided by it must not count as a change.
+  if (isCheck) {
+    const result = { ...found.result, would_change: !isFine };
+    return { outcome: isFine ? 'ok' : 'changed', result, changes: found.changes };
+  }
+  if (isFine) return { outcome: 'ok', result: found.result ?? {} };
+  await beforeChange();
+  const after: Checked = (await module.apply(ctx, params, found)) ?? (await module.check(ctx, params));
+  const result = after.result ?? found.result ?? {};
+  if (after.changes.length === 0) return { outcome: 'changed', result, changes: found.changes };
+  return {
+    outcome: 'failed',
+    result,
+    changes: found.changes,
+    reason: `the change did not take: still to do: ${says(after.changes)}`,
+  };
+}
+
+const endedOf = ({ result, failed, isChanged }: Outcome, kind: 'action' | 'query'): Ended =>
+  failed !== undefined
+    ? { outcome: 'failed', result, reason: failed }
+    : { outcome: kind === 'action' && isChanged !== false ? 'changed' : 'ok', result };
+
+async function foresee(
+  module: Extract<Module, { kind: 'action' }>,
+  ctx: Context,
+  params: Record<string, unknown>,
+): Promise<Ended> {
+  const isChanged = module.wouldChange ? await module.wouldChange(ctx, params) : true;
+  return {
+    outcome: isChanged ? 'changed' : 'ok',
+    result: { is_foreseen: true },
+    ...(isChanged ? { reason: 'would run' } : {}),
+  };
+}
+
+/** Runs the module once; under check, actions only say that they would run. */
+export async function perform(
+  step: Step,
+  module: Module,
+  ctx: Context,
+  scope: Scope,
+  a: Attempting,
+): Promise<Ended> {
+  const params = paramsOf(step, module, scope);
+  for (const [name, value] of Object.entries(params)) {
+    if (typeof value === 'string' && paramMeta(module, name).secret) ctx.secret(value);
+  }
+  if (module.kind === 'state') return ensure(module, ctx, params, a);
+  if (module.kind === 'query') return endedOf(await module.read(ctx, params), 'query');
+  return a.isCheck ? foresee(module, ctx, params) : endedOf(await module.run(ctx, params), 'action');
+}
