@@ -105,8 +105,9 @@ export function finishedLines(block: Block, icon: string, story: Story, taste: T
       (step.module === 'debug' && step.outcome !== 'skipped') ||
       (isDiff && (step.changes ?? []).length > 0),
   );
+  const isForgiven = finished.every((step) => !isBad(step.outcome) || step.isForgiven === true);
   return [
-    `${icon} ${block.name} ${pen.dash} ${countsText(countsOf(finished), pen, story.isCheck)}${where} ${pen.paint('gray', time)}${pen.paint('gray', reason)}`,
+    `${icon} ${block.name} ${pen.dash} ${countsText(countsOf(finished), pen, { isCheck: story.isCheck, isForgiven })}${where} ${pen.paint('gray', time)}${pen.paint('gray', reason)}`,
     ...worth.flatMap((step) => stepLines(step, story, taste)),
   ];
 }

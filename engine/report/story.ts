@@ -69,7 +69,10 @@ function countLines(story: Story, pen: Pen): readonly string[] {
   return [
     '',
     pen.paint('bold', 'HOSTS'),
-    ...rows.map(([host, of]) => `  ${padEnd(oneLine(host), columns)}  ${countsText(of, pen, story.isCheck)}`),
+    ...rows.map(([host, of]) => {
+      const isForgiven = !story.failures.some((step) => step.host === host);
+      return `  ${padEnd(oneLine(host), columns)}  ${countsText(of, pen, { isCheck: story.isCheck, isForgiven })}`;
+    }),
   ];
 }
 

@@ -88,12 +88,14 @@ export function changeDiff({ before, after }: Change, pen: Pen): readonly string
   });
 }
 
-/** `12 ok, 3 changed, 1 FAILED`, coloured; what is nought is left out. */
-export const countsText = (counts: Counts, pen: Pen, isCheck: boolean): string =>
+/** `12 ok, 3 changed, 1 FAILED`, coloured; nought is left out, and failures that are all forgiven are not shouted. */
+export const countsText = (counts: Counts, pen: Pen, { isCheck, isForgiven }: Manner): string =>
   OUTCOMES.flatMap((outcome) => {
     const count = counts[outcome] ?? 0;
     if (count === 0) return [];
-    return [pen.paint(outcomeColour(outcome), `${count} ${outcomeWord(outcome, { isCheck })}`)];
+    const isMild = isForgiven === true && (outcome === 'failed' || outcome === 'unreachable');
+    const word = outcomeWord(outcome, { isCheck, isForgiven: isMild });
+    return [pen.paint(outcomeColour(outcome, isMild), `${count} ${word}`)];
   }).join(', ') || 'nothing run';
 
 const tail = (text: string, lines: number): readonly string[] =>

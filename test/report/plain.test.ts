@@ -62,9 +62,10 @@ test('a forgiven failure is told without alarm and is not among what failed', as
   const text = await shown([
     started(['dbk1']),
     ends('dbk1', { outcome: 'failed', isForgiven: true, reason: 'was not there' }),
-    finished('done'),
+    { ...finished('done'), counts: { dbk1: { failed: 1 } } } as Happening,
   ]);
   expect(text).toMatch(/^ {2}failed +dbk1 .* was not there \(goes on all the same\)$/m);
+  expect(text).toMatch(/^ {2}dbk1 +1 failed$/m);
   expect(text).not.toContain('WHAT FAILED');
 });
 
