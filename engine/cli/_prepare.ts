@@ -11,7 +11,7 @@ import type { Playbook } from '../parse/playbook.ts';
 import { renderText } from '../parse/template.ts';
 import { loadYaml } from '../parse/yaml.ts';
 import { makePlan, modulesUsed } from '../plan/expand.ts';
-import type { Selection } from '../plan/expand.ts';
+import type { Selection } from '../plan/selection.ts';
 import { isSecretInput, readInputs } from '../plan/inputs.ts';
 import type { Inputs } from '../plan/inputs.ts';
 import type { Plan } from '../plan/plan.ts';

@@ -1,6 +1,6 @@
 import { DrillbookError } from '../core/error.ts';
 import { Redactor } from '../core/secret.ts';
-import type { Selection } from '../plan/expand.ts';
+import type { Selection } from '../plan/selection.ts';
 import { endOf } from '../run/history.ts';
 import { openJournal, runIds } from '../run/journal.ts';
 import type { Journal } from '../run/journal.ts';

@@ -6,8 +6,6 @@ import type { Context } from '../core/module.ts';
 import { suggest } from '../core/nearest.ts';
 import type { Inventory } from '../parse/inventory.ts';
 
-export { rolesOf } from './model.ts';
-
 /** What a stack's file exports. */
 export interface Stack {
   readonly settingsSchema: z.ZodType;
@@ -19,9 +17,6 @@ const STACKS: Readonly<Record<string, () => Promise<Stack>>> = {
   dbackup: () => import('./dbackup.ts'),
 };
 
-/** Names that `stack:` of a cluster may have. */
-export const stackNames: readonly string[] = Object.keys(STACKS);
-
 const isTemplate = (value: unknown): boolean => typeof value === 'string' && value.includes('{{');
 
 /** What is wrong with the clusters of an inventory, before any host is touched. */
@@ -31,7 +26,7 @@ export async function settingsProblems({ clusters, source }: Inventory): Promise
     const path = ['clusters', name];
     const load = STACKS[stack];
     if (load === undefined) {
-      const hint = suggest(stack, stackNames);
+      const hint = suggest(stack, Object.keys(STACKS));
       problems.push(source.error('parse.stack', [...path, 'stack'], `\`${stack}\`: unknown stack`, hint));
       continue;
     }

@@ -29,16 +29,16 @@ const connectionSchema = z.strictObject({
   connect_timeout: zDuration.optional(),
 });
 
-const settings = {
+const layerKeys = {
   vars: vars.optional(),
   connection: connectionSchema.optional(),
   become: becomeSchema.optional(),
 };
-const hostSchema = z.strictObject(settings);
+const hostSchema = z.strictObject(layerKeys);
 const groupSchema = z.strictObject({
   hosts: z.array(z.string()).optional(),
   groups: z.array(z.string()).optional().describe('Groups whose hosts belong to this one too'),
-  ...settings,
+  ...layerKeys,
 });
 const clusterSchema = z.strictObject({
   stack: z.string(),
@@ -47,7 +47,7 @@ const clusterSchema = z.strictObject({
 });
 
 export const inventorySchema = z.strictObject({
-  ...settings,
+  ...layerKeys,
   hosts: z.record(z.string(), hostSchema.nullable()),
   groups: z.record(z.string(), groupSchema).optional(),
   clusters: z.record(z.string(), clusterSchema).optional(),
@@ -127,50 +127,59 @@ function isInside(
   return inner.includes(wanted) || inner.some((group) => isInside(wanted, group, groups, seen));
 }
 
+type Raw = z.output<typeof inventorySchema>;
+
+/** Hosts and groups that are named and not there, groups that contain themselves, nodes of two clusters. */
+function problemsOf({ hosts, groups = {}, clusters = {} }: Raw, source: Source): DrillbookError[] {
+  const problems: DrillbookError[] = [];
+  const wrong = (path: Path, message: string, hint?: string): void =>
+    void problems.push(source.error('parse.inventory', path, message, hint));
+  const names = Object.keys(hosts);
+  const known = (name: string, path: Path, allowed: readonly string[], what: string): void => {
+    if (!allowed.includes(name)) wrong(path, `\`${name}\`: unknown ${what}`, suggest(name, allowed));
+  };
+  for (const [group, { hosts: own = [], groups: inner = [] }] of Object.entries(groups)) {
+    const path = ['groups', group];
+    for (const [i, host] of own.entries()) known(host, [...path, 'hosts', i], names, 'host');
+    for (const [i, name] of inner.entries())
+      known(name, [...path, 'groups', i], Object.keys(groups), 'group');
+    if (isInside(group, group, groups, new Set()))
+      wrong([...path, 'groups'], `group \`${group}\` contains itself`);
+    if (names.includes(group)) wrong(path, `\`${group}\` is a host and a group`);
+  }
+  const owner = new Map<string, string>();
+  for (const [cluster, { nodes }] of Object.entries(clusters)) {
+    for (const [i, node] of nodes.entries()) {
+      const path = ['clusters', cluster, 'nodes', i];
+      known(node, path, names, 'host');
+      const other = owner.get(node);
+      if (other !== undefined) wrong(path, `\`${node}\` is a node of \`${other}\` already`);
+      owner.set(node, cluster);
+    }
+  }
+  return problems;
+}
+
+/** Every setting of each variable, in the order of the layers. */
+function settingsOf(layers: readonly (readonly [string, Layer])[]): Map<string, Setting[]> {
+  const settings = new Map<string, Setting[]>();
+  for (const [layer, { vars: values = {} }] of layers)
+    for (const [key, value] of Object.entries(values))
+      settings.set(key, [...(settings.get(key) ?? []), { layer, value }]);
+  return settings;
+}
+
 /** Reads an inventory; throws `Problems` with everything that is wrong in it. */
 export function loadInventory(file: string, onSecret?: (value: string) => void): Inventory {
   const path = resolve(file);
   const source = loadYaml(path, 'inventory', undefined, onSecret);
   const parsed = inventorySchema.safeParse(source.value);
   if (!parsed.success) throw new Problems(schemaProblems(parsed.error, source, [], inventorySchema));
-  const { hosts: rawHosts, groups: rawGroups = {}, clusters: rawClusters = {}, ...all } = parsed.data;
-  const names = Object.keys(rawHosts);
-  const problems: DrillbookError[] = [];
-  const known = (name: string, where: Path, allowed: readonly string[], what: string): void => {
-    if (!allowed.includes(name))
-      problems.push(
-        source.error('parse.inventory', where, `\`${name}\`: unknown ${what}`, suggest(name, allowed)),
-      );
-  };
-  for (const [group, { hosts = [], groups = [] }] of Object.entries(rawGroups)) {
-    for (const [i, host] of hosts.entries()) known(host, ['groups', group, 'hosts', i], names, 'host');
-    for (const [i, inner] of groups.entries())
-      known(inner, ['groups', group, 'groups', i], Object.keys(rawGroups), 'group');
-    if (isInside(group, group, rawGroups, new Set()))
-      problems.push(
-        source.error('parse.inventory', ['groups', group, 'groups'], `group \`${group}\` contains itself`),
-      );
-    if (names.includes(group))
-      problems.push(source.error('parse.inventory', ['groups', group], `\`${group}\` is a host and a group`));
-  }
-  const owner = new Map<string, string>();
-  for (const [cluster, { nodes }] of Object.entries(rawClusters)) {
-    for (const [i, node] of nodes.entries()) {
-      known(node, ['clusters', cluster, 'nodes', i], names, 'host');
-      const other = owner.get(node);
-      if (other !== undefined)
-        problems.push(
-          source.error(
-            'parse.inventory',
-            ['clusters', cluster, 'nodes', i],
-            `\`${node}\` is a node of \`${other}\` already`,
-          ),
-        );
-      owner.set(node, cluster);
-    }
-  }
+  const problems = problemsOf(parsed.data, source);
   if (problems.length > 0) throw new Problems(problems);
 
+  const { hosts: rawHosts, groups: rawGroups = {}, clusters: rawClusters = {}, ...all } = parsed.data;
+  const names = Object.keys(rawHosts);
   const groups = new Map(
     Object.keys(rawGroups).map((name) => {
       const inside = new Set(members(name, rawGroups, new Set()));
@@ -178,7 +187,7 @@ export function loadInventory(file: string, onSecret?: (value: string) => void):
     }),
   );
   const hosts = new Map<string, Host>();
-  const explained = new Map<string, ReadonlyMap<string, readonly Setting[]>>();
+  const settings = new Map<string, ReadonlyMap<string, readonly Setting[]>>();
   for (const name of names) {
     const own = [...groups].filter(([, inside]) => inside.includes(name)).map(([group]) => group);
     // Outer groups first, so that a group inside another wins over it, as in Ansible.
@@ -188,18 +197,13 @@ export function loadInventory(file: string, onSecret?: (value: string) => void):
       ...sorted.map((group): [string, Layer] => [`group ${group}`, rawGroups[group] ?? {}]),
       [`host ${name}`, rawHosts[name] ?? {}],
     ];
-    const settingsOf = new Map<string, Setting[]>();
-    for (const [layer, { vars: values = {} }] of layers) {
-      for (const [key, value] of Object.entries(values)) {
-        settingsOf.set(key, [...(settingsOf.get(key) ?? []), { layer, value }]);
-      }
-    }
-    explained.set(name, settingsOf);
+    const set = settingsOf(layers);
     const plainLayers = layers.map(([, layer]) => layer);
+    settings.set(name, set);
     hosts.set(name, {
       name,
       groups: sorted,
-      vars: Object.fromEntries([...settingsOf].map(([key, list]) => [key, list.at(-1)?.value])),
+      vars: Object.fromEntries([...set].map(([key, list]) => [key, list.at(-1)?.value])),
       connection: connectionOf(plainLayers, path),
       become: becomeOf(plainLayers),
     });
@@ -210,5 +214,5 @@ export function loadInventory(file: string, onSecret?: (value: string) => void):
       { name, stack, nodes, settings: own },
     ]),
   );
-  return { file: path, source, hosts, groups, clusters, settings: explained };
+  return { file: path, source, hosts, groups, clusters, settings };
 }

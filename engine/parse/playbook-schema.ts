@@ -71,7 +71,7 @@ function isRegExp(text: string): boolean {
   }
 }
 
-export const inputSchema = z.strictObject({
+const inputSchema = z.strictObject({
   type: z
     .enum(['string', 'integer', 'number', 'boolean', 'path', 'duration', 'list', 'map', 'secret'])
     .default('string'),

@@ -70,7 +70,7 @@ export function checkTask({ source, path, keywords, module, params }: Task, e: E
 }
 
 /** An `id` stands for one step: a second place with the same one would make resume mistake the two. */
-export function checkId({ source, path, at, keywords }: Block | Task, e: Expanding): void {
+function checkId({ source, path, at, keywords }: Block | Task, e: Expanding): void {
   if (keywords.id === undefined) return;
   const place = placeText(at);
   const first = e.explicit.get(keywords.id);

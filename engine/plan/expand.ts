@@ -1,6 +1,5 @@
 import { DrillbookError, Problems } from '../core/error.ts';
 import type { Module } from '../core/module.ts';
-import { nearest } from '../core/nearest.ts';
 import { compileCondition } from '../parse/condition.ts';
 import type { BecomeKeyword } from '../parse/playbook-schema.ts';
 import type { Inventory } from '../parse/inventory.ts';
@@ -19,16 +18,15 @@ import {
   inventoryProblems,
 } from './checks.ts';
 import { codeOf, confirmationsOf } from './confirmations.ts';
-import type { Expanding, Inherited, Selection } from './expanding.ts';
+import type { Expanding, Inherited } from './expanding.ts';
 import { needsRoles, selectHosts } from './hosts.ts';
 import type { Inputs } from './inputs.ts';
 import { reservedProblems, templateProblems } from './names.ts';
 import type { KnownNames } from './names.ts';
 import { paramProblems } from './params.ts';
-import { stepsOf } from './plan.ts';
 import type { Plan, PlanNode, PlannedPlay, Step } from './plan.ts';
-
-export type { Selection } from './expanding.ts';
+import { isTagged, startAt } from './selection.ts';
+import type { Selection } from './selection.ts';
 
 const slug = (text: string): string =>
   text
@@ -42,17 +40,6 @@ function uniqueId(wanted: string, ids: Map<string, number>): string {
   const seen = (ids.get(wanted) ?? 0) + 1;
   ids.set(wanted, seen);
   return seen === 1 ? wanted : `${wanted}~${seen}`;
-}
-
-function isTagged(tags: readonly string[], { tags: wanted, skipTags }: Selection): boolean {
-  const isTold = tags.length > 0;
-  // Ansible's words for whole kinds of tasks; `never` belongs to none of them.
-  const kinds = tags.includes('never') ? [] : ['all', isTold ? 'tagged' : 'untagged'];
-  const names = [...tags, ...kinds];
-  if (skipTags?.some((tag) => names.includes(tag) && !(tag === 'all' && tags.includes('always'))))
-    return false;
-  if (!wanted || wanted.length === 0) return !tags.includes('never');
-  return tags.includes('always') || wanted.some((tag) => names.includes(tag));
 }
 
 /** What an inner `become` leaves out comes from the one around it; `true` alone is the one around it. */
@@ -265,29 +252,6 @@ function gatherStep(play: Play, facts: Module, base: Inherited, prefix: string, 
     keywords: { name: 'Gather facts' },
   };
   return { ...stepOf(task, base, prefix, e), module: facts, isSelected: true, isGathering: true };
-}
-
-/** Leaves out every step before the one named; an unknown name is an error with the nearest right one. */
-function startAt(plays: readonly PlannedPlay[], wanted: string): PlannedPlay[] {
-  const all = plays.flatMap((play) => [...stepsOf(play.nodes)]);
-  const index = all.findIndex((step) => step.id === wanted || step.name === wanted);
-  if (index < 0) {
-    const near = nearest(
-      wanted,
-      all.flatMap(({ id, name }) => [id, name]),
-    );
-    throw new DrillbookError('usage.start-at', `--start-at: no step \`${wanted}\` in this playbook`, {
-      hint: near === undefined ? 'see `drillbook plan` for the steps' : `did you mean \`${near}\`?`,
-    });
-  }
-  const before = new Set(all.slice(0, index).filter((step) => step.moduleName !== 'facts'));
-  const map = (nodes: readonly PlanNode[]): PlanNode[] =>
-    nodes.map((node) =>
-      node.kind === 'step'
-        ? { ...node, isSelected: node.isSelected && !before.has(node) }
-        : { ...node, block: map(node.block), rescue: map(node.rescue), always: map(node.always) },
-    );
-  return plays.map((play) => ({ ...play, nodes: map(play.nodes) }));
 }
 
 /** Modules a playbook uses, handlers and gathering included. */

@@ -2,15 +2,7 @@ import type { DrillbookError } from '../core/error.ts';
 import type { Module } from '../core/module.ts';
 import type { BecomeKeyword } from '../parse/playbook-schema.ts';
 import type { Vars } from './plan.ts';
-
-/** What the command line asks of the plan. */
-export interface Selection {
-  readonly limit?: string | undefined;
-  readonly tags?: readonly string[] | undefined;
-  readonly skipTags?: readonly string[] | undefined;
-  /** Step id, or name, from which to begin. */
-  readonly startAt?: string | undefined;
-}
+import type { Selection } from './selection.ts';
 
 /** What blocks hand down to the tasks in them. */
 export interface Inherited {

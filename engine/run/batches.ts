@@ -15,7 +15,7 @@ export async function each<T>(
 }
 
 /** Hosts in a batch for one entry of `serial`, `3` or `50%`; undefined for what is neither. */
-export function batchSize(size: number | string, hosts: number): number | undefined {
+function batchSize(size: number | string, hosts: number): number | undefined {
   const text = String(size).trim();
   if (!/^\d+(\.\d+)?%?$/.test(text)) return undefined;
   const number = Number.parseFloat(text);

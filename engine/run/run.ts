@@ -1,3 +1,4 @@
+import { rolesOf } from '../cluster/model.ts';
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
 import type { Counts } from '../core/event.ts';
@@ -184,7 +185,7 @@ function startOf({ plan, operator, isCheck, options, redactor }: RunRequest) {
   };
 }
 
-/** Reads the roles of every cluster the plan can touch; recorded once, they stay as found for the whole run. */
+/** Reads the roles of every cluster of the inventory; recorded once, they stay as found for the whole run. */
 async function findRoles(
   world: World,
   journal: Journal,
@@ -194,7 +195,7 @@ async function findRoles(
   for (const cluster of world.plan.inventory.clusters.keys()) {
     if (roles.has(cluster)) continue;
     const status = await live(cluster);
-    const found = Object.fromEntries(status.nodes.map((node) => [node.name, node.role]));
+    const found = rolesOf(status);
     roles.set(cluster, found);
     journal.append({ event: 'roles_found', cluster, roles: found });
   }

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import { prepare } from '../../engine/cli/_prepare.ts';
 import type { RunEvent } from '../../engine/core/event.ts';
 import { Redactor } from '../../engine/core/secret.ts';
-import type { Selection } from '../../engine/plan/expand.ts';
+import type { Selection } from '../../engine/plan/selection.ts';
 import { createJournal, newRunId, openJournal } from '../../engine/run/journal.ts';
 import type { Journal } from '../../engine/run/journal.ts';
 import { execute } from '../../engine/run/run.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Selection } from '../../engine/plan/expand.ts';
+import type { Selection } from '../../engine/plan/selection.ts';
 import { project, run } from './_engine.ts';
 
 const TASKS = `

@@ -1,0 +1,48 @@
+import { DrillbookError } from '../core/error.ts';
+import { nearest } from '../core/nearest.ts';
+import { stepsOf } from './plan.ts';
+import type { PlanNode, PlannedPlay } from './plan.ts';
+
+/** What the command line asks of the plan. */
+export interface Selection {
+  readonly limit?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly skipTags?: readonly string[] | undefined;
+  /** Step id, or name, from which to begin. */
+  readonly startAt?: string | undefined;
+}
+
+/** True where --tags and --skip-tags let a step with these tags run. */
+export function isTagged(tags: readonly string[], { tags: wanted, skipTags }: Selection): boolean {
+  const isTold = tags.length > 0;
+  // Ansible's words for whole kinds of tasks; `never` belongs to none of them.
+  const kinds = tags.includes('never') ? [] : ['all', isTold ? 'tagged' : 'untagged'];
+  const names = [...tags, ...kinds];
+  if (skipTags?.some((tag) => names.includes(tag) && !(tag === 'all' && tags.includes('always'))))
+    return false;
+  if (!wanted || wanted.length === 0) return !tags.includes('never');
+  return tags.includes('always') || wanted.some((tag) => names.includes(tag));
+}
+
+/** Leaves out every step before the one named; an unknown name is an error with the nearest right one. */
+export function startAt(plays: readonly PlannedPlay[], wanted: string): PlannedPlay[] {
+  const all = plays.flatMap((play) => [...stepsOf(play.nodes)]);
+  const index = all.findIndex((step) => step.id === wanted || step.name === wanted);
+  if (index < 0) {
+    const near = nearest(
+      wanted,
+      all.flatMap(({ id, name }) => [id, name]),
+    );
+    throw new DrillbookError('usage.start-at', `--start-at: no step \`${wanted}\` in this playbook`, {
+      hint: near === undefined ? 'see `drillbook plan` for the steps' : `did you mean \`${near}\`?`,
+    });
+  }
+  const before = new Set(all.slice(0, index).filter((step) => step.moduleName !== 'facts'));
+  const map = (nodes: readonly PlanNode[]): PlanNode[] =>
+    nodes.map((node) =>
+      node.kind === 'step'
+        ? { ...node, isSelected: node.isSelected && !before.has(node) }
+        : { ...node, block: map(node.block), rescue: map(node.rescue), always: map(node.always) },
+    );
+  return plays.map((play) => ({ ...play, nodes: map(play.nodes) }));
+}
