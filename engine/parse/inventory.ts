@@ -54,6 +54,7 @@ export const inventorySchema = z.strictObject({
 });
 
 type ConnectionText = z.output<typeof connectionSchema>;
+type Groups = Readonly<Record<string, z.output<typeof groupSchema>>>;
 type Layer = Pick<z.output<typeof groupSchema>, 'vars' | 'connection' | 'become'>;
 
 /** Where a variable of a host was set, for `explain-var`; the last one wins. */
@@ -103,11 +104,7 @@ function becomeOf(layers: readonly Layer[]): Become | undefined {
 }
 
 /** The group's hosts with those of the groups in it, each once, in the order of the inventory. */
-function members(
-  name: string,
-  groups: Readonly<Record<string, z.output<typeof groupSchema>>>,
-  seen: ReadonlySet<string>,
-): string[] {
+function members(name: string, groups: Groups, seen: ReadonlySet<string>): string[] {
   const group = groups[name];
   if (!group || seen.has(name)) return [];
   const below = new Set([...seen, name]);
@@ -115,16 +112,17 @@ function members(
 }
 
 /** True when `wanted` is among the groups inside `name`, however deep. */
-function isInside(
-  wanted: string,
-  name: string,
-  groups: Readonly<Record<string, z.output<typeof groupSchema>>>,
-  seen: Set<string>,
-): boolean {
+function isInside(wanted: string, name: string, groups: Groups, seen: Set<string>): boolean {
   if (seen.has(name)) return false;
   seen.add(name);
   const inner = groups[name]?.groups ?? [];
   return inner.includes(wanted) || inner.some((group) => isInside(wanted, group, groups, seen));
+}
+
+/** How many groups are around one, at most. */
+function depthOf(name: string, groups: Groups): number {
+  const outer = Object.keys(groups).filter((group) => groups[group]?.groups?.includes(name));
+  return Math.max(0, ...outer.map((group) => depthOf(group, groups) + 1));
 }
 
 type Raw = z.output<typeof inventorySchema>;
@@ -190,8 +188,9 @@ export function loadInventory(file: string, onSecret?: (value: string) => void):
   const settings = new Map<string, ReadonlyMap<string, readonly Setting[]>>();
   for (const name of names) {
     const own = [...groups].filter(([, inside]) => inside.includes(name)).map(([group]) => group);
-    // Outer groups first, so that a group inside another wins over it, as in Ansible.
-    const sorted = own.toSorted((a, b) => (groups.get(b)?.length ?? 0) - (groups.get(a)?.length ?? 0));
+    // Outer groups first, so that a group inside another wins over it, as in Ansible; then the larger ones.
+    const size = (group: string): number => groups.get(group)?.length ?? 0;
+    const sorted = own.toSorted((a, b) => depthOf(a, rawGroups) - depthOf(b, rawGroups) || size(b) - size(a));
     const layers: [string, Layer][] = [
       ['inventory', all],
       ...sorted.map((group): [string, Layer] => [`group ${group}`, rawGroups[group] ?? {}]),

@@ -133,3 +133,14 @@ test('delegate_to a host that nobody knows is an error of the plan', async () =>
   });
   expect((await run(`tasks: [{ name: one, command: 'true', delegate_to: localhost }]`)).code).toBe(0);
 });
+
+test('a group inside another wins over it, however they are ordered and although they have the same hosts', async () => {
+  for (const groups of [
+    'outer: { groups: [inner], vars: { at: outer } }, inner: { hosts: [a], vars: { at: inner } }',
+    'inner: { hosts: [a], vars: { at: inner } }, outer: { groups: [inner], vars: { at: outer } }',
+  ]) {
+    const inventory = `connection: { transport: local }\nhosts: { a: {} }\ngroups: { ${groups} }\n`;
+    const ran = await run(`tasks: [{ name: one, command: 'echo {{at}}' }]`, { inventory });
+    expect(finished(ran, 'one').result['stdout']).toBe('inner\n');
+  }
+});
