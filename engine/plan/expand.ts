@@ -165,6 +165,38 @@ function patternOf(written: string, playbook: Playbook, inputs: Inputs): string 
   return pattern;
 }
 
+/** Hosts that a play may run on; all where its pattern is not known yet. */
+function candidatesOf(
+  pattern: string,
+  { source, path }: Play,
+  inventory: Inventory,
+  e: Expanding,
+): readonly string[] {
+  const all = [...inventory.hosts.keys()];
+  if (pattern.includes('{{')) return all;
+  try {
+    return selectHosts(pattern, inventory);
+  } catch (error) {
+    if (!(error instanceof DrillbookError)) throw error;
+    e.problems.push(source.error(error.code, [...path, 'hosts'], error.message, error.hint));
+    return all;
+  }
+}
+
+/** What a play hands down to its tasks. */
+const inheritedFrom = ({ keywords }: Play, playbook: Playbook): Inherited => ({
+  when: [],
+  vars: [playbook.vars, keywords.vars ?? {}],
+  environment: keywords.environment ? [keywords.environment] : [],
+  become: keywords.become,
+  tags: keywords.tags ?? [],
+  delegateTo: undefined,
+  isRunOnce: false,
+  isIgnored: false,
+  isSecret: false,
+  checkMode: undefined,
+});
+
 function expandPlay(
   play: Play,
   playbook: Playbook,
@@ -175,15 +207,7 @@ function expandPlay(
 ): PlannedPlay {
   const { keywords, source, path } = play;
   const pattern = patternOf(keywords.hosts, playbook, inputs);
-  let hosts: readonly string[] = [...inventory.hosts.keys()];
-  if (!pattern.includes('{{')) {
-    try {
-      hosts = selectHosts(pattern, inventory);
-    } catch (error) {
-      if (!(error instanceof DrillbookError)) throw error;
-      e.problems.push(source.error(error.code, [...path, 'hosts'], error.message, error.hint));
-    }
-  }
+  const hosts = candidatesOf(pattern, play, inventory, e);
   checkCycles(play, playbook, inventory, hosts, e);
   checkHandlers(play, e);
   e.problems.push(
@@ -203,33 +227,11 @@ function expandPlay(
     variables: names,
     handlers: new Set(play.handlers.map((handler) => handler.keywords.name ?? '')),
   };
-  const base: Inherited = {
-    when: [],
-    vars: [playbook.vars, keywords.vars ?? {}],
-    environment: keywords.environment ? [keywords.environment] : [],
-    become: keywords.become,
-    tags: keywords.tags ?? [],
-    delegateTo: undefined,
-    isRunOnce: false,
-    isIgnored: false,
-    isSecret: false,
-    checkMode: undefined,
-  };
-  e.problems.push(
-    ...templateProblems(
-      { hosts: keywords.hosts, vars: keywords.vars, environment: keywords.environment },
-      source,
-      path,
-      {
-        variables: names,
-        inputs: e.inputs,
-      },
-    ),
-  );
-  const gather =
-    keywords.gather === undefined || keywords.gather === false || !facts
-      ? []
-      : [gatherStep(play, facts, base, prefix, inner)];
+  const base = inheritedFrom(play, playbook);
+  const own = { hosts: keywords.hosts, vars: keywords.vars, environment: keywords.environment };
+  e.problems.push(...templateProblems(own, source, path, { variables: names, inputs: e.inputs }));
+  const isGathering = keywords.gather !== undefined && keywords.gather !== false;
+  const gather = isGathering && facts ? [gatherStep(play, facts, base, prefix, inner)] : [];
   const nodes = [...gather, ...expandItems(play.tasks, base, prefix, inner)];
   // Tags choose tasks; what those notify has to run, unless it was left out by name.
   const selection = { skipTags: e.selection.skipTags };

@@ -101,6 +101,16 @@ test('an invariant is looked at after the last step too', async () => {
   expect((await book.go()).code).toBe(5);
 });
 
+test('a resume looks at the invariants before it goes on and after what it does, not for what was done', async () => {
+  const book = onPair(INVARIANT.replace('touch {{dir}}/two', 'test -e {{dir}}/mended'));
+  const first = await book.go();
+  expect(first.story).toEqual(['one changed', 'two failed']);
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  pair.reads = 0;
+  const second = await book.go({}, first.run);
+  expect([second.story, pair.reads]).toEqual([['two changed'], 3]);
+});
+
 test('an invariant that cannot be told does not hold', async () => {
   const ran = await onPair(INVARIANT.replace('<= 1', '+ 1')).go();
   expect([ran.code, ran.story]).toEqual([5, []]);
