@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { StepFailed } from '../core/error.ts';
@@ -258,6 +258,8 @@ const PLACE = `${LOOK}
 fail() { printf '%s\\n' "$*" >&2; exit 1; }
 path=$1 follow=$2 mode=$3 owner=$4 group=$5 stamp=$6 sha=$7 bytes=$8 was=$9
 shift 9
+token=$1
+shift
 if [ "$follow" = yes ] && [ -L "$path" ]; then
   real=$(readlink -f -- "$path") || fail "cannot follow the link $path"
 else real=$path; fi
@@ -274,10 +276,15 @@ elif [ "$was" = absent ] && [ -e "$real" ] && [ ! -L "$real" ]; then fail "$path
 fi
 : "\${mode:=$(printf '%o' $((0666 & ~0$(umask))))}"
 umask 077
-tmp=$(LC_ALL=C mktemp "\${dir%/}/.drillbook.XXXXXX" 2>&1) || fail "cannot write in $dir: \${tmp##*: }"
+tmp=\${dir%/}/.drillbook.$token
+# noclobber: the file is made by us (O_EXCL), or the name is taken and nothing is touched.
+why=$({ LC_ALL=C; set -C; : >"$tmp"; } 2>&1) || fail "cannot write in $dir: \${why##*: }"
 trap 'rm -f -- "$tmp"' EXIT
 trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 why=$(LC_ALL=C cat 2>&1 >"$tmp") || fail "cannot write $path: \${why##*: }"
+# Without it a power failure can leave an empty file under the new name. It runs beside what comes before the rename.
+sync "$tmp" >/dev/null 2>&1 &
+syncing=$!
 sum "$tmp"
 case $digest in
 sha256:*) [ "$digest" = "$sha" ] ;;
@@ -302,8 +309,7 @@ if [ -n "$old" ] && [ -n "$stamp" ]; then
   why=$(LC_ALL=C cp -p -- "$real" "$real.$stamp~" 2>&1) || { rm -f -- "$real.$stamp~"; fail "cannot keep a backup of $path: \${why##*: }"; }
   backup=$real.$stamp~
 fi
-# Without it a power failure can leave an empty file under the new name.
-sync "$tmp" 2>/dev/null || :
+wait "$syncing" || :
 # mv would go through a link to a directory.
 if [ -L "$real" ] && [ -d "$real" ]; then rm -f -- "$real"; fi
 why=$(LC_ALL=C mv -f -- "$tmp" "$real" 2>&1) || fail "cannot put $path in place: \${why##*: }"
@@ -356,6 +362,7 @@ export async function place(ctx: Context, wanted: Wanted, found: Found): Promise
           sha256(content),
           String(content.length),
           found.kind === 'file' ? found.digest : found.kind,
+          randomBytes(9).toString('base64url'),
           ...validate,
         ],
         stdin: content,
