@@ -55,7 +55,12 @@ function stateDir(given: string | undefined): string {
 function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (controller.signal.aborted) process.exit(3);
+    if (controller.signal.aborted) {
+      process.stderr.write(
+        'stopped at once; what was under way is in doubt, `drillbook resume` settles it\n',
+      );
+      process.exit(3);
+    }
     controller.abort();
     process.stderr.write(`\n${signal}: what is under way ends first; once more stops at once\n`);
   };

@@ -21,13 +21,17 @@ function openOrPass(stateDir: string, id: string): Journal | undefined {
   }
 }
 
-/** The named run, or the newest that has not reached its goal. */
+const hasBegun = (journal: Journal): boolean =>
+  journal.events.some(({ event }) => event === 'step_started' || event === 'step_finished');
+
+/** The named run, or the newest that has done something and not reached its goal: not one that was never confirmed. */
 function findRun(stateDir: string, wanted: string | undefined): Journal {
   if (wanted !== undefined) return openJournal(stateDir, wanted);
   for (const id of runIds(stateDir).toReversed()) {
     const journal = openOrPass(stateDir, id);
     const started = journal?.events[0];
-    if (journal && started?.event === 'run_started' && !started.isCheck && !isDone(journal)) return journal;
+    const isReal = started?.event === 'run_started' && !started.isCheck;
+    if (journal && isReal && hasBegun(journal) && !isDone(journal)) return journal;
     journal?.close();
   }
   throw new DrillbookError('usage.run', 'there is no unfinished run', { hint: 'see `drillbook runs`' });

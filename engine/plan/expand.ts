@@ -25,7 +25,7 @@ import { reservedProblems, templateProblems } from './names.ts';
 import type { KnownNames } from './names.ts';
 import { paramProblems } from './params.ts';
 import type { Plan, PlanNode, PlannedPlay, Step } from './plan.ts';
-import { isTagged, startAt } from './selection.ts';
+import { checkTags, isTagged, startAt } from './selection.ts';
 import type { Selection } from './selection.ts';
 
 const slug = (text: string): string =>
@@ -338,6 +338,7 @@ export function makePlan(
   problems.push(...delegateProblems(plays, inventory));
   const invariants = invariantsOf(playbook, inventory, problems);
   if (problems.length > 0) throw new Problems(dedupe(problems));
+  checkTags(plays, selection);
   if (selection.startAt !== undefined) plays = startAt(plays, selection.startAt);
   const confirmations = confirmationsOf(playbook, plays, inventory, inputs);
   const raw = playbook.plays.map((play) => [play.keywords, play.tasks.map(rawOf), play.handlers.map(rawOf)]);

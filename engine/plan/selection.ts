@@ -1,5 +1,5 @@
 import { DrillbookError } from '../core/error.ts';
-import { nearest } from '../core/nearest.ts';
+import { nearest, suggest } from '../core/nearest.ts';
 import { stepsOf } from './plan.ts';
 import type { PlanNode, PlannedPlay } from './plan.ts';
 
@@ -22,6 +22,18 @@ export function isTagged(tags: readonly string[], { tags: wanted, skipTags }: Se
     return false;
   if (!wanted || wanted.length === 0) return !tags.includes('never');
   return tags.includes('always') || wanted.some((tag) => names.includes(tag));
+}
+
+/** A tag that no step has selects nothing: an error with the nearest one, not a run that does nothing and says done. */
+export function checkTags(plays: readonly PlannedPlay[], { tags = [], skipTags = [] }: Selection): void {
+  const known = new Set(plays.flatMap((play) => [...stepsOf(play.nodes)].flatMap((step) => step.tags)));
+  for (const word of ['all', 'tagged', 'untagged', 'always', 'never']) known.add(word);
+  for (const tag of [...tags, ...skipTags]) {
+    if (known.has(tag)) continue;
+    throw new DrillbookError('usage.tags', `no step of this playbook has the tag \`${tag}\``, {
+      hint: suggest(tag, known),
+    });
+  }
 }
 
 /** Leaves out every step before the one named; an unknown name is an error with the nearest right one. */

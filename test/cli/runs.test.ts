@@ -98,3 +98,17 @@ hosts: { a: {}, b: {} }
   const wrong = await explain('size', '--host', 'aa');
   expect([wrong.code, wrong.stderr.includes('did you mean `a`?')]).toEqual([2, true]);
 });
+
+test('resume without a name passes over a run that was never confirmed', async () => {
+  const begun = project(`tasks: [{ name: one, command: 'false' }]`);
+  const state = ['--state', begun.state];
+  await drillbook(['run', begun.playbook, '-i', begun.inventory, ...state]);
+  const refused = project(`
+name: Dangerous
+confirm: Sure?
+plays: [{ hosts: all, tasks: [{ name: never, command: 'true' }] }]
+`);
+  expect((await drillbook(['run', refused.playbook, '-i', refused.inventory, ...state])).code).toBe(5);
+  const resumed = await drillbook(['resume', ...state]);
+  expect([resumed.code, resumed.stdout]).toEqual([1, expect.stringContaining('one')]);
+});

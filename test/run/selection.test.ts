@@ -32,6 +32,15 @@ test.each<[string, Selection, string]>([
   expect(story.map((line) => line.split(' ')[0]).join(' ')).toBe(wanted);
 });
 
+test.each([{ tags: ['confg'] }, { skipTags: ['confg'] }])(
+  'a tag that no step has is an error: %j',
+  async (selection) => {
+    await expect(run(TASKS, { selection })).rejects.toThrow(
+      expect.objectContaining({ code: 'usage.tags', hint: 'did you mean `config`?' }),
+    );
+  },
+);
+
 test.each([
   ['a', 'a'],
   ['!b', 'a c'],
