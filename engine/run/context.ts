@@ -4,6 +4,7 @@ import type { Become, Host, ShOptions, Transport } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
 import { compileCondition } from '../parse/condition.ts';
+import type { Inventory } from '../parse/inventory.ts';
 import type { BecomeKeyword } from '../parse/playbook-schema.ts';
 import { renderText } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
@@ -12,12 +13,17 @@ import type { Connections } from './connections.ts';
 import { clusterOf, hostNamed } from './scope.ts';
 import type { World } from './scope.ts';
 
-/** What a context needs that is the same for all steps of a run. */
-export interface Tools {
+/** What a context needs, whatever the step and the host. */
+export interface ContextTools {
   readonly connections: Connections;
   readonly redactor: Redactor;
-  readonly world: World;
+  readonly inventory: Inventory;
   readStatus(cluster: string, via: (host: string) => Context): Promise<ClusterStatus>;
+}
+
+/** What all steps of a run share. */
+export interface Tools extends ContextTools {
+  readonly world: World;
 }
 
 /** What is particular to one step on one host. */
@@ -41,10 +47,9 @@ function becomeFor(keyword: BecomeKeyword | undefined, host: Host): Become | und
   return { user, method, password };
 }
 
-export function contextFor(host: Host, circumstances: Circumstances, tools: Tools): Context {
-  const { connections, redactor, world } = tools;
+export function contextFor(host: Host, circumstances: Circumstances, tools: ContextTools): Context {
+  const { connections, inventory, redactor } = tools;
   const become = becomeFor(circumstances.become, host);
-  const inventory = world.plan.inventory;
   const onTransport = async <T>(work: (transport: Transport) => Promise<T>): Promise<T> => {
     const transport = await connections.get(host);
     try {

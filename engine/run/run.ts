@@ -98,6 +98,7 @@ export async function execute(request: RunRequest): Promise<number> {
   const tools: Tools = {
     connections: pool,
     redactor,
+    inventory: plan.inventory,
     world,
     readStatus: (cluster, via) => readStatus(world, cluster, via),
   };
