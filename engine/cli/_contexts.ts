@@ -41,6 +41,7 @@ export function contextsOf(inventory: Inventory, redactor: Redactor, signal: Abo
     connections: pool,
     redactor,
     inventory,
+    guardsOf: () => [],
     async readStatus(name) {
       const { readStatus } = await import('../cluster/stacks.ts');
       const cluster = inventory.clusters.get(name);

@@ -29,11 +29,27 @@ export type Happening =
       readonly roles: Readonly<Record<string, string>>;
     }
   | {
+      /** A connection was made; `boot` is the kernel's identity of the host's boot, empty where it has none. */
+      readonly event: 'host_connected';
+      readonly host: string;
+      readonly boot: string;
+    }
+  | {
       readonly event: 'step_started';
       readonly step: string;
       readonly name: string;
       readonly module: string;
       readonly host: string;
+      /** Names the jobs of this time the step runs; the same when a resume takes it up. */
+      readonly job?: string | undefined;
+    }
+  | {
+      /** What an action found out before it acted, for when it is taken up again. */
+      readonly event: 'step_kept';
+      readonly step: string;
+      readonly host: string;
+      readonly name: string;
+      readonly value: unknown;
     }
   | {
       /** A loop's item ended, an attempt failed and is tried again, or a module has something to say. */
@@ -43,6 +59,8 @@ export type Happening =
       readonly message: string;
       readonly percent?: number | undefined;
       readonly item?: number | undefined;
+      /** Attempts spent, this one included. */
+      readonly attempt?: number | undefined;
       readonly outcome?: StepOutcome | undefined;
       readonly result?: Result | undefined;
     }

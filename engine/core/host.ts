@@ -43,7 +43,19 @@ export interface Cluster {
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * Asked on the host in the same exchange as a script, right before it: shell text (builtins where it can) that sets
+ * `refused` to one sentence where the script must not run. The exchange then throws a DrillbookError of this code.
+ */
+export interface Guard {
+  readonly code: 'guard.lock' | 'guard.role';
+  readonly script: string;
+  /** `$1`, `$2`, … of the text. */
+  readonly args: readonly string[];
+}
+
 export interface ShOptions {
+  readonly guards?: readonly Guard[] | undefined;
   /** `$1`, `$2`, … of the script; the only way for a value to reach shell. */
   readonly args?: readonly string[] | undefined;
   /** Standard input of the script; empty when left out. */
@@ -79,6 +91,28 @@ export interface DialogueResult {
   readonly answered: readonly string[];
 }
 
+/** A command that outlives the connection: whoever names it thus means the same one. */
+export interface JobId {
+  readonly run: string;
+  /** The host as the inventory names it: several may be one machine. */
+  readonly host: string;
+  /** Letters, digits, `.`, `_` and `-`; new for each time the command is to run. */
+  readonly key: string;
+}
+
+/** What became of a job. */
+export type JobEnd<T> =
+  | { readonly kind: 'ended'; readonly result: T }
+  /** Never begun: nothing of it is on the host. */
+  | { readonly kind: 'absent' }
+  /** Begun, and gone without a word: the host went down, or something killed it. `output` is what it had said. */
+  | { readonly kind: 'lost'; readonly reason: 'rebooted' | 'killed'; readonly output: string };
+
+export interface JobOptions extends ShOptions {
+  /** `attach` never begins it; `start` begins it unless it has begun already, and then attaches. */
+  readonly mode: 'start' | 'attach';
+}
+
 export type Endpoint = { readonly host: string; readonly port: number } | { readonly socketPath: string };
 
 /**
@@ -88,13 +122,15 @@ export type Endpoint = { readonly host: string; readonly port: number } | { read
 export interface Transport {
   open(): Promise<void>;
   sh(script: string, options?: ShOptions): Promise<ShResult>;
+  /** `sh` at most once for an id, whatever happens to the connection: see `JobId`. */
+  job(id: JobId, script: string, options: JobOptions): Promise<JobEnd<ShResult>>;
   /** Runs `command` by `sh -c` on a pseudo-terminal and answers its prompts; an answer is never echoed into `output`. */
   dialogue(command: string, answers: readonly Answer[], options?: ShOptions): Promise<DialogueResult>;
   /** Writes `content` to `path` with `mode` (0600 when left out), replacing it atomically. */
   put(
     path: string,
     content: Uint8Array,
-    options?: { mode?: number; become?: Become | undefined },
+    options?: { mode?: number; become?: Become | undefined; guards?: readonly Guard[] | undefined },
   ): Promise<void>;
   get(path: string, options?: { become?: Become | undefined }): Promise<Uint8Array>;
   /** A byte stream to a TCP port or unix socket as seen from the host. */

@@ -35,7 +35,15 @@ export interface Context {
   readonly cluster: Cluster | undefined;
   readonly signal: AbortSignal;
   sh(script: string, options?: ShOptions): Promise<ShResult>;
+  /**
+   * `sh` that happens once, in a resumable action's `run`: called again after an interruption or a lost connection, it
+   * gives what the first call began, running still or ended. Calls are told apart by their order.
+   */
+  job(script: string, options?: ShOptions): Promise<ShResult>;
+  /** A program that asks; once, as `job`. */
   dialogue(command: string, answers: readonly Answer[], options?: ShOptions): Promise<DialogueResult>;
+  /** What was found out before an act: kept in the journal under `name`, so that a call again reads the same. JSON. */
+  keep<T>(name: string, find: () => Promise<T>): Promise<T>;
   put(path: string, content: Uint8Array | string, mode?: number): Promise<void>;
   get(path: string): Promise<Uint8Array>;
   dial(endpoint: Endpoint): Promise<Duplex>;
@@ -86,6 +94,11 @@ export interface StateModule<S extends Shape = Shape> extends Described<S> {
 export interface ActionModule<S extends Shape = Shape> extends Described<S> {
   readonly kind: 'action';
   run(ctx: Context, params: z.output<S>): Promise<Outcome>;
+  /**
+   * `run` may be called again after an interruption: what must happen once in it goes through `ctx.job` or
+   * `ctx.dialogue`, all else looks first. Without it an interrupted action is in doubt.
+   */
+  readonly isResumable?: boolean;
   /** For --check: whether a run would change anything, as far as a look can tell; left out when it always would. */
   wouldChange?(ctx: Context, params: z.output<S>): Promise<boolean>;
 }

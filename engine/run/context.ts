@@ -1,6 +1,6 @@
 import type { ClusterStatus } from '../core/cluster.ts';
-import { Unreachable } from '../core/error.ts';
-import type { Become, Host, ShOptions, Transport } from '../core/host.ts';
+import { DrillbookError, Unreachable } from '../core/error.ts';
+import type { Become, Guard, Host, ShOptions, Transport } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
 import { compileCondition } from '../parse/condition.ts';
@@ -18,6 +18,8 @@ export interface ContextTools {
   readonly connections: Connections;
   readonly redactor: Redactor;
   readonly inventory: Inventory;
+  /** What is asked on a host before anything is done there: whether the run still holds the lock of its cluster. */
+  guardsOf(host: Host): readonly Guard[];
   readStatus(cluster: string, via: (host: string) => Context): Promise<ClusterStatus>;
 }
 
@@ -61,6 +63,7 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
   };
   const withDefaults = (options: ShOptions = {}): ShOptions => ({
     ...options,
+    guards: [...tools.guardsOf(host), ...(options.guards ?? [])],
     become: options.become ?? become,
     env: { ...circumstances.env, ...options.env },
     signal: options.signal ?? circumstances.signal,
@@ -76,16 +79,38 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
     cluster: cluster && { ...cluster, settings: settingsOf(circumstances.scope, cluster.settings) },
     signal: circumstances.signal,
     sh: (script, options) => onTransport((transport) => transport.sh(script, withDefaults(options))),
+    async job(script, options) {
+      const end = await onTransport((transport) =>
+        transport.job({ run: 'x', host: host.name, key: 'x' }, script, {
+          ...withDefaults(options),
+          mode: 'start',
+        }),
+      );
+      if (end.kind !== 'ended') throw new DrillbookError('bug', 'no job');
+      return end.result;
+    },
+    keep: (_name, find) => find(),
     dialogue: (command, answers, options) =>
       onTransport((transport) => transport.dialogue(command, answers, withDefaults(options))),
     put: (path, content, mode) => {
       const bytes = typeof content === 'string' ? Buffer.from(content) : content;
       return onTransport((transport) =>
-        transport.put(path, bytes, { become, ...(mode === undefined ? {} : { mode }) }),
+        transport.put(path, bytes, {
+          become,
+          guards: tools.guardsOf(host),
+          ...(mode === undefined ? {} : { mode }),
+        }),
       );
     },
     get: (path) => onTransport((transport) => transport.get(path, { become })),
-    dial: (endpoint) => onTransport((transport) => transport.dial(endpoint)),
+    dial: (endpoint) =>
+      onTransport(async (transport) => {
+        const guards = tools.guardsOf(host);
+        if (guards.length === 0) return transport.dial(endpoint);
+        // Side by side: no further round trip, and nothing is given out before both have answered.
+        const [stream] = await Promise.all([transport.dial(endpoint), transport.sh(':', { guards })]);
+        return stream;
+      }),
     on,
     local: (path) => localFile(path, circumstances.file),
     render: (template, from) => renderText(template, circumstances.scope, from),

@@ -99,6 +99,7 @@ export async function execute(request: RunRequest): Promise<number> {
     connections: pool,
     redactor,
     inventory: plan.inventory,
+    guardsOf: () => [],
     world,
     readStatus: (cluster, via) => readStatus(world, cluster, via),
   };

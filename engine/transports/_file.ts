@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { DrillbookError, StepFailed } from '../core/error.ts';
-import type { Become } from '../core/host.ts';
+import type { Become, Transport } from '../core/host.ts';
 import type { Session } from './_session.ts';
 
 /** Up to this size a content travels as an argument: printf is a builtin, and it is one exchange. */
@@ -58,7 +58,7 @@ export async function writeFile(
   session: Session,
   path: string,
   content: Uint8Array,
-  { mode = 0o600, become }: { mode?: number; become?: Become | undefined } = {},
+  { mode = 0o600, become, guards }: NonNullable<Parameters<Transport['put']>[2]> = {},
 ): Promise<void> {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const isInline = bytes.length <= INLINE_BYTES && isUtf8(bytes) && !bytes.includes(0);
@@ -74,6 +74,7 @@ export async function writeFile(
   const { code, stderr } = await session.exchange(PUT_SCRIPT, {
     args,
     become,
+    guards,
     ...(isInline ? {} : { stdin: bytes }),
   });
   if (code !== 0) throw failure(session, 'write', path, stderr);

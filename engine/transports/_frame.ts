@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { DrillbookError } from '../core/error.ts';
+import type { Guard } from '../core/host.ts';
 
 /** A text that no output holds by accident. */
 export const newMarker = (): string => `drillbook-${randomBytes(12).toString('hex')}-`;
@@ -8,6 +9,7 @@ export const newMarker = (): string => `drillbook-${randomBytes(12).toString('he
 export const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
 export interface Script {
+  readonly guards?: readonly Guard[] | undefined;
   readonly script: string;
   readonly args?: readonly string[] | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
@@ -20,10 +22,24 @@ function refuseNul(what: string, text: string): void {
   });
 }
 
-/** The script with its arguments and environment, as text for a shell that may be spoilt by it. */
-export function body({ script, args = [], env = {} }: Script): string {
+/** What a guard says on standard error before its reason; ours alone in an exchange. */
+export const refusalMark = (marker: string, code: Guard['code']): string =>
+  `${marker.replace('drillbook', 'refused')}${code}:`;
+/** The exit code of a script that a guard kept from running. */
+export const REFUSED = 77;
+
+const guardText = ({ code, script, args }: Guard, marker: string): string =>
+  `set -- ${args.map(quote).join(' ')}
+refused=
+eval ${quote(script)}
+if [ -n "$refused" ]; then printf '%s%s' '${refusalMark(marker, code)}' "$refused" >&2; exit ${REFUSED}; fi`;
+
+/** The script with its guards, arguments and environment, as text for a shell that may be spoilt by it. */
+export function body({ guards = [], script, args = [], env = {} }: Script, marker = ''): string {
   refuseNul('the script', script);
-  const lines = [`set -- ${args.map(quote).join(' ')}`];
+  const lines = guards.map((guard) => guardText(guard, marker));
+  if (lines.length > 0) lines.push('unset refused');
+  lines.push(`set -- ${args.map(quote).join(' ')}`);
   for (const [i, arg] of args.entries()) refuseNul(`argument ${i + 1}`, arg);
   for (const [name, value] of Object.entries(env)) {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
@@ -43,7 +59,7 @@ const tail = (marker: string): string => `printf '${marker}%d\\n' $?; printf '${
 
 /** What a persistent shell reads for one exchange: `exit`, `cd`, `set`, traps end with the subshell. */
 export function frame(script: Script, stdin: string, marker: string): string {
-  const inner = `(\n${body(script)}\n)`;
+  const inner = `(\n${body(script, marker)}\n)`;
   // A pipe and not a here-document: bash may put the latter on disk, and it always adds a newline.
   const outer = stdin === '' ? `${inner} </dev/null` : `printf %s ${quote(stdin)} | ${inner}`;
   return `${outer}\n${tail(marker)}\n`;
@@ -55,7 +71,7 @@ export function frame(script: Script, stdin: string, marker: string): string {
  * for commands.
  */
 export const rawFrame = (script: Script, bytes: number, marker: string, ready: string): string =>
-  `{ printf '${ready}\\n'; { head -c ${bytes} || kill -9 $$; } | ( (\n${body(script)}\n); set -- $?; cat >/dev/null; exit $1 )\n${tail(marker)}; }\n`;
+  `{ printf '${ready}\\n'; { head -c ${bytes} || kill -9 $$; } | ( (\n${body(script, marker)}\n); set -- $?; cat >/dev/null; exit $1 )\n${tail(marker)}; }\n`;
 
 /** Passes a stream's bytes on until a marker comes, however it is cut into pieces. */
 export interface Cutter {

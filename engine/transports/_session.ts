@@ -1,10 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import { StringDecoder } from 'node:string_decoder';
-import type { Become, ShOptions, Transport } from '../core/host.ts';
+import { DrillbookError } from '../core/error.ts';
+import type { Become, Guard, ShOptions, Transport } from '../core/host.ts';
 import type { Redactor } from '../core/secret.ts';
 import { runDialogue } from './_dialogue.ts';
 import { readFile, writeFile } from './_file.ts';
-import { frame, newMarker, rawFrame } from './_frame.ts';
+import { frame, newMarker, rawFrame, REFUSED, refusalMark } from './_frame.ts';
 import { KILL_SCRIPT } from './_kill.ts';
 import { makePool } from './_pool.ts';
 import { openShell } from './_shell.ts';
@@ -59,6 +60,17 @@ async function until<T>(
     return await Promise.race([finished, aborted]);
   } finally {
     if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** A guard's refusal, told apart from a script's own words by the marker of the exchange. */
+function throwRefusal({ code, stderr }: Exchange, marker: string, guards: readonly Guard[] = []): void {
+  if (code !== REFUSED) return;
+  for (const guard of guards) {
+    const mark = refusalMark(marker, guard.code);
+    const said = stderr.toString();
+    const at = said.lastIndexOf(mark);
+    if (at >= 0) throw new DrillbookError(guard.code, said.slice(at + mark.length));
   }
 }
 
@@ -121,7 +133,7 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     const isInline = bytes.length <= INLINE_BYTES && isUtf8(bytes) && !bytes.includes(0);
     const marker = newMarker();
     const ready = newMarker();
-    const parts = { script, args: options.args, env: options.env };
+    const parts = { guards: options.guards, script, args: options.args, env: options.env };
     const text = isInline
       ? frame(parts, bytes.toString(), marker)
       : rawFrame(parts, bytes.length, marker, ready);
@@ -132,8 +144,11 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
       shell = own;
       try {
         if (signal?.aborted === true) throw stopped(host, signal);
-        if (isInline) return await own.run(text, marker, onBytes);
-        return await runRaw(own, text, marker, ready, bytes, onBytes);
+        const ended = isInline
+          ? await own.run(text, marker, onBytes)
+          : await runRaw(own, text, marker, ready, bytes, onBytes);
+        throwRefusal(ended, marker, options.guards);
+        return ended;
       } finally {
         // What is left of an input on its way would be taken for commands.
         if (!isInline && signal?.aborted === true) own.close();
@@ -201,6 +216,11 @@ export function makeTransport(connect: () => Promise<Carrier>, redactor: Redacto
       const onBytes = onOutput && ((bytes: Buffer) => onOutput(decoder.write(bytes)));
       const { code, stdout, stderr } = await (await session()).exchange(script, { ...rest, onBytes });
       return { code, stdout: stdout.toString(), stderr: stderr.toString() };
+    },
+    // TODO: replaced by real jobs
+    async job(_id, script, options) {
+      if (options.mode === 'attach') return { kind: 'absent' };
+      return { kind: 'ended', result: await this.sh(script, options) };
     },
     async dialogue(command, answers, options) {
       return runDialogue(await session(), command, answers, options);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { readStatus } from '../../engine/cluster/stacks.ts';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
@@ -60,6 +61,13 @@ export function openPair(inventoryFile: string, wish: Partial<Host> & { readonly
       cluster,
       signal: new AbortController().signal,
       sh: async (script, options) => (await via(name)).sh(script, { become, ...options }),
+      async job(script, options) {
+        const id = { run: 'test', host: name, key: randomUUID() };
+        const end = await (await via(name)).job(id, script, { become, ...options, mode: 'start' });
+        if (end.kind !== 'ended') throw new Error(`the job is ${end.kind}`);
+        return end.result;
+      },
+      keep: (_name, find) => find(),
       dialogue: async (command, answers, options) =>
         (await via(name)).dialogue(command, answers, { become, ...options }),
       put: async (path, content, mode) =>

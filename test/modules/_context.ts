@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
@@ -48,6 +49,14 @@ export async function openBench(wishes: Wishes = {}): Promise<Bench> {
       count++;
       return transport.sh(script, { become, ...options });
     },
+    async job(script, options) {
+      count++;
+      const id = { run: 'test', host: host.name, key: randomUUID() };
+      const end = await transport.job(id, script, { become, ...options, mode: 'start' });
+      if (end.kind !== 'ended') throw new Error(`the job is ${end.kind}`);
+      return end.result;
+    },
+    keep: (_name, find) => find(),
     dialogue: (command, answers, options) => transport.dialogue(command, answers, { become, ...options }),
     put: (path, content, mode) =>
       transport.put(path, typeof content === 'string' ? Buffer.from(content) : content, {
