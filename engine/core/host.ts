@@ -121,6 +121,8 @@ export type Endpoint = { readonly host: string; readonly port: number } | { read
  */
 export interface Transport {
   open(): Promise<void>;
+  /** The kernel's identity of the host's boot, empty where it has none; told by a shell (of `become`) as it starts. */
+  boot(become?: Become): Promise<string>;
   sh(script: string, options?: ShOptions): Promise<ShResult>;
   /** `sh` at most once for an id, whatever happens to the connection: see `JobId`. */
   job(id: JobId, script: string, options: JobOptions): Promise<JobEnd<ShResult>>;

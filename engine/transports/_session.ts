@@ -28,6 +28,8 @@ export interface Session {
   readonly carrier: Carrier;
   readonly redactor: Redactor;
   exchange(script: string, options?: RawOptions): Promise<Exchange>;
+  /** See `Transport.boot`. */
+  boot(become: Become | undefined): Promise<string>;
   /** Ends what the shell with that pid has started. */
   kill(pid: number, become: Become | undefined): Promise<void>;
 }
@@ -163,7 +165,15 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     pool.close();
     killers.close();
   };
-  return { carrier, redactor, exchange, kill, close };
+  async function boot(become: Become | undefined): Promise<string> {
+    const shell = await pool.take(real(become));
+    try {
+      return await shell.boot;
+    } finally {
+      pool.give(shell);
+    }
+  }
+  return { carrier, redactor, exchange, boot, kill, close };
 }
 
 /** Sends the input only when the shell has read the whole script, since some shells read ahead. */
@@ -209,6 +219,9 @@ export function makeTransport(connect: () => Promise<Carrier>, redactor: Redacto
   return {
     async open() {
       await session();
+    },
+    async boot(become) {
+      return (await session()).boot(become);
     },
     async sh(script, options = {}) {
       const { onOutput, ...rest } = options;

@@ -22,6 +22,8 @@ export interface Exchange {
 export interface Shell {
   /** Its process on the host, once it has said so; undefined where it ended before. */
   readonly pid: Promise<number | undefined>;
+  /** The kernel's identity of the host's boot (random(4)); empty where it has none, or the shell ended before. */
+  readonly boot: Promise<string>;
   isAlive(): boolean;
   /** Sends `text` and collects both streams up to `marker` (see _frame.ts). */
   run(text: string, marker: string, onStdout?: (bytes: Buffer) => void): Promise<Exchange>;
@@ -52,12 +54,13 @@ export async function openShell(
   const { host } = carrier;
   const hello = newMarker();
   const prompt = newMarker();
-  const command = `printf '${hello}%d\\n' $$; printf '${hello}' >&2; exec ${carrier.shell}`;
+  const command = `read -r b 2>/dev/null </proc/sys/kernel/random/boot_id; printf '${hello}%d %s\\n' $$ "$b"; printf '${hello}' >&2; exec ${carrier.shell}`;
   const wire = await carrier.start(becomeCommand(become, carrier.shell, command, prompt));
 
   let pid: number | undefined;
   let greet: ((pid: number | undefined) => void) | undefined;
   const greeting = new Promise<number | undefined>((resolve) => (greet = resolve));
+  let boot = '';
   let isAlive = true;
   let sink: Sink | undefined;
   let shown = '';
@@ -76,7 +79,7 @@ export async function openShell(
   let seen = 0;
 
   const greeted = { stdout: false, stderr: false };
-  let number = '';
+  let line = '';
   const helloOut = cutter(hello, () => undefined);
   const helloErr = cutter(hello, (bytes) => {
     shown += bytes.toString();
@@ -91,11 +94,13 @@ export async function openShell(
         if (rest === undefined) return;
         greeted.stdout = true;
       }
-      // The number's line may come in two pieces.
+      // The line may come in two pieces.
       const end = rest.indexOf(10);
-      number += rest.subarray(0, end < 0 ? rest.length : end).toString();
+      line += rest.subarray(0, end < 0 ? rest.length : end).toString();
       if (end < 0) return;
-      pid = Number(number);
+      const [own, identity = ''] = line.split(' ');
+      pid = Number(own);
+      boot = identity;
       greet?.(pid);
       settle?.();
       rest = rest.subarray(end + 1);
@@ -172,6 +177,7 @@ export async function openShell(
   }
   return {
     pid: greeting,
+    boot: greeting.then(() => boot),
     isAlive: () => isAlive,
     run,
     wire,
