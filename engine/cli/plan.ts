@@ -1,7 +1,6 @@
 import { Redactor } from '../core/secret.ts';
 import type { PlanNode, Step } from '../plan/plan.ts';
 import { selectHosts } from '../plan/hosts.ts';
-import { destroysWhat } from '../plan/params.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
@@ -9,7 +8,8 @@ import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 function marks(step: Step): string {
   const kind = step.module?.kind ?? 'language';
   const words = [kind];
-  if (step.module && destroysWhat(step.module, step.params) !== undefined) words.push('destroys');
+  if (step.destroys !== undefined) words.push('destroys');
+  if (step.role !== undefined) words.push(`only where ${step.role.replace('_', ' ')}`);
   if (step.when.length > 0) words.push(`when ${step.when.map((condition) => condition.text).join(' and ')}`);
   if (step.keywords.loop !== undefined) words.push('loop');
   if (step.delegateTo !== undefined) words.push(`on ${step.delegateTo}`);
@@ -37,7 +37,8 @@ const stepJson = (step: Step): object => ({
   name: step.name,
   module: step.moduleName,
   kind: step.module?.kind ?? 'language',
-  isDestructive: step.module !== undefined && destroysWhat(step.module, step.params) !== undefined,
+  isDestructive: step.destroys !== undefined,
+  role: step.role ?? null,
   when: step.when.map((condition) => condition.text),
   isSelected: step.isSelected,
   at: step.at,

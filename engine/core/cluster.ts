@@ -1,5 +1,7 @@
 /** What an HA pair looks like, read on its nodes; the shape of `status --output json` (docs/contract). */
 export type Role = 'primary' | 'standby' | 'free' | 'unknown';
+/** What a step may be bound to: it is refused where the witnesses of its host do not agree with it. */
+export type BoundRole = 'primary' | 'standby' | 'not_primary';
 export type ClusterState = 'running' | 'stopped' | 'degraded' | 'error' | 'unknown';
 
 export interface NodeStatus {

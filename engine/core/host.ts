@@ -58,6 +58,8 @@ export interface ShOptions {
   readonly guards?: readonly Guard[] | undefined;
   /** `$1`, `$2`, … of the script; the only way for a value to reach shell. */
   readonly args?: readonly string[] | undefined;
+  /** Only reads: the role of the host is not asked about, which the step itself may have changed by then. */
+  readonly isLook?: boolean | undefined;
   /** Standard input of the script; empty when left out. */
   readonly stdin?: string | Uint8Array | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
-import type { ClusterStatus } from './cluster.ts';
+import type { BoundRole, ClusterStatus } from './cluster.ts';
+import type { Entry } from './files.ts';
 import type { Answer, Cluster, DialogueResult, Endpoint, Host, ShOptions, ShResult } from './host.ts';
 
 export type Result = Readonly<Record<string, unknown>>;
@@ -95,6 +96,10 @@ export interface ActionModule<S extends Shape = Shape> extends Described<S> {
   readonly kind: 'action';
   run(ctx: Context, params: z.output<S>): Promise<Outcome>;
   /**
+  /** What it bends until something else puts it right, or what it puts right; undefined when neither. */
+  readonly obligation?: (params: z.output<S>) => Bending | undefined;
+  /** The role without which it never acts; a task's keyword `role` wins. Looks that follow the act are `isLook`. */
+  readonly role?: BoundRole;
    * `run` may be called again after an interruption: what must happen once in it goes through `ctx.job` or
    * `ctx.dialogue`, all else looks first. Without it an interrupted action is in doubt.
    */

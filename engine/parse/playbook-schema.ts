@@ -14,6 +14,8 @@ const conditions = z.union([
 
 const becomeKeyword = z.union([z.boolean(), becomeSchema]);
 
+const role = z.enum(['primary', 'standby', 'not_primary', 'any']).optional();
+
 /** Keywords that a task and a block share; a block's go to every task in it. */
 const shared = {
   name: z.string().optional().describe('What the operator reads'),
@@ -33,6 +35,9 @@ const shared = {
     )
     .optional(),
   delegate_to: z.string().optional().describe('Run on this host, with the variables of the original one'),
+  role: role.describe(
+    'What the witnesses of the host must say in the instant of the act; `any`: whatever is around it does not count',
+  ),
   run_once: z.boolean().optional().describe('Run on the first host only; its result counts for all'),
   ignore_errors: z.boolean().optional().describe('Go on after a failure'),
   no_log: z.boolean().optional().describe('Keep parameters and result out of journal and views'),
@@ -58,6 +63,7 @@ export const taskSchema = z.strictObject({
   failed_when: conditions.optional(),
   notify: strings.optional().describe('Handlers to run at the end of the play, by name'),
   on_interrupt: z.enum(['fail', 'rerun', 'skip', 'ask']).optional(),
+  destroys: z.string().min(1).optional().describe('What it would destroy, for the operator who confirms it'),
 });
 
 export const blockSchema = z.strictObject({ ...shared });
@@ -106,6 +112,7 @@ export const playSchema = z.strictObject({
   become: becomeKeyword.optional(),
   tags: tags.optional().describe('Words for --tags and --skip-tags; a text may hold several, with commas'),
   environment: shared.environment,
+  role: shared.role,
   max_failures: z.number().int().min(0).optional(),
   any_errors_fatal: z.boolean().optional(),
   tasks: z.array(z.unknown()).optional(),

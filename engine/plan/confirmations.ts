@@ -4,7 +4,6 @@ import type { Playbook } from '../parse/playbook.ts';
 import { renderText } from '../parse/template.ts';
 import type { Inputs } from './inputs.ts';
 import { isSecretInput } from './inputs.ts';
-import { destroysWhat } from './params.ts';
 import { stepsOf } from './plan.ts';
 import type { PlannedPlay } from './plan.ts';
 
@@ -24,10 +23,17 @@ export function confirmationsOf(
       : { name: 'these hosts' },
   };
   const own = playbook.confirm === undefined ? [] : [renderText(playbook.confirm, scope, 'confirm')];
+  // What only the run will know stays as it is written.
+  const told = (text: string): string => {
+    try {
+      return renderText(text, scope, 'destroys');
+    } catch {
+      return text;
+    }
+  };
   const steps = plays.flatMap((play) => [...stepsOf(play.nodes), ...play.handlers]);
   const destroying = steps.flatMap((step) => {
-    const what = step.module && step.isSelected ? destroysWhat(step.module, step.params) : undefined;
-    return what === undefined ? [] : [`${step.name}: ${what}`];
+    return step.destroys === undefined || !step.isSelected ? [] : [`${step.name}: ${told(step.destroys)}`];
   });
   return [...own, ...destroying];
 }

@@ -23,10 +23,11 @@ import { needsRoles, selectHosts } from './hosts.ts';
 import type { Inputs } from './inputs.ts';
 import { reservedProblems, templateProblems } from './names.ts';
 import type { KnownNames } from './names.ts';
-import { paramProblems } from './params.ts';
+import { destroysWhat, paramProblems } from './params.ts';
 import type { Plan, PlanNode, PlannedPlay, Step } from './plan.ts';
 import { checkTags, isTagged, startAt } from './selection.ts';
 import type { Selection } from './selection.ts';
+import { roleOf, roleProblems } from './roles.ts';
 
 const slug = (text: string): string =>
   text
@@ -58,6 +59,7 @@ function inherit(from: Inherited, { keywords }: Block | Task): Inherited {
     delegateTo: keywords.delegate_to ?? from.delegateTo,
     isRunOnce: keywords.run_once ?? from.isRunOnce,
     isIgnored: keywords.ignore_errors ?? from.isIgnored,
+    role: keywords.role ?? from.role,
     isSecret: keywords.no_log ?? from.isSecret,
     checkMode: keywords.check_mode ?? from.checkMode,
   };
@@ -100,6 +102,7 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
   return {
     kind: 'step',
     id: uniqueId(keywords.id ?? `${prefix}/${slug(name)}`, e.ids),
+  const destroys = keywords.destroys ?? (module && destroysWhat(module, task.params));
     name,
     at: task.at,
     source,
@@ -119,6 +122,8 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
     isRunOnce: merged.isRunOnce,
     isIgnored: merged.isIgnored,
     isSecret: merged.isSecret,
+    role: roleOf(module, merged, destroys, e.pattern),
+    destroys,
     checkMode: merged.checkMode,
     tags: merged.tags,
     isSelected: isTagged(merged.tags, e.selection),
@@ -194,6 +199,7 @@ const inheritedFrom = ({ keywords }: Play, playbook: Playbook): Inherited => ({
   isRunOnce: false,
   isIgnored: false,
   isSecret: false,
+  role: keywords.role,
   checkMode: undefined,
 });
 
@@ -227,6 +233,7 @@ function expandPlay(
     variables: names,
     handlers: new Set(play.handlers.map((handler) => handler.keywords.name ?? '')),
   };
+    pattern,
   const base = inheritedFrom(play, playbook);
   const own = { hosts: keywords.hosts, vars: keywords.vars, environment: keywords.environment };
   e.problems.push(...templateProblems(own, source, path, { variables: names, inputs: e.inputs }));
@@ -324,6 +331,8 @@ export function makePlan(
   if (selection.limit !== undefined) selectHosts(selection.limit, inventory);
   let plays = playbook.plays.map((play) =>
     expandPlay(play, playbook, inventory, inputs, modules.get('facts'), e),
+    files,
+    pattern: '',
   );
   const known: KnownNames = { variables: e.variables, inputs: declared };
   problems.push(...templateProblems(playbook.vars, playbook.source, ['vars'], known));
@@ -335,7 +344,7 @@ export function makePlan(
     ...inventoryProblems(inventory, names),
     ...reservedProblems(Object.keys(playbook.vars), playbook.source, (name) => ['vars', name]),
   );
-  problems.push(...delegateProblems(plays, inventory));
+  problems.push(...delegateProblems(plays, inventory), ...roleProblems(plays, inventory, selection.limit));
   const invariants = invariantsOf(playbook, inventory, problems);
   if (problems.length > 0) throw new Problems(dedupe(problems));
   checkTags(plays, selection);

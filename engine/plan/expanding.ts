@@ -13,6 +13,7 @@ export interface Inherited {
   readonly tags: readonly string[];
   readonly delegateTo: string | undefined;
   readonly isRunOnce: boolean;
+  readonly role: TaskKeywords['role'];
   readonly isIgnored: boolean;
   readonly isSecret: boolean;
   readonly checkMode: boolean | undefined;
@@ -34,3 +35,6 @@ export interface Expanding {
   readonly explicit: Map<string, string>;
   readonly handlers: ReadonlySet<string>;
 }
+  readonly files: Files;
+  /** `hosts:` of the play in hand, as far as it is known. */
+  readonly pattern: string;

@@ -1,3 +1,4 @@
+import type { BoundRole } from '../core/cluster.ts';
 import type { Module } from '../core/module.ts';
 import type { Place } from '../core/place.ts';
 import type { Condition } from '../parse/condition.ts';
@@ -33,6 +34,10 @@ export interface Step {
   readonly environment: readonly Vars[];
   readonly become: BecomeKeyword | undefined;
   readonly delegateTo: string | undefined;
+  /** What the witnesses of the host it acts on must say in the instant of the act. */
+  readonly role: BoundRole | undefined;
+  /** What it would destroy, in words for the operator. */
+  readonly destroys: string | undefined;
   readonly isRunOnce: boolean;
   readonly isIgnored: boolean;
   readonly isSecret: boolean;
