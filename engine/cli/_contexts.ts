@@ -1,4 +1,5 @@
 import { DrillbookError } from '../core/error.ts';
+import { disk } from '../core/files.ts';
 import type { Context } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
 import type { Inventory } from '../parse/inventory.ts';
@@ -41,6 +42,7 @@ export function contextsOf(inventory: Inventory, redactor: Redactor, signal: Abo
     connections: pool,
     redactor,
     inventory,
+    files: disk,
     guardsOf: () => [],
     async readStatus(name) {
       const { readStatus } = await import('../cluster/stacks.ts');

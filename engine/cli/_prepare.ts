@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { DrillbookError, Problems } from '../core/error.ts';
+import { disk } from '../core/files.ts';
+import type { Files } from '../core/files.ts';
 import type { Redactor } from '../core/secret.ts';
 import { loadModule, moduleNames } from '../modules/registry.ts';
 import { loadInventory } from '../parse/inventory.ts';
@@ -51,9 +53,8 @@ function readExtra(texts: readonly string[], redactor: Redactor): Record<string,
   const given: Record<string, unknown> = {};
   for (const text of texts) {
     if (text.startsWith('@')) {
-      const { value } = loadYaml(resolve(text.slice(1)), 'file of -e', undefined, (secret) =>
-        redactor.add(secret),
-      );
+      const onSecret = (secret: string): void => redactor.add(secret);
+      const { value } = loadYaml(resolve(text.slice(1)), 'file of -e', undefined, { onSecret });
       if (value === null || typeof value !== 'object' || Array.isArray(value)) {
         throw new DrillbookError('usage.extra', `-e ${text}: a mapping of names to values is wanted`);
       }
@@ -102,6 +103,7 @@ export function askedOf({ positionals, options }: Invocation, redactor: Redactor
 export interface Prepared {
   readonly plan: Plan;
   readonly redactor: Redactor;
+  readonly files: Files;
 }
 
 /** Makes known what is secret by where it stands, rather than by a tag. */
@@ -122,17 +124,18 @@ function hearSecrets(playbook: Playbook, inventory: Inventory, inputs: Inputs, r
 
 /**
  * Everything that can be known before the first host is touched: parses, checks, and plans. All problems are thrown
- * together. `ask` is for missing inputs.
+ * together. `ask` is for missing inputs, `files` is what all is read through.
  */
 export async function prepare(
   asked: Asked,
   redactor: Redactor,
   ask?: (question: string, isSecret: boolean) => Promise<string>,
+  files: Files = disk,
 ): Promise<Prepared> {
   const onSecret = (value: string): void => redactor.add(value);
-  const parsing = { modules: moduleNames(), onSecret };
+  const parsing = { modules: moduleNames(), onSecret, files };
   const written = loadPlaybook(asked.playbook, parsing);
-  const inventory = loadInventory(asked.inventory, onSecret);
+  const inventory = loadInventory(asked.inventory, parsing);
   const { settingsProblems } = await import('../cluster/stacks.ts');
   const settings = await settingsProblems(inventory);
   if (settings.length > 0) throw new Problems(settings);
@@ -142,7 +145,7 @@ export async function prepare(
   ]);
   const question = (name: string, input: Input): Promise<string> =>
     (ask as NonNullable<typeof ask>)(`${input.description ?? name} [${name}]: `, isSecretInput(input));
-  const inputs = await readInputs(written, asked.given, variables, ask && question);
+  const inputs = await readInputs(written, asked.given, variables, ask && question, files);
   const playbook = withVarsFiles(written, parsing, (name, from) =>
     renderText(name, { ...written.own, inputs: { ...inputs.defaults, ...inputs.given } }, from),
   );
@@ -151,5 +154,5 @@ export async function prepare(
   const modules = new Map(
     await Promise.all(names.map(async (name) => [name, await loadModule(name)] as const)),
   );
-  return { plan: makePlan(playbook, inventory, inputs, modules, asked.selection), redactor };
+  return { plan: makePlan(playbook, inventory, inputs, modules, asked.selection, files), redactor, files };
 }

@@ -91,7 +91,7 @@ export default command({
     }
     const redactor = new Redactor();
     const onSecret = (value: string): void => redactor.add(value);
-    const inventory = loadInventory(file, onSecret);
+    const inventory = loadInventory(file, { onSecret });
     if (!inventory.hosts.has(host)) {
       const hint = suggest(host, inventory.hosts.keys());
       throw new DrillbookError('usage.host', `no host \`${host}\` in this inventory`, { hint });

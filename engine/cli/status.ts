@@ -62,7 +62,7 @@ export default command({
       import('./_contexts.ts'),
     ]);
     const redactor = new Redactor();
-    const inventory = loadInventory(file, (value) => redactor.add(value));
+    const inventory = loadInventory(file, { onSecret: (value) => redactor.add(value) });
     const [wrong] = await stacks.settingsProblems(inventory);
     if (wrong !== undefined) throw wrong;
     const clusters = pick(inventory.clusters, positionals[0]);

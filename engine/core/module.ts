@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
 import type { BoundRole, ClusterStatus } from './cluster.ts';
 import type { Entry } from './files.ts';
+import type { Entry } from './files.ts';
 import type { Answer, Cluster, DialogueResult, Endpoint, Host, ShOptions, ShResult } from './host.ts';
 
 export type Result = Readonly<Record<string, unknown>>;
@@ -52,6 +53,10 @@ export interface Context {
   on(host: string): Context;
   /** Absolute path on the jump host of a file named in the playbook (beside it, then in the project's `templates/` or `files/`). */
   local(path: string): string;
+  /** Its content; modules read files of the jump host in no other way, so that a run can be given those it began with. */
+  read(path: string): Promise<Uint8Array>;
+  /** What is in such a folder, however deep, folders before what is in them; undefined where `path` is a file. */
+  tree(path: string): readonly Entry[] | undefined;
   /** Renders a Handlebars template with the task's variables; `from` names it in errors. */
   render(template: string, from: string): string;
   /** Evaluates a CEL expression with the task's variables and `extra`. */

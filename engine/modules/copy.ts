@@ -1,5 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { z } from 'zod';
 import { StepFailed } from '../core/error.ts';
 import { state } from '../core/module.ts';
@@ -46,6 +45,14 @@ interface Tree {
   readonly files: readonly Wanted[];
 }
 
+function treeIn(ctx: Context, path: string, cannotRead: (cause: unknown) => never) {
+  try {
+    return ctx.tree(path);
+  } catch (cause) {
+    return cannotRead(cause);
+  }
+}
+
 /** Everything that shall be on the node; directories before what is in them. */
 async function treeOf(ctx: Context, given: Given): Promise<Tree> {
   const wanted = (path: string, content: Uint8Array): Wanted => ({
@@ -66,18 +73,20 @@ async function treeOf(ctx: Context, given: Given): Promise<Tree> {
       { cause },
     );
   };
-  if (!(await stat(source).catch(cannotRead)).isDirectory()) {
+  const read = (path: string): Promise<Uint8Array> => ctx.read(path).catch(cannotRead);
+  const entries = treeIn(ctx, source, cannotRead);
+  if (!entries) {
     const path = given.dest.endsWith('/') ? given.dest + basename(source) : given.dest;
     const directories = given.dest.endsWith('/') ? [given.dest.replace(/\/+$/, '') || '/'] : [];
-    return { directories, files: [wanted(path, await readFile(source).catch(cannotRead))] };
+    return { directories, files: [wanted(path, await read(source))] };
   }
   const root = given.src.endsWith('/') ? given.dest : join(given.dest, basename(source));
   const directories = [root.replace(/(.)\/+$/, '$1')];
   const files: Wanted[] = [];
-  for (const entry of (await readdir(source, { recursive: true })).sort()) {
-    const local = join(source, entry);
-    if ((await stat(local).catch(cannotRead)).isDirectory()) directories.push(join(root, entry));
-    else files.push(wanted(join(root, entry), await readFile(local).catch(cannotRead)));
+  for (const { path, isFolder } of entries) {
+    const there = join(root, relative(source, path));
+    if (isFolder) directories.push(there);
+    else files.push(wanted(there, await read(path)));
   }
   return { directories, files };
 }

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { StepFailed } from '../core/error.ts';
@@ -199,7 +198,7 @@ async function install(
       const path = `${folder}/${basename(file.file)}`;
       ctx.progress(`uploading ${basename(file.file)}`);
       // Readable by the user _apt; what is in a package is no secret.
-      await ctx.put(path, await readFile(file.file), 0o644);
+      await ctx.put(path, await ctx.read(file.file), 0o644);
       words.push(path);
     } else if (version === undefined || given.state === 'absent') words.push(name);
     else words.push(seen.manager === 'apt' ? `${name}=${version}` : `${name}-${version}`);

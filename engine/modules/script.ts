@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { action } from '../core/module.ts';
@@ -47,7 +46,7 @@ export default action({
     const name = basename(given.src);
     const said = await ctx.sh(RUN, {
       args: [...guardArgs(token, given), name, given.executable ?? '', ...given.args],
-      stdin: await readFile(ctx.local(given.src)),
+      stdin: await ctx.read(ctx.local(given.src)),
     });
     return commandOutcome(said, token, given, [name, ...given.args]);
   },

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { StepFailed } from '../core/error.ts';
@@ -33,10 +32,10 @@ const params = z.strictObject({
 
 async function wantedOf(ctx: Context, given: z.output<typeof params>): Promise<Wanted> {
   const source = ctx.local(given.src);
-  const text = await readFile(source, 'utf8').catch((cause: unknown) => {
+  const bytes = await ctx.read(source).catch((cause: unknown) => {
     throw new StepFailed(`cannot read the template ${source}: ${(cause as Error).message}`, {}, { cause });
   });
-  const rendered = ctx.render(text, given.src).replaceAll(/\r\n?|\n/g, NEWLINES[given.newline]);
+  const rendered = ctx.render(Buffer.from(bytes).toString(), given.src).replaceAll(/\r\n?|\n/g, NEWLINES[given.newline]);
   return {
     ...given,
     path: given.dest.endsWith('/')

@@ -10,7 +10,7 @@ import { becomeSchema } from './become.ts';
 import { vars } from './playbook-schema.ts';
 import { schemaProblems } from './schema.ts';
 import { loadYaml } from './yaml.ts';
-import type { Path, Source } from './yaml.ts';
+import type { Loading, Path, Source } from './yaml.ts';
 
 const connectionSchema = z.strictObject({
   transport: z.enum(['ssh', 'local']).optional(),
@@ -168,9 +168,9 @@ function settingsOf(layers: readonly (readonly [string, Layer])[]): Map<string, 
 }
 
 /** Reads an inventory; throws `Problems` with everything that is wrong in it. */
-export function loadInventory(file: string, onSecret?: (value: string) => void): Inventory {
+export function loadInventory(file: string, loading: Loading = {}): Inventory {
   const path = resolve(file);
-  const source = loadYaml(path, 'inventory', undefined, onSecret);
+  const source = loadYaml(path, 'inventory', undefined, loading);
   const parsed = inventorySchema.safeParse(source.value);
   if (!parsed.success) throw new Problems(schemaProblems(parsed.error, source, [], inventorySchema));
   const problems = problemsOf(parsed.data, source);

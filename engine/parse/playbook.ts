@@ -14,7 +14,7 @@ import {
 import type { BlockKeywords, Input, Invariant, PlayKeywords, TaskKeywords } from './playbook-schema.ts';
 import { schemaProblems } from './schema.ts';
 import { loadYaml } from './yaml.ts';
-import type { Path, Source } from './yaml.ts';
+import type { Loading, Path, Source } from './yaml.ts';
 
 export interface Task {
   readonly kind: 'task';
@@ -78,10 +78,9 @@ export interface Playbook {
   readonly files: readonly string[];
 }
 
-/** What the parser must be told: which modules there are, and who keeps secrets. */
-export interface ParseOptions {
+/** What the parser must be told: which modules there are. */
+export interface ParseOptions extends Loading {
   readonly modules: readonly string[];
-  readonly onSecret?: (value: string) => void;
 }
 
 interface Reading {
@@ -175,7 +174,7 @@ function readInclude(
     return undefined;
   }
   try {
-    const inner = loadYaml(file, 'included file', at, reading.options.onSecret);
+    const inner = loadYaml(file, 'included file', at, reading.options);
     reading.files.push(file);
     const block = readItems(inner.value, inner, [], { ...reading, stack: [...reading.stack, file] });
     return {
@@ -249,7 +248,7 @@ function readPlay(raw: unknown, source: Source, path: Path, reading: Reading): P
 /** Reads a playbook with its includes and variable files; throws `Problems` with everything that is wrong in them. */
 export function loadPlaybook(file: string, options: ParseOptions): Playbook {
   const path = resolve(file);
-  const source = loadYaml(path, 'playbook', undefined, options.onSecret);
+  const source = loadYaml(path, 'playbook', undefined, options);
   const problems: DrillbookError[] = [];
   const files = [path];
   const reading: Reading = { options, problems, files, stack: [path] };
@@ -298,7 +297,7 @@ function readVars(name: string, path: Path, source: Source, reading: Reading): V
   const at = source.placeOf(path);
   try {
     const file = resolve(dirname(source.file), name);
-    const inner = loadYaml(file, 'variables file', at, reading.options.onSecret);
+    const inner = loadYaml(file, 'variables file', at, reading.options);
     reading.files.push(inner.file);
     const values = vars.safeParse(inner.value ?? {});
     if (values.success) return values.data;

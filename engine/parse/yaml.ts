@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
 import type { Node, Pair } from 'yaml';
 import { DrillbookError, Problems } from '../core/error.ts';
+import { disk } from '../core/files.ts';
+import type { Files } from '../core/files.ts';
 import type { Place } from '../core/place.ts';
 
 export type Path = readonly (string | number)[];
@@ -20,10 +21,10 @@ export interface Source {
 /** Larger files are refused: nobody reads a playbook of 4 MB, and parsing it would stall the jump host. */
 const MOST_BYTES = 4 * 1024 * 1024;
 
-export function readText(file: string, what: string, at?: Place): string {
+function readText(file: string, what: string, at: Place | undefined, files: Files): string {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(file);
+    bytes = files.read(file);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     const why =
@@ -169,6 +170,12 @@ const yamlHint = (code: string): string | undefined =>
     ? 'the next line is indented too far, or a text with `: ` in it wants quotes'
     : undefined;
 
-export function loadYaml(file: string, what: string, at?: Place, onSecret?: (value: string) => void): Source {
-  return parseYaml(file, readText(file, what, at), onSecret);
+/** Who hears secrets, and where files are read from; the disk when left out. */
+export interface Loading {
+  readonly onSecret?: ((value: string) => void) | undefined;
+  readonly files?: Files | undefined;
+}
+
+export function loadYaml(file: string, what: string, at?: Place, loading: Loading = {}): Source {
+  return parseYaml(file, readText(file, what, at, loading.files ?? disk), loading.onSecret);
 }

@@ -1,4 +1,6 @@
 import { DrillbookError, Problems } from '../core/error.ts';
+import { disk } from '../core/files.ts';
+import type { Files } from '../core/files.ts';
 import type { Module } from '../core/module.ts';
 import { compileCondition } from '../parse/condition.ts';
 import type { BecomeKeyword } from '../parse/playbook-schema.ts';
@@ -83,7 +85,8 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
   checkKeywords(task, known, e, [...own, ...registered]);
   if (module) {
     const names = { ...known, variables: new Set([...e.variables, ...own]) };
-    e.problems.push(...paramProblems(module, moduleName, task.params, source, [...path, moduleName], names));
+    const place = [...path, moduleName];
+    e.problems.push(...paramProblems(module, moduleName, task.params, source, place, names, e.files));
   }
   checkTask(task, e);
   const params = moduleName === 'set' && task.params !== null && typeof task.params === 'object';
@@ -313,6 +316,7 @@ export function makePlan(
   inputs: Inputs,
   modules: ReadonlyMap<string, Module>,
   selection: Selection = {},
+  files: Files = disk,
 ): Plan {
   const problems: DrillbookError[] = [];
   const declared = new Set(Object.keys(playbook.inputs));
@@ -327,6 +331,7 @@ export function makePlan(
     registered: new Set(),
     explicit: new Map(),
     handlers: new Set(),
+    files,
   };
   if (selection.limit !== undefined) selectHosts(selection.limit, inventory);
   let plays = playbook.plays.map((play) =>

@@ -1,4 +1,5 @@
 import type { DrillbookError } from '../core/error.ts';
+import type { Files } from '../core/files.ts';
 import type { Module } from '../core/module.ts';
 import type { BecomeKeyword } from '../parse/playbook-schema.ts';
 import type { Vars } from './plan.ts';
@@ -34,6 +35,7 @@ export interface Expanding {
   /** Explicit ids and where they stand. */
   readonly explicit: Map<string, string>;
   readonly handlers: ReadonlySet<string>;
+  readonly files: Files;
 }
   readonly files: Files;
   /** `hosts:` of the play in hand, as far as it is known. */

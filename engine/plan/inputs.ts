@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parse as parseYamlText } from 'yaml';
 import { parseDuration } from '../core/duration.ts';
 import { DrillbookError, Problems } from '../core/error.ts';
+import { disk } from '../core/files.ts';
+import type { Files } from '../core/files.ts';
 import { suggest } from '../core/nearest.ts';
 import type { Input } from '../parse/playbook-schema.ts';
 import type { Playbook } from '../parse/playbook.ts';
@@ -11,7 +12,7 @@ export type Given = Readonly<Record<string, unknown>>;
 
 export const isSecretInput = (input: Input): boolean => input.type === 'secret' || input.secret === true;
 
-function typed(input: Input, value: unknown): unknown {
+function typed(input: Input, value: unknown, files: Files): unknown {
   const text = typeof value === 'string' ? value : undefined;
   const wrong = (): never => {
     throw new Error(`expected ${input.type}`);
@@ -38,7 +39,7 @@ function typed(input: Input, value: unknown): unknown {
     }
     case 'path': {
       const path = resolve(text ?? (wrong() as never));
-      if (!existsSync(path)) throw new Error(`${path} does not exist on this machine`);
+      if (files.find([path]) === undefined) throw new Error(`${path} does not exist on this machine`);
       return path;
     }
     case 'list':
@@ -53,8 +54,8 @@ function typed(input: Input, value: unknown): unknown {
   }
 }
 
-function checked(name: string, input: Input, value: unknown): unknown {
-  const result = typed(input, value);
+function checked(input: Input, value: unknown, files: Files): unknown {
+  const result = typed(input, value, files);
   if (input.choices && !input.choices.some((choice) => String(choice) === String(result))) {
     throw new Error(`allowed: ${input.choices.join(', ')}`);
   }
@@ -81,6 +82,7 @@ export async function readInputs(
   given: Given,
   knownVariables: ReadonlySet<string>,
   ask?: (name: string, input: Input) => Promise<string>,
+  files: Files = disk,
 ): Promise<Inputs> {
   const problems: DrillbookError[] = [];
   const values: Record<string, unknown> = {};
@@ -101,9 +103,9 @@ export async function readInputs(
   }
   for (const [name, input] of Object.entries(inputs)) {
     try {
-      if (Object.hasOwn(given, name)) values[name] = checked(name, input, given[name]);
+      if (Object.hasOwn(given, name)) values[name] = checked(input, given[name], files);
       else if (input.default !== undefined) defaults[name] = input.default;
-      else if (ask) values[name] = checked(name, input, await ask(name, input));
+      else if (ask) values[name] = checked(input, await ask(name, input), files);
       else
         problems.push(
           source.error(

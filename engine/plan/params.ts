@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { DrillbookError } from '../core/error.ts';
+import type { Files } from '../core/files.ts';
 import type { Module } from '../core/module.ts';
 import { schemaProblems } from '../parse/schema.ts';
 import type { Path, Source } from '../parse/yaml.ts';
@@ -49,6 +50,7 @@ export function paramProblems(
   source: Source,
   path: Path,
   known: KnownNames,
+  files: Files,
 ): DrillbookError[] {
   const word = typeof raw === 'string' && module.kind !== 'action' ? /^(\w+)=/.exec(raw)?.[1] : undefined;
   if (word !== undefined && Object.hasOwn(module.params.shape, word)) {
@@ -79,7 +81,7 @@ export function paramProblems(
     } else problems.push(...templateProblems(value, source, place(key), known));
     if (meta.localFile && typeof value === 'string' && !hasTemplate(value) && !/[*?[]/.test(value)) {
       try {
-        localFile(value, source.file);
+        localFile(value, source.file, files);
       } catch (error) {
         if (!(error instanceof DrillbookError)) throw error;
         problems.push(source.error(error.code, place(key), error.message, error.hint));

@@ -1,5 +1,6 @@
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError, Unreachable } from '../core/error.ts';
+import type { Files } from '../core/files.ts';
 import type { Become, Guard, Host, ShOptions, Transport } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
@@ -18,6 +19,7 @@ export interface ContextTools {
   readonly connections: Connections;
   readonly redactor: Redactor;
   readonly inventory: Inventory;
+  readonly files: Files;
   /** What is asked on a host before anything is done there: whether the run still holds the lock of its cluster. */
   guardsOf(host: Host): readonly Guard[];
   readStatus(cluster: string, via: (host: string) => Context): Promise<ClusterStatus>;
@@ -112,7 +114,9 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
         return stream;
       }),
     on,
-    local: (path) => localFile(path, circumstances.file),
+    local: (path) => localFile(path, circumstances.file, tools.files),
+    read: (path) => tools.files.load(path),
+    tree: (path) => tools.files.tree(path),
     render: (template, from) => renderText(template, circumstances.scope, from),
     evaluate: (expression, extra) =>
       compileCondition(expression).evaluate(

@@ -2,6 +2,8 @@ import { rolesOf } from '../cluster/model.ts';
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
 import type { Counts } from '../core/event.ts';
+import { disk } from '../core/files.ts';
+import type { Files } from '../core/files.ts';
 import type { OpenTransport } from '../core/host.ts';
 import type { Context, Result } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
@@ -26,6 +28,8 @@ export interface RunRequest {
   readonly journal: Journal;
   readonly redactor: Redactor;
   readonly open: OpenTransport;
+  /** What the plan was made from, and what its steps read; the disk when left out. */
+  readonly files?: Files | undefined;
   readonly operator: string;
   readonly isCheck: boolean;
   readonly interrupt: AbortSignal;
@@ -99,6 +103,7 @@ export async function execute(request: RunRequest): Promise<number> {
     connections: pool,
     redactor,
     inventory: plan.inventory,
+    files: request.files ?? disk,
     guardsOf: () => [],
     world,
     readStatus: (cluster, via) => readStatus(world, cluster, via),

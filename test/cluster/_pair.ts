@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { readStatus } from '../../engine/cluster/stacks.ts';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
+import { disk } from '../../engine/core/files.ts';
 import type { Cluster, Host, Transport } from '../../engine/core/host.ts';
 import type { Change, Checked, Context, Outcome } from '../../engine/core/module.ts';
 import { Redactor } from '../../engine/core/secret.ts';
@@ -79,6 +80,8 @@ export function openPair(inventoryFile: string, wish: Partial<Host> & { readonly
       dial: async (endpoint) => (await via(name)).dial(endpoint),
       on: ctx,
       local: (path) => resolve('templates', path),
+      read: (path) => disk.load(path),
+      tree: (path) => disk.tree(path),
       render: (template, from) => renderText(template, scope, from),
       evaluate: (expression, extra) => compileCondition(expression).evaluate({ ...scope, ...extra }),
       status: () => readStatus(cluster, ctx),

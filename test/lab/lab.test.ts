@@ -63,7 +63,7 @@ describe.each(databases)('a lab with %s', (database) => {
 
   test('writes an inventory that loads, readable by its owner alone', () => {
     const secrets: string[] = [];
-    const inventory = loadInventory(lab.inventory, (value) => secrets.push(value));
+    const inventory = loadInventory(lab.inventory, { onSecret: (value) => secrets.push(value) });
     expect(inventory.clusters.get(name)).toMatchObject({
       nodes: ['dbk1', 'dbk2'],
       settings: { database: { flavour: database } },

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { disk } from '../../engine/core/files.ts';
 import type { Become, Host, Transport } from '../../engine/core/host.ts';
 import type { Checked, Context, Module, Outcome, Result } from '../../engine/core/module.ts';
 import { Redactor } from '../../engine/core/secret.ts';
@@ -67,6 +68,8 @@ export async function openBench(wishes: Wishes = {}): Promise<Bench> {
     dial: (endpoint) => transport.dial(endpoint),
     on: unused,
     local: (path) => (isAbsolute(path) ? path : join(dir, path)),
+    read: (path) => disk.load(path),
+    tree: (path) => disk.tree(path),
     render: (template, from) => renderText(template, vars, from),
     evaluate: (expression, extra) => compileCondition(expression).evaluate({ ...vars, ...extra }),
     status: unused,

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
@@ -67,10 +66,10 @@ export function virtualAddresses(content: string): readonly string[] {
 
 async function rendered(ctx: Context, { src }: Params): Promise<string> {
   const path = ctx.local(src);
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const bytes = await ctx.read(path).catch((cause: unknown) => {
     throw new StepFailed(`The template ${path} cannot be read`, {}, { cause });
   });
-  return ctx.render(text, src);
+  return ctx.render(Buffer.from(bytes).toString(), src);
 }
 
 const held = ({ addresses, content }: Look, also: string): readonly string[] => {
