@@ -93,6 +93,20 @@ export type Happening =
       readonly message: string;
     }
   | { readonly event: 'obligation_closed'; readonly obligation: string; readonly host: string }
+  | {
+      /** Host → the token of the lock of its cluster, which the nodes check with every step. */
+      readonly event: 'lock_taken';
+      readonly cluster: string;
+      readonly tokens: Readonly<Record<string, number>>;
+    }
+  | { readonly event: 'lock_released'; readonly cluster: string }
+  | {
+      /** `unlock`: somebody else gave the run up on these hosts. */
+      readonly event: 'lock_lost';
+      readonly cluster: string;
+      readonly hosts: readonly string[];
+      readonly by: string;
+    }
   | { readonly event: 'invariant_broken'; readonly name: string; readonly message: string }
   | { readonly event: 'confirmation_given'; readonly question: string; readonly by: string }
   | { readonly event: 'run_interrupted'; readonly reason: string }

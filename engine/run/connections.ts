@@ -4,17 +4,30 @@ import type { Redactor } from '../core/secret.ts';
 /** One connection a host for the whole run, opened when first needed and again after it was lost. */
 export interface Connections {
   get(host: Host): Promise<Transport>;
+  /** The connection there is, or is being made. */
+  opened(host: string): Promise<Transport> | undefined;
   /** Forgets a connection that failed, so that the next `get` makes a new one; another step may have made it already. */
   drop(host: Host, failed: Transport): void;
   close(): Promise<void>;
 }
 
-export function connections(open: OpenTransport, redactor: Redactor): Connections {
+/** `onConnect`: what is done over each new connection before it is given out. */
+export function connections(
+  open: OpenTransport,
+  redactor: Redactor,
+  onConnect?: (host: Host, transport: Transport) => Promise<void>,
+): Connections {
   const known = new Map<string, Promise<Transport>>();
   const opened = new WeakMap<Transport, Promise<Transport>>();
   const connect = async (host: Host): Promise<Transport> => {
     const transport = open(host, { redactor });
     await transport.open();
+    try {
+      await onConnect?.(host, transport);
+    } catch (error) {
+      transport.close().catch(() => undefined);
+      throw error;
+    }
     return transport;
   };
   return {
@@ -31,6 +44,7 @@ export function connections(open: OpenTransport, redactor: Redactor): Connection
       }
       return connection;
     },
+    opened: (host) => known.get(host),
     drop(host, failed) {
       if (known.get(host.name) !== opened.get(failed)) return;
       known.delete(host.name);

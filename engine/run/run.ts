@@ -9,6 +9,7 @@ import type { Context, Result } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
 import { isSecretInput } from '../plan/inputs.ts';
 import type { Plan, Step } from '../plan/plan.ts';
+import { clusterLocks } from './cluster-lock.ts';
 import { connections } from './connections.ts';
 import { contextFor } from './context.ts';
 import type { Tools } from './context.ts';
@@ -19,6 +20,7 @@ import type { History } from './history.ts';
 import { hostState } from './host-state.ts';
 import { brokenInvariant } from './invariants.ts';
 import type { Journal } from './journal.ts';
+import { lockable } from './lockable.ts';
 import { DEFAULT_FORKS, runner } from './runner.ts';
 import { scopeOf } from './scope.ts';
 import type { World } from './scope.ts';
@@ -98,13 +100,14 @@ export async function execute(request: RunRequest): Promise<number> {
   const roles = new Map(history.roles);
   const states = new Map([...plan.inventory.hosts].map(([name, host]) => [name, hostState(host)] as const));
   const world: World = { plan, states, roles, run: { id: journal.run, operator, is_check: isCheck } };
-  const pool = connections(request.open, redactor);
+  const locks = clusterLocks(isCheck ? [] : lockable(plan), plan.inventory, { journal, operator });
+  const pool = connections(request.open, redactor, locks.onConnect);
   const tools: Tools = {
     connections: pool,
     redactor,
     inventory: plan.inventory,
     files: request.files ?? disk,
-    guardsOf: () => [],
+    guardsOf: locks.guardsOf,
     world,
     readStatus: (cluster, via) => readStatus(world, cluster, via),
   };
@@ -127,6 +130,7 @@ export async function execute(request: RunRequest): Promise<number> {
   let code: number;
   try {
     await confirm(request, history);
+    await locks.take(pool);
     if (plan.needsStatus) await findRoles(world, journal, live, roles);
     await journal.commit();
     const options: RunnerOptions = {
@@ -139,12 +143,15 @@ export async function execute(request: RunRequest): Promise<number> {
     };
     const walk = runner(journal, history, tools, options, () => brokenInvariant(world, live));
     const { stop, counts, hasFailed } = await walk.run(plan);
+    // What is in doubt is nobody else's to touch.
+    if (stop?.exitCode !== 4) await locks.release(pool);
     if (stop?.exitCode === 3) {
       journal.append({ event: 'run_interrupted', reason: stop.reason });
       code = 3;
     } else code = finish(stop?.exitCode ?? (hasFailed ? 1 : 0), counts, stop?.reason);
   } catch (error) {
     if (!(error instanceof DrillbookError) || !/^(guard|host|step|interrupt)\./.test(error.code)) throw error;
+    await locks.release(pool);
     if (error.code.startsWith('interrupt.')) {
       journal.append({ event: 'run_interrupted', reason: 'interrupted' });
       await journal.commit();
@@ -153,6 +160,7 @@ export async function execute(request: RunRequest): Promise<number> {
     const reason = error.hint === undefined ? error.message : `${error.message} — ${error.hint}`;
     code = finish(error.code.startsWith('guard.') ? 5 : 1, {}, reason);
   } finally {
+    locks.stop();
     await pool.close();
   }
   await journal.commit();
