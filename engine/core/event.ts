@@ -40,14 +40,14 @@ export type Happening =
       readonly name: string;
       readonly module: string;
       readonly host: string;
-      /** Names the jobs of this time the step runs; the same when a resume takes it up. */
-      readonly job?: string | undefined;
     }
   | {
       /** What an action found out before it acted, for when it is taken up again. */
       readonly event: 'step_kept';
       readonly step: string;
       readonly host: string;
+      /** Index in its loop. */
+      readonly item: number;
       readonly name: string;
       readonly value: unknown;
     }
@@ -61,6 +61,8 @@ export type Happening =
       readonly item?: number | undefined;
       /** Attempts spent, this one included. */
       readonly attempt?: number | undefined;
+      /** Whether it was done could not be found out, and it was decided to run it again. */
+      readonly isRerun?: boolean | undefined;
       readonly outcome?: StepOutcome | undefined;
       readonly result?: Result | undefined;
     }
@@ -88,11 +90,27 @@ export type Happening =
     }
   | {
       readonly event: 'obligation_opened';
+      /** `NAME@WHERE`: WHERE is a cluster or a host. */
       readonly obligation: string;
       readonly host: string;
+      /** The pair of that host. */
+      readonly cluster?: string | undefined;
       readonly message: string;
+      /** The step that bends it, and the one that will undo it. */
+      readonly step: string;
+      readonly undo?: string | undefined;
+      /** Meant to stay so: the task says `stays`. */
+      readonly isLasting?: boolean | undefined;
     }
-  | { readonly event: 'obligation_closed'; readonly obligation: string; readonly host: string }
+  | {
+      readonly event: 'obligation_closed';
+      readonly obligation: string;
+      readonly host: string;
+      /** A step's id, or who saw that it is put right. */
+      readonly by: string;
+      /** The step whose doing was undone before the play came to its end: a resume does it again. */
+      readonly redo?: string | undefined;
+    }
   | {
       /** Host → the token of the lock of its cluster, which the nodes check with every step. */
       readonly event: 'lock_taken';

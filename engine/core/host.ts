@@ -23,6 +23,8 @@ export interface Connection {
   /** Comma-separated hosts, as ProxyJump of ssh_config; `none` for straight. */
   readonly proxyJump?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
+  /** How long the run waits for the host when it is away after having been reached; 5 minutes when left out. */
+  readonly reconnectTimeoutMs?: number | undefined;
 }
 
 /** A host of the inventory, its variables already merged (all < group < host). */
@@ -56,10 +58,10 @@ export interface Guard {
 
 export interface ShOptions {
   readonly guards?: readonly Guard[] | undefined;
-  /** `$1`, `$2`, … of the script; the only way for a value to reach shell. */
-  readonly args?: readonly string[] | undefined;
   /** Only reads: the role of the host is not asked about, which the step itself may have changed by then. */
   readonly isLook?: boolean | undefined;
+  /** `$1`, `$2`, … of the script; the only way for a value to reach shell. */
+  readonly args?: readonly string[] | undefined;
   /** Standard input of the script; empty when left out. */
   readonly stdin?: string | Uint8Array | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { ShResult } from '../core/host.ts';
 import type { Outcome } from '../core/module.ts';
@@ -37,11 +36,11 @@ interface Given {
   readonly removes?: string | undefined;
 }
 
-/** Says on standard output that the command was not run; no output of a command holds it by accident. */
-export const newToken = (): string => `drillbook-guard-${randomUUID()}`;
+/** Says on standard output that the command was not run; the same when the step is taken up again. */
+const TOKEN = 'drillbook-not-run-4f1d2c9a7be84e0c';
 
-export const guardArgs = (token: string, given: Given): string[] => [
-  token,
+export const guardArgs = (given: Given): string[] => [
+  TOKEN,
   given.chdir ?? '',
   given.creates ?? '',
   given.removes ?? '',
@@ -73,7 +72,7 @@ export function standardInput(given: {
 }
 
 /** What a command said, as the outcome of its step. */
-export function commandOutcome(said: ShResult, token: string, given: Given, cmd: readonly string[]): Outcome {
+export function commandOutcome(said: ShResult, given: Given, cmd: readonly string[]): Outcome {
   const result = {
     code: said.code,
     stdout: said.stdout,
@@ -82,17 +81,17 @@ export function commandOutcome(said: ShResult, token: string, given: Given, cmd:
     cmd,
   };
   const nothing = { ...result, stdout: '', stdout_lines: [] };
-  if (said.stdout === `${token} chdir`) {
+  if (said.stdout === `${TOKEN} chdir`) {
     return {
       result: { ...nothing, code: 1 },
       failed: `cannot go to the directory ${given.chdir}`,
       isChanged: false,
     };
   }
-  if (said.stdout === `${token} creates`) {
+  if (said.stdout === `${TOKEN} creates`) {
     return { result: { ...nothing, skipped_because: `${given.creates} exists` }, isChanged: false };
   }
-  if (said.stdout === `${token} removes`) {
+  if (said.stdout === `${TOKEN} removes`) {
     return { result: { ...nothing, skipped_because: `${given.removes} does not exist` }, isChanged: false };
   }
   if (said.code === 0) return { result };

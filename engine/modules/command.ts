@@ -7,7 +7,6 @@ import {
   creates,
   GUARD,
   guardArgs,
-  newToken,
   removes,
   returnsOfCommand,
   standardInput,
@@ -50,14 +49,14 @@ export default action({
 - command: { argv: [useradd, --comment, 'A name; with "anything"', backup], creates: /home/backup }
 `,
   returns: returnsOfCommand,
+  isResumable: true,
   async run(ctx, given) {
     const words = given.argv ?? splitWords(given.cmd ?? '');
     if (words.length === 0) throw new DrillbookError('step.words', 'the command is empty');
-    const token = newToken();
-    const said = await ctx.sh(`${GUARD}"$@"`, {
-      args: [...guardArgs(token, given), ...words],
+    const said = await ctx.job(`${GUARD}"$@"`, {
+      args: [...guardArgs(given), ...words],
       stdin: standardInput(given),
     });
-    return commandOutcome(said, token, given, words);
+    return commandOutcome(said, given, words);
   },
 });

@@ -1,16 +1,7 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { action } from '../core/module.ts';
-import {
-  chdir,
-  commandOutcome,
-  creates,
-  GUARD,
-  guardArgs,
-  newToken,
-  removes,
-  returnsOfCommand,
-} from './_command.ts';
+import { chdir, commandOutcome, creates, GUARD, guardArgs, removes, returnsOfCommand } from './_command.ts';
 
 const params = z.strictObject({
   src: z.string().meta({ localFile: true }).describe('Script on the jump host.'),
@@ -41,13 +32,13 @@ export default action({
 - script: { src: check.py, args: [--since, '2 days'], executable: /usr/bin/python3 }
 `,
   returns: returnsOfCommand,
+  isResumable: true,
   async run(ctx, given) {
-    const token = newToken();
     const name = basename(given.src);
-    const said = await ctx.sh(RUN, {
-      args: [...guardArgs(token, given), name, given.executable ?? '', ...given.args],
+    const said = await ctx.job(RUN, {
+      args: [...guardArgs(given), name, given.executable ?? '', ...given.args],
       stdin: await ctx.read(ctx.local(given.src)),
     });
-    return commandOutcome(said, token, given, [name, ...given.args]);
+    return commandOutcome(said, given, [name, ...given.args]);
   },
 });

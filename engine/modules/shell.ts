@@ -6,7 +6,6 @@ import {
   creates,
   GUARD,
   guardArgs,
-  newToken,
   removes,
   returnsOfCommand,
   standardInput,
@@ -44,13 +43,13 @@ export default action({
 - shell: { cmd: 'set -o pipefail; mysqldump dbackup3 | gzip > catalog.sql.gz', executable: /bin/bash, chdir: /backup, creates: catalog.sql.gz }
 `,
   returns: returnsOfCommand,
+  isResumable: true,
   async run(ctx, given) {
-    const token = newToken();
-    const args = guardArgs(token, given);
-    const said = await ctx.sh(given.executable === undefined ? IN_SH : IN_OTHER, {
+    const args = guardArgs(given);
+    const said = await ctx.job(given.executable === undefined ? IN_SH : IN_OTHER, {
       args: given.executable === undefined ? [...args, given.cmd] : [...args, given.cmd, given.executable],
       stdin: standardInput(given),
     });
-    return commandOutcome(said, token, given, [given.executable ?? '/bin/sh', '-c', given.cmd]);
+    return commandOutcome(said, given, [given.executable ?? '/bin/sh', '-c', given.cmd]);
   },
 });

@@ -27,6 +27,9 @@ const connectionSchema = z.strictObject({
   ssh_config: z.string().optional(),
   proxy_jump: z.string().optional(),
   connect_timeout: zDuration.optional(),
+  reconnect_timeout: zDuration
+    .optional()
+    .describe('How long a run waits for a host that was reached before and is away (default 5m)'),
 });
 
 const layerKeys = {
@@ -94,6 +97,7 @@ function connectionOf(layers: readonly Layer[], file: string): Connection {
     sshConfig: path(merged.ssh_config),
     proxyJump: merged.proxy_jump,
     connectTimeoutMs: merged.connect_timeout,
+    reconnectTimeoutMs: merged.reconnect_timeout,
   };
 }
 

@@ -4,6 +4,8 @@ import type { Redactor } from '../core/secret.ts';
 /** One connection a host for the whole run, opened when first needed and again after it was lost. */
 export interface Connections {
   get(host: Host): Promise<Transport>;
+  /** The host was connected to before, in this run. */
+  wasReached(host: string): boolean;
   /** The connection there is, or is being made. */
   opened(host: string): Promise<Transport> | undefined;
   /** Forgets a connection that failed, so that the next `get` makes a new one; another step may have made it already. */
@@ -18,6 +20,7 @@ export function connections(
   onConnect?: (host: Host, transport: Transport) => Promise<void>,
 ): Connections {
   const known = new Map<string, Promise<Transport>>();
+  const reached = new Set<string>();
   const opened = new WeakMap<Transport, Promise<Transport>>();
   const connect = async (host: Host): Promise<Transport> => {
     const transport = open(host, { redactor });
@@ -38,12 +41,16 @@ export function connections(
         known.set(host.name, connection);
         const made = connection;
         made.then(
-          (transport) => opened.set(transport, made),
+          (transport) => {
+            reached.add(host.name);
+            opened.set(transport, made);
+          },
           () => known.delete(host.name),
         );
       }
       return connection;
     },
+    wasReached: (host) => reached.has(host),
     opened: (host) => known.get(host),
     drop(host, failed) {
       if (known.get(host.name) !== opened.get(failed)) return;

@@ -1,7 +1,7 @@
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError, Unreachable } from '../core/error.ts';
 import type { Files } from '../core/files.ts';
-import type { Become, Guard, Host, ShOptions, Transport } from '../core/host.ts';
+import type { Become, Guard, Host, JobEnd, JobId, JobOptions, ShOptions, Transport } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
 import { compileCondition } from '../parse/condition.ts';
@@ -11,6 +11,9 @@ import { renderText } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
 import { localFile } from '../plan/local-file.ts';
 import type { Connections } from './connections.ts';
+import { keepIn, takeJob } from './jobs.ts';
+import type { Taking } from './jobs.ts';
+import type { Ledger } from './obligations.ts';
 import { clusterOf, hostNamed } from './scope.ts';
 import type { World } from './scope.ts';
 
@@ -27,6 +30,8 @@ export interface ContextTools {
 
 /** What all steps of a run share. */
 export interface Tools extends ContextTools {
+  /** What this run has bent and not put right. */
+  readonly ledger: Ledger;
   readonly world: World;
 }
 
@@ -38,6 +43,10 @@ export interface Circumstances {
   readonly signal: AbortSignal;
   /** The playbook file, from which local paths are looked for. */
   readonly file: string;
+  /** Left out where there is no step. */
+  readonly taking?: Taking | undefined;
+  /** Called before anything is sent to a host. */
+  onExchange?(): void;
   progress(message: string, percent?: number): void;
 }
 
@@ -56,12 +65,25 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
   const become = becomeFor(circumstances.become, host);
   const onTransport = async <T>(work: (transport: Transport) => Promise<T>): Promise<T> => {
     const transport = await connections.get(host);
+    circumstances.onExchange?.();
     try {
       return await work(transport);
     } catch (error) {
       if (error instanceof Unreachable) connections.drop(host, transport);
       throw error;
     }
+  };
+  const { taking } = circumstances;
+  const asJob = <T>(
+    call: (transport: Transport, id: JobId, mode: JobOptions['mode']) => Promise<JobEnd<T>>,
+  ): Promise<T> => {
+    if (!taking) throw new DrillbookError('bug', 'a job outside any step');
+    return takeJob(taking, host, (id, mode) =>
+      onTransport(async (transport) => {
+        await taking.boots.know(host, transport, become);
+        return call(transport, id, mode);
+      }),
+    );
   };
   const withDefaults = (options: ShOptions = {}): ShOptions => ({
     ...options,
@@ -81,17 +103,9 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
     cluster: cluster && { ...cluster, settings: settingsOf(circumstances.scope, cluster.settings) },
     signal: circumstances.signal,
     sh: (script, options) => onTransport((transport) => transport.sh(script, withDefaults(options))),
-    async job(script, options) {
-      const end = await onTransport((transport) =>
-        transport.job({ run: 'x', host: host.name, key: 'x' }, script, {
-          ...withDefaults(options),
-          mode: 'start',
-        }),
-      );
-      if (end.kind !== 'ended') throw new DrillbookError('bug', 'no job');
-      return end.result;
-    },
-    keep: (_name, find) => find(),
+    job: (script, options) =>
+      asJob((transport, id, mode) => transport.job(id, script, { ...withDefaults(options), mode })),
+    keep: (name, find) => (taking ? keepIn(taking, name, find) : find()),
     dialogue: (command, answers, options) =>
       onTransport((transport) => transport.dialogue(command, answers, withDefaults(options))),
     put: (path, content, mode) => {

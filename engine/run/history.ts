@@ -1,4 +1,7 @@
 import type { Happening, RunEvent, StepOutcome } from '../core/event.ts';
+import type { Boot } from './jobs.ts';
+import { endItem, keptOf, newTries, spend } from './tries.ts';
+import type { Tries } from './tries.ts';
 
 export type Finished = Extract<RunEvent, { event: 'step_finished' }>;
 export type Progress = Extract<RunEvent, { event: 'step_progress' }>;
@@ -8,8 +11,9 @@ export interface Past {
   readonly finished?: Finished;
   /** Items of its loop that ended, by index. */
   readonly items: ReadonlyMap<number, Progress>;
-  /** Begun and not finished. */
+  /** Begun and not finished, so that something of it may have been under way. */
   readonly isOpen: boolean;
+  readonly tries: Tries;
 }
 
 /**
@@ -26,6 +30,8 @@ export interface History {
   divergeAll(step: string): void;
   /** Cluster → node → role, as found; empty while no step has begun, since nothing was decided by them then. */
   readonly roles: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  /** The boots of hosts on which jobs were begun, in order. */
+  readonly boots: readonly Boot[];
   /** The questions that were confirmed. */
   readonly confirmed: ReadonlySet<string>;
 }
@@ -34,7 +40,18 @@ interface Entry {
   readonly seq: number;
   finished?: Finished;
   items: Map<number, Progress>;
+  readonly tries: Tries;
+  /** Ctrl-C came between two attempts or items: nothing was under way. */
+  isPaused: boolean;
 }
+
+const newEntry = (seq: number, rest: Partial<Entry> = {}): Entry => ({
+  seq,
+  items: new Map(),
+  tries: newTries(seq),
+  isPaused: false,
+  ...rest,
+});
 
 /** Host → step → each time it ran. */
 type Book = Map<string, Map<string, Entry[]>>;
@@ -66,6 +83,7 @@ function begin(book: Book, host: string, step: string, seq: number): void {
   // A second start without an end is the same attempt taken up again.
   if (last && !last.finished) {
     last.items = itemsDone(last.items);
+    last.isPaused = false;
     return;
   }
   const isRetry = last?.finished !== undefined && !isSettled(last.finished);
@@ -73,16 +91,33 @@ function begin(book: Book, host: string, step: string, seq: number): void {
     forget(book, host, last.finished.seq);
     entriesOf(book, host, step).pop();
   }
-  entriesOf(book, host, step).push({ seq, items: isRetry ? itemsDone(last.items) : new Map() });
+  entriesOf(book, host, step).push(newEntry(seq, { items: isRetry ? itemsDone(last.items) : new Map() }));
 }
+
+/** An attempt failed and is tried again, an item has ended, or it was decided to run one again. */
+function advance(last: Entry | undefined, event: Progress): void {
+  if (!last) return;
+  const { item = 0, attempt, isRerun, outcome } = event;
+  if (attempt !== undefined) spend(last.tries, item, attempt);
+  if (isRerun) last.tries.since = event.seq;
+  if (outcome !== undefined) last.items.set(item, event);
+  if (isRerun || outcome !== undefined) endItem(last.tries, item);
+}
+
+/** In doubt or interrupted: a resume takes it up where it was. */
+const isUnfinished = ({ outcome }: Finished): boolean => outcome === 'in_doubt' || outcome === 'not_run';
 
 function read(events: readonly RunEvent[]): Book {
   const book: Book = new Map();
   for (const event of events) {
     if (event.event === 'step_started') begin(book, event.host, event.step, event.seq);
-    else if (event.event === 'step_progress') {
+    else if (event.event === 'step_progress') advance(entriesOf(book, event.host, event.step).at(-1), event);
+    else if (event.event === 'step_kept') {
       const last = entriesOf(book, event.host, event.step).at(-1);
-      if (event.item !== undefined && event.outcome !== undefined) last?.items.set(event.item, event);
+      if (last) keptOf(last.tries, event.item).set(event.name, event.value);
+    } else if (event.event === 'step_finished' && isUnfinished(event)) {
+      const last = entriesOf(book, event.host, event.step).at(-1);
+      if (last && event.outcome === 'not_run') last.isPaused = true;
     } else if (event.event === 'step_finished') {
       // A skipped step has no start; neither has one that a resume decided about.
       if (entriesOf(book, event.host, event.step).at(-1)?.finished) {
@@ -91,7 +126,7 @@ function read(events: readonly RunEvent[]): Book {
       const list = entriesOf(book, event.host, event.step);
       const last = list.at(-1);
       if (last && !last.finished) last.finished = event;
-      else list.push({ seq: event.seq, finished: event, items: new Map() });
+      else list.push(newEntry(event.seq, { finished: event }));
     }
   }
   return book;
@@ -109,8 +144,9 @@ export function historyOf(events: readonly RunEvent[]): History {
   const pastOf = (entry: Entry | undefined, host: string): Past | undefined => {
     const limit = Math.min(divergedAll, diverged.get(host) ?? Number.POSITIVE_INFINITY);
     if (!entry || entry.seq > limit) return undefined;
-    const { items, finished } = entry;
-    return { items, isOpen: !finished, ...(finished ? { finished } : {}) };
+    const { items, finished, tries, isPaused } = entry;
+    const isOpen = !finished && !isPaused;
+    return { items, isOpen, tries, ...(finished ? { finished } : {}) };
   };
   return {
     take: (step, host) => pastOf(book.get(host)?.get(step)?.shift(), host),
@@ -123,6 +159,9 @@ export function historyOf(events: readonly RunEvent[]): History {
       divergedAll = Math.min(divergedAll, last?.seq ?? divergedAll);
     },
     roles: new Map(roles),
+    boots: events.flatMap(({ event, seq, ...rest }) =>
+      event === 'host_connected' ? [{ seq, ...(rest as { host: string; boot: string }) }] : [],
+    ),
     confirmed: new Set(
       events.flatMap((event) => (event.event === 'confirmation_given' ? [event.question] : [])),
     ),

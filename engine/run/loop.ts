@@ -11,10 +11,16 @@ import { revived } from './remember.ts';
 import { scopeOf } from './scope.ts';
 import { isBad, registeredOf, shownReason } from './ended.ts';
 import type { Ended } from './ended.ts';
+import type { Turn } from './once.ts';
+import { endItem } from './tries.ts';
+import type { Tries } from './tries.ts';
 
 /** What an interrupted loop had done. */
 export interface PastLoop {
   readonly items: ReadonlyMap<number, Progress>;
+  readonly tries: Tries;
+  /** Something may have been under way: the first item that nothing is known of. */
+  readonly isOpen: boolean;
   /** The first item that nothing is known of, or that is in doubt, was under way and is left out as decided. */
   readonly isDoubtSkipped: boolean;
 }
@@ -63,7 +69,7 @@ export async function loop(
   state: HostState,
   items: readonly unknown[],
   past: PastLoop,
-  once: (scope: Scope) => Promise<Ended>,
+  once: (scope: Scope, turn: Turn) => Promise<Ended>,
 ): Promise<Ended> {
   const { redactor, world } = course.tools;
   const known = pastOf(past, (item) => redactor.value(item));
@@ -73,6 +79,7 @@ export async function loop(
   let reason = items.length === 0 ? 'the loop has no items' : undefined;
   let skipped = 0;
   let isDoubtSkipped = past.isDoubtSkipped;
+  let isOpen = past.isOpen;
   for (const [index, item] of items.entries()) {
     const done = known(item, index);
     if (done && wentWell(done.outcome)) {
@@ -83,17 +90,23 @@ export async function loop(
     }
     if (course.options.interrupt.aborted && results.length > 0) {
       const told = `interrupted after ${results.length} of ${items.length} items`;
-      return { outcome: 'failed', result: { results }, changes, reason: told, isInterrupted: true };
+      return { outcome: 'not_run', result: { results }, changes, reason: told, isInterrupted: true };
     }
     const scope = scopeOf(state, step.vars, world, { item, index });
     const text = textOf(step, item, index, scope);
-    const isDoubtful = done === undefined || done.outcome === 'in_doubt';
+    const isDoubtful = done === undefined;
     const ended: Ended =
       isDoubtSkipped && isDoubtful
         ? { outcome: 'skipped', result: {}, reason: 'its outcome was unknown; skipped as decided' }
-        : await once(scope);
-    if (isDoubtful) isDoubtSkipped = false;
+        : await once(scope, { tries: past.tries, index, item, isAgain: isOpen && isDoubtful });
+    if (isDoubtful) {
+      isDoubtSkipped = false;
+      isOpen = false;
+    }
     const registered = { ...registeredOf(ended), item };
+    // Not told as ended: a resume takes it up where it is.
+    if (ended.outcome === 'in_doubt' && !ended.isInterrupted)
+      return { ...ended, result: { results }, changes, reason: `${text}: ${ended.reason ?? ended.outcome}` };
     if (ended.isInterrupted) return { ...ended, result: { results }, changes };
     results.push(registered);
     changes.push(...(ended.changes ?? []).map((change) => ({ ...change, what: `${text}: ${change.what}` })));
@@ -107,6 +120,7 @@ export async function loop(
       outcome: ended.outcome,
       result: step.isSecret ? { is_hidden: true } : redactor.value(registered),
     });
+    endItem(past.tries, index);
     if (step.module?.kind === 'action' || ended.outcome === 'changed') await course.journal.commit();
     if (ended.outcome === 'skipped') skipped++;
     if (ended.outcome === 'changed' && outcome === 'ok') outcome = 'changed';

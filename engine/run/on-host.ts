@@ -16,6 +16,7 @@ import { asksItem, loop } from './loop.ts';
 import { once } from './once.ts';
 import { remember, revived } from './remember.ts';
 import { scopeOf } from './scope.ts';
+import { newTries } from './tries.ts';
 
 /** An error thrown by the engine's own part of a step is the step's failure too. */
 async function valued(work: () => Promise<Ended>): Promise<Ended> {
@@ -45,7 +46,7 @@ async function fresh(
   const isAskedEach = hasLoop && asksItem(step);
   const no = isAskedEach ? undefined : refused(step, scope);
   if (no) return no;
-  course.journal.append({
+  const { seq } = course.journal.append({
     event: 'step_started',
     step: step.id,
     name,
@@ -55,15 +56,18 @@ async function fresh(
   // The intent of an action is durable before it begins: a crash must not hide that it may have run.
   if (step.module?.kind === 'action' && !(step.checkMode ?? course.options.isCheck))
     await course.journal.commit();
-  if (!hasLoop) return once(course, step, state, scope);
+  const isTaken = past && !past.finished && doubt !== 'rerun';
+  const tries = isTaken ? past.tries : newTries(seq);
+  const isOpen = isTaken === true && past.isOpen;
+  if (!hasLoop) return once(course, step, state, scope, { tries, index: 0, isAgain: isOpen });
   const items = render(step.keywords.loop, scope, 'loop');
   if (!Array.isArray(items)) {
     const kind = items === null ? 'nothing' : typeof items;
     throw new DrillbookError('step.loop', `loop: a list is wanted, this is ${kind}`);
   }
-  const before = { items: past?.items ?? new Map(), isDoubtSkipped: doubt === 'skip' };
-  return loop(course, step, state, items, before, (own) =>
-    valued(async () => (isAskedEach && refused(step, own)) || once(course, step, state, own)),
+  const before = { items: past?.items ?? new Map(), tries, isOpen, isDoubtSkipped: doubt === 'skip' };
+  return loop(course, step, state, items, before, (own, turn) =>
+    valued(async () => (isAskedEach && refused(step, own)) || once(course, step, state, own, turn)),
   );
 }
 

@@ -13,6 +13,7 @@ import type { History } from './history.ts';
 import type { HostState } from './host-state.ts';
 import { hostsOf } from './hosts.ts';
 import type { BrokenInvariant } from './invariants.ts';
+import { bootsOf } from './jobs.ts';
 import type { Journal } from './journal.ts';
 import { onHost } from './on-host.ts';
 import { scopeOf } from './scope.ts';
@@ -57,7 +58,17 @@ export function runner(
   invariants: () => Promise<BrokenInvariant | undefined>,
 ): Runner {
   const { world } = tools;
-  const course: Course = { journal, history, tools, options, counts: {}, rescueDepth: 0, stop: undefined };
+  const boots = bootsOf(journal, history.boots);
+  const course: Course = {
+    journal,
+    history,
+    tools,
+    boots,
+    options,
+    counts: {},
+    rescueDepth: 0,
+    stop: undefined,
+  };
   const failedHosts = new Set<string>();
   let hasFailed = false;
   /** A play that lost all its hosts ends the run: what follows was meant to come after its success. */
@@ -85,13 +96,13 @@ export function runner(
     const ends = states.map((state) => history.peek(step.id, state.host.name)?.finished);
     if (options.mayRun && !ends.every(isSettled) && !(await options.mayRun(step))) return failed;
     if (isShared(play, step) && ends.some((end) => end && !isSettled(end))) history.divergeAll(step.id);
-    const before = journal.events.length;
+    const before = journal.count;
     await each(step.isRunOnce ? runOnceOn(step, states) : states, options.forks, async (state) => {
       if (isStopped(course)) return;
       if (await onHost(course, step, state, step.isRunOnce ? states : [state])) failed.add(state);
     });
     // A step taken from the journal has done nothing now.
-    if (journal.events.length > before) await checkInvariants();
+    if (journal.count > before) await checkInvariants();
     return step.isRunOnce && failed.size > 0 ? new Set(states) : failed;
   }
 

@@ -25,9 +25,10 @@ test.each([
         isCheck: false,
         isBlurred: false,
         interrupt: new AbortController().signal,
-        onRetry: () => undefined,
+        ...{ spent: 0, isAgain: false, kept: new Map() },
       },
-      ...{ beforeChange: () => Promise.resolve() },
+      ...{ beforeChange: () => Promise.resolve(), onRetry: () => Promise.resolve() },
+      comeBack: () => Promise.resolve(undefined),
       contextWith: () => ({}) as Context,
     },
   );
