@@ -13,6 +13,8 @@ export interface Script {
   readonly script: string;
   readonly args?: readonly string[] | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Shell text after the guards and before all else; an `exit` in it keeps the script from running. */
+  readonly claim?: string | undefined;
 }
 
 function refuseNul(what: string, text: string): void {
@@ -35,10 +37,11 @@ eval ${quote(script)}
 if [ -n "$refused" ]; then printf '%s%s' '${refusalMark(marker, code)}' "$refused" >&2; exit ${REFUSED}; fi`;
 
 /** The script with its guards, arguments and environment, as text for a shell that may be spoilt by it. */
-export function body({ guards = [], script, args = [], env = {} }: Script, marker = ''): string {
+export function body({ guards = [], script, args = [], env = {}, claim }: Script, marker = ''): string {
   refuseNul('the script', script);
   const lines = guards.map((guard) => guardText(guard, marker));
   if (lines.length > 0) lines.push('unset refused');
+  if (claim !== undefined) lines.push(claim);
   lines.push(`set -- ${args.map(quote).join(' ')}`);
   for (const [i, arg] of args.entries()) refuseNul(`argument ${i + 1}`, arg);
   for (const [name, value] of Object.entries(env)) {

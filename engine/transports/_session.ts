@@ -1,11 +1,21 @@
 import { isUtf8 } from 'node:buffer';
 import { StringDecoder } from 'node:string_decoder';
 import { DrillbookError } from '../core/error.ts';
-import type { Become, Guard, ShOptions, Transport } from '../core/host.ts';
+import type {
+  Become,
+  Guard,
+  JobEnd,
+  JobId,
+  JobOptions,
+  ShOptions,
+  ShResult,
+  Transport,
+} from '../core/host.ts';
 import type { Redactor } from '../core/secret.ts';
 import { runDialogue } from './_dialogue.ts';
 import { readFile, writeFile } from './_file.ts';
 import { frame, newMarker, rawFrame, REFUSED, refusalMark } from './_frame.ts';
+import { attachFrame, folderOf, isHomeless, isTaken, jobEnd, startFrame } from './_job.ts';
 import { KILL_SCRIPT } from './_kill.ts';
 import { makePool } from './_pool.ts';
 import { openShell } from './_shell.ts';
@@ -28,6 +38,8 @@ export interface Session {
   readonly carrier: Carrier;
   readonly redactor: Redactor;
   exchange(script: string, options?: RawOptions): Promise<Exchange>;
+  /** See `Transport.job`. */
+  job(id: JobId, script: string, mode: JobOptions['mode'], options?: RawOptions): Promise<JobEnd<Exchange>>;
   /** See `Transport.boot`. */
   boot(become: Become | undefined): Promise<string>;
   /** Ends what the shell with that pid has started. */
@@ -124,41 +136,92 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     if (!isFree) shell?.close();
   }
 
-  async function exchange(script: string, options: RawOptions = {}): Promise<Exchange> {
-    const { stdin = '', signal, onBytes } = options;
+  const bytesOf = (stdin: string | Uint8Array = ''): Buffer =>
+    typeof stdin === 'string'
+      ? Buffer.from(stdin)
+      : Buffer.from(stdin.buffer, stdin.byteOffset, stdin.byteLength);
+  const isInline = (bytes: Buffer): boolean =>
+    bytes.length <= INLINE_BYTES && isUtf8(bytes) && !bytes.includes(0);
+
+  /** One exchange in a shell of the pool; `send` gives the shell its text. */
+  async function perform(
+    send: (shell: Shell, marker: string) => Promise<Exchange>,
+    options: RawOptions,
+    end: (shell: Shell) => void = () => undefined,
+  ): Promise<Exchange> {
+    const { signal } = options;
     const become = real(options.become);
     if (signal?.aborted === true) throw stopped(host, signal);
-    const bytes =
-      typeof stdin === 'string'
-        ? Buffer.from(stdin)
-        : Buffer.from(stdin.buffer, stdin.byteOffset, stdin.byteLength);
-    const isInline = bytes.length <= INLINE_BYTES && isUtf8(bytes) && !bytes.includes(0);
     const marker = newMarker();
-    const ready = newMarker();
-    const parts = { guards: options.guards, script, args: options.args, env: options.env };
-    const text = isInline
-      ? frame(parts, bytes.toString(), marker)
-      : rawFrame(parts, bytes.length, marker, ready);
-
     let shell: Shell | undefined;
     const work = (async (): Promise<Exchange> => {
       const own = await pool.take(become);
       shell = own;
       try {
         if (signal?.aborted === true) throw stopped(host, signal);
-        const ended = isInline
-          ? await own.run(text, marker, onBytes)
-          : await runRaw(own, text, marker, ready, bytes, onBytes);
+        const ended = await send(own, marker);
         throwRefusal(ended, marker, options.guards);
         return ended;
       } finally {
-        // What is left of an input on its way would be taken for commands.
-        if (!isInline && signal?.aborted === true) own.close();
+        end(own);
         pool.give(own);
       }
     })();
     work.catch(() => undefined);
     return until(work, host, signal, () => stop(shell, work, become));
+  }
+
+  function exchange(script: string, options: RawOptions = {}): Promise<Exchange> {
+    const { signal, onBytes, guards, args, env } = options;
+    const bytes = bytesOf(options.stdin);
+    const parts = { guards, script, args, env };
+    if (isInline(bytes)) {
+      return perform(
+        (shell, marker) => shell.run(frame(parts, bytes.toString(), marker), marker, onBytes),
+        options,
+      );
+    }
+    const ready = newMarker();
+    return perform(
+      (shell, marker) =>
+        runRaw(shell, rawFrame(parts, bytes.length, marker, ready), marker, ready, bytes, onBytes),
+      options,
+      (shell) => {
+        // What is left of an input on its way would be taken for commands.
+        if (signal?.aborted === true) shell.close();
+      },
+    );
+  }
+
+  /** The folder of jobs that a shell has found. */
+  const folders = new WeakMap<Shell, string>();
+
+  async function job(
+    id: JobId,
+    script: string,
+    mode: JobOptions['mode'],
+    options: RawOptions = {},
+  ): Promise<JobEnd<Exchange>> {
+    const { onBytes, guards, args, env } = options;
+    const bytes = bytesOf(options.stdin);
+    const parts = { guards, script, args, env };
+    const attach = (): Promise<Exchange> =>
+      perform((shell, marker) => shell.run(attachFrame(id, marker), marker, onBytes), options);
+    if (mode === 'attach') return jobEnd(host, await attach());
+    const folder = folderOf(id);
+    const start = (): Promise<Exchange> =>
+      perform(async (shell, marker) => {
+        const isKnown = folders.get(shell) === folder;
+        folders.set(shell, folder);
+        const run = (known: boolean): Promise<Exchange> =>
+          shell.run(startFrame(id, parts, bytes.toString(), known, marker), marker, onBytes);
+        const begun = await run(isKnown);
+        if (!isHomeless(begun)) return begun;
+        folders.delete(shell);
+        return isKnown ? run(false) : begun;
+      }, options);
+    const begun = await start();
+    return jobEnd(host, isTaken(begun) ? await attach() : begun);
   }
 
   const close = (): void => {
@@ -173,7 +236,7 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
       pool.give(shell);
     }
   }
-  return { carrier, redactor, exchange, boot, kill, close };
+  return { carrier, redactor, exchange, job, boot, kill, close };
 }
 
 /** Sends the input only when the shell has read the whole script, since some shells read ahead. */
@@ -200,6 +263,17 @@ async function runRaw(
   return { ...result, stdout: result.stdout.subarray(greeting.length) };
 }
 
+const resultOf = ({ code, stdout, stderr }: Exchange): ShResult => ({
+  code,
+  stdout: stdout.toString(),
+  stderr: stderr.toString(),
+});
+
+function rawOptions({ onOutput, ...rest }: ShOptions): RawOptions {
+  const decoder = new StringDecoder('utf8');
+  return { ...rest, onBytes: onOutput && ((bytes: Buffer) => onOutput(decoder.write(bytes))) };
+}
+
 /** The transport over a carrier, which `connect` gives; after a loss the next call connects anew. */
 export function makeTransport(connect: () => Promise<Carrier>, redactor: Redactor): Transport {
   let current: Promise<Opened> | undefined;
@@ -224,16 +298,11 @@ export function makeTransport(connect: () => Promise<Carrier>, redactor: Redacto
       return (await session()).boot(become);
     },
     async sh(script, options = {}) {
-      const { onOutput, ...rest } = options;
-      const decoder = new StringDecoder('utf8');
-      const onBytes = onOutput && ((bytes: Buffer) => onOutput(decoder.write(bytes)));
-      const { code, stdout, stderr } = await (await session()).exchange(script, { ...rest, onBytes });
-      return { code, stdout: stdout.toString(), stderr: stderr.toString() };
+      return resultOf(await (await session()).exchange(script, rawOptions(options)));
     },
-    // TODO: replaced by real jobs
-    async job(_id, script, options) {
-      if (options.mode === 'attach') return { kind: 'absent' };
-      return { kind: 'ended', result: await this.sh(script, options) };
+    async job(id, script, options) {
+      const end = await (await session()).job(id, script, options.mode, rawOptions(options));
+      return end.kind === 'ended' ? { ...end, result: resultOf(end.result) } : end;
     },
     async dialogue(command, answers, options) {
       return runDialogue(await session(), command, answers, options);
