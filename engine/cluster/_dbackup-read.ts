@@ -6,6 +6,7 @@ import type { ReplicaStatus } from '../modules/mysql/_server.ts';
 import { parseReplica } from '../modules/mysql/_server.ts';
 import { type Hactl, parseHactl } from '../modules/dbackup/_hactl-status.ts';
 import type { Settings } from './_dbackup-settings.ts';
+import { hactlSays, sql } from './_dbackup-witnesses.ts';
 
 /** What one node says of itself; undefined fields could not be found out. */
 export interface Reading {
@@ -40,10 +41,8 @@ while [ $# -ge 2 ]; do
   shift 2
 done
 client=$(command -v mariadb || command -v mysql)
-sql() {
-  if [ -n "$password" ]; then set -- "$1" --defaults-extra-file=/dev/stdin; else set -- "$1" --no-defaults; fi
-  printf '[client]\\npassword="%s"\\n' "$password" | timeout 10 "$client" "$2" --xml --connect-timeout=5 -S "$socket" -u "$user" -e "$1"
-}
+${sql('--xml', 10)}
+${hactlSays(10)}
 if [ -n "$client" ]; then
   echo @variables
   sql "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','read_only','server_id','server_uuid')" 2>"$at/error" && {
@@ -56,7 +55,7 @@ echo @addresses; ip -o addr show
 echo @services
 for unit in $units; do systemctl show -p Id -p LoadState -p ActiveState "$unit" 2>/dev/null | tr '\\n' ' '; echo; done
 echo @keepalived; pgrep -x keepalived >/dev/null && echo running
-if [ -x "$hactl" ]; then echo @hactl; "$hactl" status 2>&1; echo "exit: $?"; fi
+if [ -x "$hactl" ]; then echo @hactl; hactl_says "$hactl"; fi
 wait
 echo @heartbeats; cat "$at"/beat.* 2>/dev/null
 exit 0`;

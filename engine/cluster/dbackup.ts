@@ -14,11 +14,13 @@ import { faultOf } from '../modules/mysql/_server.ts';
 import { dbackupProblems } from './_dbackup-problems.ts';
 import type { Reading } from './_dbackup-read.ts';
 import { readNode } from './_dbackup-read.ts';
+import { VOICES } from './_dbackup-witnesses.ts';
 import { type Settings, settingsSchema } from './_dbackup-settings.ts';
 import type { Votes } from './model.ts';
-import { agreedRole, roleProblems, stateOf } from './model.ts';
+import { agreedRole, roleProblems, stateOf, votesBy } from './model.ts';
 
 export { settingsSchema } from './_dbackup-settings.ts';
+export { dbackupGuard as roleGuard } from './_dbackup-witnesses.ts';
 
 /** A node and what it said, or why it could not be asked. */
 export interface Seen {
@@ -39,26 +41,28 @@ async function see(context: Context, settings: Settings, peer: string | undefine
   }
 }
 
-/** What each witness makes of the node. Only what tells the two nodes apart is a witness. */
-function votesOf(node: Seen, all: readonly Seen[], settings: Settings): Votes {
+/** What each witness says of the node, in the words of `VOICES`. Only what tells the two nodes apart is a witness. */
+function wordsOf(node: Seen, all: readonly Seen[], settings: Settings): Readonly<Record<string, string>> {
   const { reading } = node;
   if (reading === undefined) return {};
-  const votes: Record<string, 'primary' | 'standby'> = {};
+  const { database, hactl } = reading;
   const others = all.filter((other) => other !== node).flatMap((other) => other.reading ?? []);
-  if (reading.database !== undefined)
-    votes['read_only'] = reading.database.isReadOnly ? 'standby' : 'primary';
   const holds = (one: Reading): boolean =>
     settings.vips.some(({ address }) => one.addresses.includes(address));
-  if (holds(reading)) votes['vip'] = 'primary';
-  else if (others.some(holds)) votes['vip'] = 'standby';
-  // With replication both ways, as it should be, replication tells nothing of the roles.
-  const isReplica = reading.database?.replica !== undefined;
+  const isReplica = database?.replica !== undefined;
   const peer = others[0]?.database;
-  if (reading.database !== undefined && peer !== undefined && isReplica !== (peer.replica !== undefined))
-    votes['replication'] = isReplica ? 'standby' : 'primary';
-  if (reading.hactl !== undefined && reading.hactl.role !== 'unknown') votes['hactl'] = reading.hactl.role;
-  return votes;
+  const isOneWay = database !== undefined && peer !== undefined && isReplica !== (peer.replica !== undefined);
+  return {
+    read_only: database === undefined ? 'unknown' : database.isReadOnly ? 'on' : 'off',
+    vip: holds(reading) ? 'here' : others.some(holds) ? 'elsewhere' : 'nowhere',
+    replication: !isOneWay ? 'no telling' : isReplica ? 'from the peer alone' : 'to the peer alone',
+    hactl: hactl?.role ?? 'not installed',
+  };
 }
+
+/** What each witness makes of the node. */
+const votesOf = (node: Seen, all: readonly Seen[], settings: Settings): Votes =>
+  votesBy(VOICES, wordsOf(node, all, settings));
 
 /** Belongs to no cluster (yet, or any more): hactl knows of none, or without hactl nothing was ever set up. */
 function isFree({ reading }: Seen, votes: Votes): boolean {

@@ -3,6 +3,19 @@ import type { ClusterProblem, ClusterState, ClusterStatus, NodeStatus, Role } fr
 /** What one witness makes of a node; a witness that cannot tell is left out. */
 export type Votes = Readonly<Record<string, 'primary' | 'standby'>>;
 
+/** What a stack's witnesses may say of a node: witness → word → the role it speaks for. Other words tell nothing. */
+export type Voices = Readonly<Record<string, Readonly<Record<string, 'primary' | 'standby'>>>>;
+
+/** The votes of witnesses by what they said. */
+export function votesBy(voices: Voices, said: Readonly<Record<string, string>>): Votes {
+  const votes: Record<string, 'primary' | 'standby'> = {};
+  for (const [witness, word] of Object.entries(said)) {
+    const role = voices[witness]?.[word];
+    if (role !== undefined) votes[witness] = role;
+  }
+  return votes;
+}
+
 /** The role on which all witnesses agree; unknown where they disagree or there are none. */
 export function agreedRole(votes: Votes): Role {
   const roles = new Set(Object.values(votes));

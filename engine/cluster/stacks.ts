@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import type { ClusterStatus } from '../core/cluster.ts';
+import type { BoundRole, ClusterStatus } from '../core/cluster.ts';
 import type { DrillbookError } from '../core/error.ts';
-import type { Cluster } from '../core/host.ts';
+import type { Cluster, Guard } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { suggest } from '../core/nearest.ts';
 import type { Inventory } from '../parse/inventory.ts';
@@ -11,11 +11,26 @@ export interface Stack {
   readonly settingsSchema: z.ZodType;
   /** Reads the pair on its nodes; a node that does not answer is part of the answer. */
   readStatus(cluster: Cluster, contextOf: (node: string) => Context): Promise<ClusterStatus>;
+  /** What of the pair is bent, and what is seen not to be. Pure. */
+  bends(status: ClusterStatus): readonly Bend[];
+  /** Refuses, in the exchange of an act on `node`, where its witnesses do not say `wanted`. */
+  roleGuard(cluster: Cluster, node: string, wanted: BoundRole): Guard;
 }
 
-const STACKS: Readonly<Record<string, () => Promise<Stack>>> = {
+const STACKS: Record<string, () => Promise<Stack>> = {
   dbackup: () => import('./dbackup.ts'),
 };
+
+/** For tests: a stack that stands in for one with real witnesses. */
+export function addStack(name: string, stack: Stack): void {
+  STACKS[name] = () => Promise.resolve(stack);
+}
+
+function stackOf({ stack }: Cluster): Promise<Stack> {
+  const load = STACKS[stack];
+  if (load === undefined) throw new Error(`no adapter for stack ${stack}`);
+  return load();
+}
 
 const isTemplate = (value: unknown): boolean => typeof value === 'string' && value.includes('{{');
 
@@ -56,7 +71,9 @@ export async function readStatus(
   cluster: Cluster,
   contextOf: (node: string) => Context,
 ): Promise<ClusterStatus> {
-  const load = STACKS[cluster.stack];
-  if (load === undefined) throw new Error(`no adapter for stack ${cluster.stack}`);
-  return (await load()).readStatus(cluster, contextOf);
+  return (await stackOf(cluster)).readStatus(cluster, contextOf);
 }
+
+/** What is asked on `node` right before an act that is bound to `wanted`; `cluster` with its settings rendered. */
+export const roleGuard = async (cluster: Cluster, node: string, wanted: BoundRole): Promise<Guard> =>
+  (await stackOf(cluster)).roleGuard(cluster, node, wanted);
