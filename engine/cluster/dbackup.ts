@@ -19,6 +19,7 @@ import { type Settings, settingsSchema } from './_dbackup-settings.ts';
 import type { Votes } from './model.ts';
 import { agreedRole, roleProblems, stateOf, votesBy } from './model.ts';
 
+export { bends } from './_dbackup-bends.ts';
 export { settingsSchema } from './_dbackup-settings.ts';
 export { dbackupGuard as roleGuard } from './_dbackup-witnesses.ts';
 

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { BoundRole, ClusterStatus } from '../core/cluster.ts';
+import type { Bend, BoundRole, ClusterStatus } from '../core/cluster.ts';
 import type { DrillbookError } from '../core/error.ts';
 import type { Cluster, Guard } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
@@ -77,3 +77,9 @@ export async function readStatus(
 /** What is asked on `node` right before an act that is bound to `wanted`; `cluster` with its settings rendered. */
 export const roleGuard = async (cluster: Cluster, node: string, wanted: BoundRole): Promise<Guard> =>
   (await stackOf(cluster)).roleGuard(cluster, node, wanted);
+
+/** What of a pair a run may bend, as its status tells. */
+export async function bendsOf(cluster: Cluster, status: ClusterStatus): Promise<readonly Bend[]> {
+  const load = STACKS[cluster.stack];
+  return load === undefined ? [] : (await load()).bends(status);
+}

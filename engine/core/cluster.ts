@@ -40,6 +40,15 @@ export interface ClusterProblem {
   readonly hint: string;
 }
 
+/** Something of a pair that a run may bend, and whether it is bent now. What cannot be told has none. */
+export interface Bend {
+  /** `NAME@WHERE`, as obligations are called. */
+  readonly obligation: string;
+  readonly isBent: boolean;
+  /** What is bent, in words. */
+  readonly message: string;
+}
+
 export interface ClusterStatus {
   readonly cluster: string;
   readonly stack: string;

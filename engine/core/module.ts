@@ -70,6 +70,16 @@ export interface Context {
 }
 
 export type Shape = z.ZodObject;
+/** What a step with certain parameters bends, or puts right: a stable word, and of what. */
+export type Bending = { readonly scope: 'host' | 'cluster' } & (
+  | {
+      readonly opens: string;
+      /** What is bent then, for the operator: `automatic failover is off`. */
+      readonly message: string;
+    }
+  | { readonly closes: string }
+);
+
 
 interface Described<S extends Shape> {
   /** One line for the reference pages. */
@@ -86,6 +96,10 @@ interface Described<S extends Shape> {
   /** What `register` gets: name → meaning. */
   readonly returns: Readonly<Record<string, string>>;
   /** What would be destroyed, in words for the operator; undefined when nothing. Such a step needs a code. */
+  /** What it bends until something else puts it right, or what it puts right; undefined when neither. */
+  readonly obligation?: (params: z.output<S>) => Bending | undefined;
+  /** The role without which it never acts; a task's keyword `role` wins. Looks that follow the act are `isLook`. */
+  readonly role?: BoundRole;
   readonly destroys?: (params: z.output<S>) => string | undefined;
 }
 
@@ -101,10 +115,6 @@ export interface ActionModule<S extends Shape = Shape> extends Described<S> {
   readonly kind: 'action';
   run(ctx: Context, params: z.output<S>): Promise<Outcome>;
   /**
-  /** What it bends until something else puts it right, or what it puts right; undefined when neither. */
-  readonly obligation?: (params: z.output<S>) => Bending | undefined;
-  /** The role without which it never acts; a task's keyword `role` wins. Looks that follow the act are `isLook`. */
-  readonly role?: BoundRole;
    * `run` may be called again after an interruption: what must happen once in it goes through `ctx.job` or
    * `ctx.dialogue`, all else looks first. Without it an interrupted action is in doubt.
    */

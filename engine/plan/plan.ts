@@ -47,6 +47,12 @@ export interface Step {
   readonly isSelected: boolean;
   /** The play's own gathering of facts: worth nothing without another step. */
   readonly isGathering?: boolean;
+  /** What it bends is meant to stay: `stays`. */
+  readonly isLasting?: boolean;
+  /** Runs at the end of the play, where this step has changed something. */
+  readonly undo?: Step;
+  /** An undo before its play came to its end. */
+  readonly isEarly?: boolean;
 }
 
 export interface Group {

@@ -112,9 +112,15 @@ export function remark(event: RunEvent, { pen }: Taste): string | undefined {
         `  notified by "${oneLine(event.by)}" on ${event.host}: ${oneLine(event.handler)}`,
       );
     case 'obligation_opened':
-      return pen.paint('magenta', `  to be undone on ${event.host}: ${oneLine(event.message)}`);
+      return pen.paint(
+        'magenta',
+        `  ${event.isLasting === true ? 'to stay' : 'to be put right'} on ${event.host}: ${oneLine(event.message)} (${event.obligation})`,
+      );
     case 'obligation_closed':
-      return pen.paint('gray', `  undone on ${event.host}: ${oneLine(event.obligation)}`);
+      return pen.paint(
+        'gray',
+        `  put right on ${event.host}: ${oneLine(event.obligation)} (${oneLine(event.by)})`,
+      );
     case 'invariant_broken':
       return pen.paint(
         ['bold', 'red'],

@@ -14,7 +14,8 @@ export interface Story {
   /** Step name → what changed there → hosts. */
   readonly changes: Map<string, Map<string, Set<string>>>;
   readonly failures: Finished[];
-  readonly notes: string[];
+  /** What is bent and not put right: obligation → in words. */
+  readonly open: Map<string, string>;
   end: Extract<RunEvent, { event: 'run_finished' | 'run_interrupted' }> | undefined;
 }
 
@@ -25,7 +26,7 @@ export const newStory = (): Story => ({
   counts: new Map(),
   changes: new Map(),
   failures: [],
-  notes: [],
+  open: new Map(),
   end: undefined,
 });
 
@@ -50,8 +51,14 @@ export function tell(story: Story, event: RunEvent, pen: Pen): void {
     for (const host of event.hosts) story.hosts.add(host);
   }
   if (event.event === 'step_finished') tellStep(story, event, pen);
-  if (event.event === 'obligation_opened')
-    story.notes.push(`open on ${event.host}: ${oneLine(event.message)}`);
+  if (event.event === 'obligation_opened') {
+    const word = event.isLasting === true ? 'stays' : 'open';
+    story.open.set(
+      event.obligation,
+      `${word} on ${event.host}: ${oneLine(event.message)} (${event.obligation})`,
+    );
+  }
+  if (event.event === 'obligation_closed') story.open.delete(event.obligation);
   if (event.event === 'run_finished' || event.event === 'run_interrupted') story.end = event;
   if (event.event === 'run_resumed') story.end = undefined;
 }
@@ -118,7 +125,7 @@ function failureLines(story: Story, pen: Pen): readonly string[] {
 const OUTCOMES = {
   done: ['green', 'done'],
   failed: ['red', 'failed'],
-  in_doubt: ['magenta', 'in doubt: the outcome of a step is unknown'],
+  in_doubt: ['magenta', 'in doubt'],
   stopped: ['red', 'stopped by a guard'],
 } as const;
 
@@ -143,6 +150,6 @@ export const recap = (story: Story, pen: Pen): readonly string[] => [
   ...countLines(story, pen),
   ...changeLines(story, pen),
   ...failureLines(story, pen),
-  ...story.notes.map((note) => pen.paint('magenta', note)),
+  ...[...story.open.values()].map((note) => pen.paint('magenta', `  ${note}`)),
   ...endLines(story, pen),
 ];

@@ -35,7 +35,7 @@ async function ensure(
   module: Extract<Module, { kind: 'state' }>,
   ctx: Context,
   params: Record<string, unknown>,
-  { isCheck, beforeChange }: Attempting,
+  { isCheck, ledger, beforeChange }: Attempting,
 ): Promise<Ended> {
   const found = await module.check(ctx, params);
   const isFine = found.changes.length === 0;
@@ -45,6 +45,7 @@ async function ensure(
     return { outcome: isFine ? 'ok' : 'changed', result, changes: found.changes };
   }
   if (isFine) return { outcome: 'ok', result: found.result ?? {} };
+  await ledger?.beforeAct(() => true);
   await beforeChange();
   const after: Checked = (await module.apply(ctx, params, found)) ?? (await module.check(ctx, params));
   const result = after.result ?? found.result ?? {};
@@ -75,6 +76,19 @@ async function foresee(
   };
 }
 
+/** An action, its obligation told before it begins. */
+async function act(
+  module: Extract<Module, { kind: 'action' }>,
+  ctx: Context,
+  params: Record<string, unknown>,
+  { ledger }: Attempting,
+): Promise<Ended> {
+  await ledger?.beforeAct(() => module.wouldChange?.(ctx, params) ?? true);
+  const ended = endedOf(await module.run(ctx, params), 'action');
+  if (ended.outcome === 'ok') ledger?.sawNoChange();
+  return ended;
+}
+
 /** Runs the module once; under check, actions only say that they would run. */
 export async function perform(
   step: Step,
@@ -87,7 +101,8 @@ export async function perform(
   for (const [name, value] of Object.entries(params)) {
     if (typeof value === 'string' && paramMeta(module, name).secret) ctx.secret(value);
   }
+  a.ledger?.learn(params);
   if (module.kind === 'state') return ensure(module, ctx, params, a);
   if (module.kind === 'query') return endedOf(await module.read(ctx, params), 'query');
-  return a.isCheck ? foresee(module, ctx, params) : endedOf(await module.run(ctx, params), 'action');
+  return a.isCheck ? foresee(module, ctx, params) : act(module, ctx, params, a);
 }

@@ -167,4 +167,10 @@ export default action({
   },
   run,
   wouldChange,
+  obligation({ command }) {
+    const scope = 'cluster';
+    if (command === 'enable') return { scope, closes: 'failover-disabled' };
+    if (command !== 'disable') return undefined;
+    return { scope, opens: 'failover-disabled', message: 'automatic failover is off' };
+  },
 });

@@ -45,4 +45,8 @@ export default state({
       else await server.rows(`SET GLOBAL read_only = ${after === 'off' ? 'OFF' : 'ON'}`);
       return undefined;
     }),
+  obligation: ({ state: wanted }) =>
+    wanted === 'off'
+      ? { scope: 'host', closes: 'read-only' }
+      : { scope: 'host', opens: 'read-only', message: 'the database takes no writes' },
 });
