@@ -96,7 +96,10 @@ export async function executeWithView(execution: Execution): Promise<number> {
     });
   } finally {
     await view.close();
-    journal.close();
-    letGo();
+    try {
+      journal.close();
+    } finally {
+      letGo();
+    }
   }
 }

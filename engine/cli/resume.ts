@@ -1,58 +1,44 @@
 import { DrillbookError } from '../core/error.ts';
+import type { RunEvent } from '../core/event.ts';
 import { Redactor } from '../core/secret.ts';
 import type { Selection } from '../plan/selection.ts';
-import { endOf } from '../run/history.ts';
-import { openJournal, runIds } from '../run/journal.ts';
-import type { Journal } from '../run/journal.ts';
+import { isBlank, openJournal, readJournal, runIds } from '../run/journal.ts';
+import type { Glance, Journal } from '../run/journal.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
 import { checkOptions, executeWithView } from './_execute.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 
-const isDone = (journal: Journal): boolean => endOf(journal.events)?.outcome === 'done';
+const isDone = ({ last }: Glance): boolean => last?.event === 'run_finished' && last.outcome === 'done';
 
-/** A run that ended before its journal had a line is none to go on with. */
-function openOrPass(stateDir: string, id: string): Journal | undefined {
+function glanceAt(stateDir: string, run: string): Glance {
+  const journal = readJournal(stateDir, run);
   try {
-    return openJournal(stateDir, id);
-  } catch (error) {
-    if (error instanceof DrillbookError && error.code === 'journal.broken') return undefined;
-    throw error;
+    return journal.glance();
+  } finally {
+    journal.close();
   }
 }
 
-const hasBegun = (journal: Journal): boolean =>
-  journal.events.some(({ event }) => event === 'step_started' || event === 'step_finished');
-
 /** The named run, or the newest that has done something and not reached its goal: not one that was never confirmed. */
-function findRun(stateDir: string, wanted: string | undefined): Journal {
-  if (wanted !== undefined) return openJournal(stateDir, wanted);
+function findRun(stateDir: string, wanted: string | undefined): string {
+  if (wanted !== undefined) return wanted;
   for (const id of runIds(stateDir).toReversed()) {
-    const journal = openOrPass(stateDir, id);
-    const started = journal?.events[0];
-    const isReal = started?.event === 'run_started' && !started.isCheck;
-    if (journal && isReal && hasBegun(journal) && !isDone(journal)) return journal;
-    journal?.close();
+    if (isBlank(stateDir, id)) continue;
+    const glance = glanceAt(stateDir, id);
+    const isReal = glance.first?.event === 'run_started' && !glance.first.isCheck;
+    if (isReal && glance.hasBegun && !isDone(glance)) return id;
   }
   throw new DrillbookError('usage.run', 'there is no unfinished run', { hint: 'see `drillbook runs`' });
 }
 
-/** The journal keeps no secrets: those given with -e are asked for, or have to be given again. */
-async function secretsAgain(
-  withheld: readonly string[],
-  given: Readonly<Record<string, unknown>>,
-): Promise<Record<string, unknown>> {
-  const missing = withheld.filter((name) => !Object.hasOwn(given, name));
-  const ask = terminalAsk();
-  if (missing.length > 0 && !ask) {
-    const names = missing.join(', ');
-    throw new DrillbookError('usage.secret', `${names}: secret, and so not kept since the run began`, {
-      hint: `give it again with -e @FILE or -e ${missing[0]}=…`,
-    });
+/** How the run began, with what it was given. Makes the secrets known that it began with. */
+function startOf(journal: Journal): Extract<RunEvent, { event: 'run_started' }> {
+  for (const event of journal.past()) {
+    if (event.event === 'run_started') return event;
+    break;
   }
-  const secrets: Record<string, unknown> = {};
-  for (const name of missing) secrets[name] = await ask?.(`${name}: `, true);
-  return secrets;
+  throw new DrillbookError('usage.run', `run ${journal.run} did not begin`, { hint: 'see `drillbook runs`' });
 }
 
 export default command({
@@ -93,12 +79,12 @@ export default command({
         `--on-interrupt ${String(onInterrupt)}: rerun, skip or fail is wanted`,
       );
     }
-    const journal = findRun(stateDir, positionals[0]);
-    const started = journal.events[0];
-    if (started?.event !== 'run_started')
-      throw new DrillbookError('journal.broken', `run ${journal.run} did not begin`);
-    if (isDone(journal)) throw new DrillbookError('usage.run', `run ${journal.run} reached its goal already`);
     const redactor = new Redactor();
+    const run = findRun(stateDir, positionals[0]);
+    if (isDone(glanceAt(stateDir, run)))
+      throw new DrillbookError('usage.run', `run ${run} reached its goal already`);
+    const journal = openJournal(stateDir, run, redactor);
+    const started = startOf(journal);
     const again = askedOf(
       {
         ...invocation,
@@ -107,17 +93,11 @@ export default command({
       },
       redactor,
     );
-    const {
-      selection,
-      inputs,
-      withheld = [],
-    } = started.options as {
+    const { selection, inputs } = started.options as {
       selection: Selection;
       inputs: Readonly<Record<string, unknown>>;
-      withheld?: readonly string[];
     };
-    const secrets = await secretsAgain(withheld, again.given);
-    const asked = { ...again, selection, given: { ...inputs, ...again.given, ...secrets } };
+    const asked = { ...again, selection, given: { ...inputs, ...again.given } };
     const prepared = await prepare(asked, redactor, terminalAsk());
     const acceptChanges = options['accept-changes'] === true;
     return executeWithView({

@@ -31,7 +31,7 @@ export default command({
     const redactor = new Redactor();
     const asked = askedOf(invocation, redactor);
     const prepared = await prepare(asked, redactor, terminalAsk());
-    const journal = createJournal(invocation.stateDir, newRunId(new Date()));
+    const journal = createJournal(invocation.stateDir, newRunId(new Date()), redactor);
     const isCheck = invocation.options['check'] === true;
     return executeWithView({
       invocation,

@@ -1,8 +1,10 @@
-import { endOf } from '../run/history.ts';
-import { openJournal, runIds } from '../run/journal.ts';
+import { isBlank, readJournal, runIds } from '../run/journal.ts';
 import { command } from './_command.ts';
 
-/** One run in a list; `outcome` is `unfinished` for one that can be resumed and has not ended. */
+/**
+ * One run in a list; `outcome` is `unfinished` for one that can be resumed and has not ended, `damaged` where the
+ * journal is not as it was written.
+ */
 interface Row {
   readonly run: string;
   readonly name: string;
@@ -15,13 +17,14 @@ interface Row {
 }
 
 function rowOf(stateDir: string, run: string): Row | undefined {
-  const journal = openJournal(stateDir, run);
+  if (isBlank(stateDir, run)) return undefined;
+  const journal = readJournal(stateDir, run);
   try {
-    const started = journal.events[0];
+    const { first: started, last, isDamaged } = journal.glance();
     if (started?.event !== 'run_started') return undefined;
-    const end = endOf(journal.events);
+    const end = last?.event === 'run_finished' ? last : undefined;
     const { name, playbook, at, operator, isCheck } = started;
-    const outcome = end?.outcome ?? 'unfinished';
+    const outcome = isDamaged ? 'damaged' : (end?.outcome ?? 'unfinished');
     return { run, name, playbook, at, operator, isCheck, outcome, exitCode: end?.exitCode ?? null };
   } finally {
     journal.close();

@@ -1,6 +1,6 @@
 import { DrillbookError } from '../core/error.ts';
 import { openView } from '../report/view.ts';
-import { openJournal, runIds } from '../run/journal.ts';
+import { readJournal, runIds } from '../run/journal.ts';
 import { command } from './_command.ts';
 
 export default command({
@@ -11,7 +11,7 @@ export default command({
   async run({ positionals, options, output, stateDir, isColor, isVerbose }) {
     const run = positionals[0] ?? runIds(stateDir).at(-1);
     if (run === undefined) throw new DrillbookError('usage.run', `there are no runs in ${stateDir}`);
-    const journal = openJournal(stateDir, run);
+    const journal = readJournal(stateDir, run);
     const { stdout, stderr } = process;
     const kind = output === 'json' || output === 'jsonl' ? 'jsonl' : 'plain';
     const view = await openView(kind, {
@@ -22,7 +22,7 @@ export default command({
       isDiff: options['diff'] === true,
     });
     try {
-      for (const event of journal.events) view.show(event);
+      for (const event of journal.events()) view.show(event);
     } finally {
       await view.close();
       journal.close();

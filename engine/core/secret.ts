@@ -1,17 +1,20 @@
 const MASK = '‹secret›';
 
-/** True when a secret was taken out of `text`. */
-export const isMasked = (text: string): boolean => text.includes(MASK);
-
 /** Knows the secret values of a run and takes them out of everything that leaves the engine. */
 export class Redactor {
+  /** As they were added. */
+  readonly #known = new Set<string>();
+  /** The same, and the other forms they may be written in. */
   readonly #values = new Set<string>();
   #pattern: RegExp | undefined;
+  #heard: string[] = [];
 
   /** Values under 3 characters are not masked: they would garble every text without hiding anything. */
   add(value: unknown): void {
     if (typeof value === 'number') return this.add(String(value));
-    if (typeof value !== 'string' || value.length < 3) return;
+    if (typeof value !== 'string' || value.length < 3 || this.#known.has(value)) return;
+    this.#known.add(value);
+    this.#heard.push(value);
     for (const form of [
       value,
       JSON.stringify(value).slice(1, -1),
@@ -26,6 +29,13 @@ export class Redactor {
     this.#pattern = undefined;
   }
 
+  /** The secrets that were added since this was last asked. */
+  heard(): readonly string[] {
+    const heard = this.#heard;
+    if (heard.length > 0) this.#heard = [];
+    return heard;
+  }
+
   text(text: string): string {
     if (this.#values.size === 0) return text;
     this.#pattern ??= new RegExp(
@@ -38,19 +48,25 @@ export class Redactor {
     return text.replace(this.#pattern, MASK);
   }
 
-  /** A copy of `value` with every string in it masked; keys too. */
+  /** `value` with every string in it masked, keys too; itself where nothing had to be. */
   value<T>(value: T): T {
     if (this.#values.size === 0) return value;
-    return this.#copy(value) as T;
+    return this.#masked(value) as T;
   }
 
-  #copy(value: unknown): unknown {
+  #masked(value: unknown): unknown {
     if (typeof value === 'string') return this.text(value);
-    if (Array.isArray(value)) return value.map((item) => this.#copy(item));
+    if (Array.isArray(value)) {
+      const copy = value.map((item) => this.#masked(item));
+      return copy.every((item, index) => Object.is(item, value[index])) ? value : copy;
+    }
     if (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-      return Object.fromEntries(
-        Object.entries(value).map(([key, item]) => [this.text(key), this.#copy(item)]),
+      const entries = Object.entries(value);
+      const copy = entries.map(([key, item]) => [this.text(key), this.#masked(item)] as const);
+      const isSame = copy.every(
+        ([key, item], i) => key === entries[i]?.[0] && Object.is(item, entries[i][1]),
       );
+      return isSame ? value : Object.fromEntries(copy);
     }
     return value;
   }

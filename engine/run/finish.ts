@@ -26,19 +26,25 @@ export function finish(
   const changes = step.isSecret ? ended.changes?.map(({ what }) => ({ what })) : ended.changes;
   const why = shownReason(step, ended);
   const reason = why === undefined ? undefined : redactor.text(why);
-  course.journal.append({
-    event: 'step_finished',
-    step: step.id,
-    name,
-    module: step.moduleName,
-    host: state.host.name,
-    outcome: ended.outcome,
-    durationMs: Math.round(performance.now() - startedAt),
-    result: step.isSecret ? { is_hidden: true } : redactor.value(ended.result),
-    ...(changes && changes.length > 0 ? { changes: redactor.value(changes) } : {}),
-    ...(reason === undefined ? {} : { reason }),
-    ...(isForgiven ? { isForgiven } : {}),
-  });
+  const result = step.isSecret ? { is_hidden: true } : redactor.value(ended.result);
+  // For a resume, which registers what there was.
+  const isMasked = result !== ended.result || reason !== ended.reason;
+  course.journal.append(
+    {
+      event: 'step_finished',
+      step: step.id,
+      name,
+      module: step.moduleName,
+      host: state.host.name,
+      outcome: ended.outcome,
+      durationMs: Math.round(performance.now() - startedAt),
+      result,
+      ...(changes && changes.length > 0 ? { changes: redactor.value(changes) } : {}),
+      ...(reason === undefined ? {} : { reason }),
+      ...(isForgiven ? { isForgiven } : {}),
+    },
+    isMasked ? { result: ended.result, reason: ended.reason } : undefined,
+  );
   count(course, state.host.name, ended.outcome);
   if (ended.isInterrupted) stopBy(course, 3, 'interrupted');
   if (ended.isGuard) stopBy(course, 5, reason ?? 'stopped by a guard');

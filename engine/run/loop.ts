@@ -7,7 +7,6 @@ import type { Course } from './course.ts';
 import { wentWell } from './history.ts';
 import type { Progress } from './history.ts';
 import type { HostState } from './host-state.ts';
-import { revived } from './remember.ts';
 import { scopeOf } from './scope.ts';
 import { isBad, registeredOf, shownReason } from './ended.ts';
 import type { Ended } from './ended.ts';
@@ -47,13 +46,12 @@ function textOf(step: Step, item: unknown, index: number, scope: Scope): string 
 }
 
 /** Finds what an item gave before the interruption: by the item itself, since the list may have changed. */
-function pastOf(past: PastLoop, shown: (item: unknown) => unknown) {
+function pastOf(past: PastLoop) {
   const left = new Map(past.items);
   return (item: unknown, index: number): Progress | undefined => {
-    const wanted = JSON.stringify(shown(item));
+    const wanted = JSON.stringify(item);
     const isSame = (known: Progress | undefined): boolean =>
-      known !== undefined &&
-      (known.result?.['is_hidden'] === true || JSON.stringify(known.result?.['item']) === wanted);
+      known !== undefined && JSON.stringify(known.result?.['item']) === wanted;
     const at = isSame(left.get(index)) ? index : [...left].find(([, known]) => isSame(known))?.[0];
     if (at === undefined) return undefined;
     const known = left.get(at);
@@ -72,7 +70,7 @@ export async function loop(
   once: (scope: Scope, turn: Turn) => Promise<Ended>,
 ): Promise<Ended> {
   const { redactor, world } = course.tools;
-  const known = pastOf(past, (item) => redactor.value(item));
+  const known = pastOf(past);
   const results: Result[] = [];
   const changes: Change[] = [];
   let outcome: StepOutcome = items.length === 0 ? 'skipped' : 'ok';
@@ -83,7 +81,7 @@ export async function loop(
   for (const [index, item] of items.entries()) {
     const done = known(item, index);
     if (done && wentWell(done.outcome)) {
-      results.push(Object.assign(revived(done.result ?? {}, step.name), { item }));
+      results.push({ ...done.result, item });
       if (done.outcome === 'changed' && outcome === 'ok') outcome = 'changed';
       if (done.outcome === 'skipped') skipped++;
       continue;
@@ -111,15 +109,19 @@ export async function loop(
     results.push(registered);
     changes.push(...(ended.changes ?? []).map((change) => ({ ...change, what: `${text}: ${change.what}` })));
     const why = shownReason(step, ended);
-    course.journal.append({
-      event: 'step_progress',
-      step: step.id,
-      host: state.host.name,
-      message: redactor.text(why === undefined ? text : `${text}: ${why}`),
-      item: index,
-      outcome: ended.outcome,
-      result: step.isSecret ? { is_hidden: true } : redactor.value(registered),
-    });
+    const result = step.isSecret ? { is_hidden: true } : redactor.value(registered);
+    course.journal.append(
+      {
+        event: 'step_progress',
+        step: step.id,
+        host: state.host.name,
+        message: redactor.text(why === undefined ? text : `${text}: ${why}`),
+        item: index,
+        outcome: ended.outcome,
+        result,
+      },
+      result === registered ? undefined : { result: registered },
+    );
     endItem(past.tries, index);
     if (step.module?.kind === 'action' || ended.outcome === 'changed') await course.journal.commit();
     if (ended.outcome === 'skipped') skipped++;

@@ -1,5 +1,4 @@
 import { DrillbookError } from '../core/error.ts';
-import { isMasked } from '../core/secret.ts';
 import { render, renderText } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
 import type { Step } from '../plan/plan.ts';
@@ -14,7 +13,7 @@ import type { Finished, Past } from './history.ts';
 import type { HostState } from './host-state.ts';
 import { asksItem, loop } from './loop.ts';
 import { once } from './once.ts';
-import { remember, revived } from './remember.ts';
+import { remember } from './remember.ts';
 import { scopeOf } from './scope.ts';
 import { newTries } from './tries.ts';
 
@@ -79,19 +78,11 @@ function nameOf(course: Course, step: Step, scope: Scope): string {
   }
 }
 
-/** What the journal has of a step is no use where a secret was taken out that later steps may read. */
-function isWhole(step: Step, { result }: Finished): boolean {
-  if (step.module?.kind === 'action') return true;
-  const isRead = step.keywords.register !== undefined || step.moduleName === 'set';
-  return !isRead || (result['is_hidden'] !== true && !isMasked(JSON.stringify(result)));
-}
-
 /** Takes a step that has ended from the journal. */
 function replay(course: Course, step: Step, state: HostState, sharers: States, past: Finished): boolean {
   const { outcome, result, reason, isForgiven } = past;
   count(course, state.host.name, outcome);
-  const registered = revived(registeredOf({ outcome, result, reason }), step.name);
-  remember(course, step, sharers, registered, outcome, true);
+  remember(course, step, sharers, registeredOf({ outcome, result, reason }), outcome, true);
   return isForgiven === true && !step.isIgnored;
 }
 
@@ -135,7 +126,7 @@ export async function onHost(
   const host = state.host.name;
   const past = history.take(step.id, host);
   const done = past?.finished;
-  if (done && isSettled(done) && isWhole(step, done)) return replay(course, step, state, sharers, done);
+  if (done && isSettled(done)) return replay(course, step, state, sharers, done);
   if (done && !isSettled(done)) history.diverge(host, done.seq);
   const startedAt = performance.now();
   const scope = scopeOf(state, step.vars, tools.world);

@@ -1,7 +1,5 @@
 import type { StepOutcome } from '../core/event.ts';
-import { DrillbookError } from '../core/error.ts';
 import type { Result } from '../core/module.ts';
-import { isMasked } from '../core/secret.ts';
 import { render } from '../parse/template.ts';
 import type { Step } from '../plan/plan.ts';
 import type { Course, States } from './course.ts';
@@ -71,33 +69,4 @@ export function remember(
       state.notified.add(name);
     }
   }
-}
-
-const inside = (value: unknown, step: string): unknown =>
-  Array.isArray(value)
-    ? value.map((item) => inside(item, step))
-    : isResult(value)
-      ? revived(value, step)
-      : value;
-
-/**
- * A result as the journal has it, for use after a resume: the journal keeps no secrets, so that reading one that was
- * masked is an error, rather than the mask taken for the value.
- */
-export function revived(result: Result, step: string): Result {
-  const copy: Record<string, unknown> = {};
-  for (const [key, item] of Object.entries(result)) {
-    if (typeof item !== 'string' || !isMasked(item)) {
-      copy[key] = inside(item, step);
-      continue;
-    }
-    // Not enumerable: copying a result, or writing it to the journal, is not reading the secret.
-    Object.defineProperty(copy, key, {
-      get() {
-        const message = `\`${key}\` of step ${step} holds a secret, which the journal does not keep for a resume`;
-        throw new DrillbookError('step.secret', message, { hint: 'read it again in a step of its own' });
-      },
-    });
-  }
-  return copy;
 }

@@ -1,7 +1,7 @@
 import { rolesOf } from '../cluster/model.ts';
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
-import type { Counts } from '../core/event.ts';
+import type { Counts, Happening } from '../core/event.ts';
 import { disk } from '../core/files.ts';
 import type { Files } from '../core/files.ts';
 import type { OpenTransport } from '../core/host.ts';
@@ -94,9 +94,10 @@ async function readStatus(
 export async function execute(request: RunRequest): Promise<number> {
   const { plan, journal, redactor, isCheck, operator, interrupt } = request;
   const startedAt = performance.now();
-  const isResume = journal.events.length > 0;
-  if (isResume && request.acceptChanges !== true) refuseEdits(journal.events, plan);
-  const history = historyOf(journal.events);
+  const isResume = journal.count > 0;
+  const past = [...journal.past()];
+  if (isResume && request.acceptChanges !== true) refuseEdits(past, plan);
+  const history = historyOf(past);
   const roles = new Map(history.roles);
   const states = new Map([...plan.inventory.hosts].map(([name, host]) => [name, hostState(host)] as const));
   const world: World = { plan, states, roles, run: { id: journal.run, operator, is_check: isCheck } };
@@ -114,7 +115,8 @@ export async function execute(request: RunRequest): Promise<number> {
   const outside = (host: string): Context => outsideContext(host, tools, AbortSignal.timeout(60_000));
   const live = (cluster: string): Promise<ClusterStatus> => readStatus(world, cluster, outside);
 
-  journal.append(isResume ? { event: 'run_resumed', operator } : startOf(request));
+  if (isResume) journal.append({ event: 'run_resumed', operator });
+  else journal.append(...startOf(request));
   const finish = (
     exitCode: number,
     counts: Readonly<Record<string, Counts>>,
@@ -173,7 +175,8 @@ async function decide(ask: RunRequest['ask'], question: string): Promise<OnInter
   return answer?.startsWith('r') ? 'rerun' : answer?.startsWith('s') ? 'skip' : 'fail';
 }
 
-function startOf({ plan, operator, isCheck, options, redactor }: RunRequest) {
+/** The first event, and what of it is kept sealed. */
+function startOf({ plan, operator, isCheck, options, redactor }: RunRequest): [Happening, Result?] {
   const { playbook, inventory, inputs } = plan;
   const given = Object.entries({ ...inputs.given, ...inputs.overrides });
   const isOpen = ([name, value]: [string, unknown]): boolean => {
@@ -182,7 +185,9 @@ function startOf({ plan, operator, isCheck, options, redactor }: RunRequest) {
     return JSON.stringify(redactor.value(value)) === JSON.stringify(value);
   };
   const withheld = given.filter((entry) => !isOpen(entry)).map(([name]) => name);
-  return {
+  const common = { ...options, files: fingerprints(plan.files) };
+  const open = { ...common, inputs: Object.fromEntries(given.filter(isOpen)) };
+  const started = {
     event: 'run_started' as const,
     playbook: playbook.file,
     name: playbook.name,
@@ -190,14 +195,10 @@ function startOf({ plan, operator, isCheck, options, redactor }: RunRequest) {
     operator,
     isCheck,
     hosts: [...inventory.hosts.keys()],
-    options: {
-      ...options,
-      inputs: Object.fromEntries(given.filter(isOpen)),
-      // Secrets that a resume has to be given again.
-      ...(withheld.length > 0 ? { withheld } : {}),
-      files: fingerprints(plan.files),
-    },
   };
+  if (withheld.length === 0) return [{ ...started, options: open }];
+  const whole = { ...common, inputs: Object.fromEntries(given) };
+  return [{ ...started, options: { ...open, withheld } }, { options: whole }];
 }
 
 /** Reads the roles of every cluster of the inventory; recorded once, they stay as found for the whole run. */

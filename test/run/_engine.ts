@@ -77,10 +77,13 @@ function mortal(journal: Journal, n: number): Journal {
   };
   return {
     ...journal,
-    append(happening) {
-      isDead ||= journal.events.length >= n - 1;
+    get count() {
+      return journal.count;
+    },
+    append(happening, real) {
+      isDead ||= journal.count >= n - 1;
       orDie();
-      return journal.append(happening);
+      return journal.append(happening, real);
     },
     async commit() {
       orDie();
@@ -110,7 +113,7 @@ export function project(playbook: string, wishes: Wishes = {}): Project {
     const { given = {}, selection = {}, isCheck = false, request = {}, onEvent } = now;
     const redactor = new Redactor();
     const { plan } = await prepare({ playbook: book, inventory, given, selection }, redactor);
-    const whole = run === undefined ? createJournal(state, newRunId(new Date())) : openJournal(state, run);
+    const whole = run === undefined ? createJournal(state, newRunId(new Date()), redactor) : openJournal(state, run, redactor);
     const journal = death === Number.POSITIVE_INFINITY ? whole : mortal(whole, death);
     const events: RunEvent[] = [];
     journal.subscribe((event) => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { RunEvent } from '../../engine/core/event.ts';
 import { endOf } from '../../engine/run/history.ts';
-import { openJournal, runIds } from '../../engine/run/journal.ts';
+import { readJournal, runIds } from '../../engine/run/journal.ts';
 import { drillbook, eventsOf, start } from '../cli/_drillbook.ts';
 import type { Said } from '../cli/_drillbook.ts';
 import { project } from './_engine.ts';
@@ -69,9 +69,12 @@ const again = (book: Project, ...more: string[]): Promise<Said> =>
 function kept(book: Project): readonly RunEvent[] {
   const [run] = runIds(book.state);
   if (run === undefined || !existsSync(join(book.state, 'runs', run, 'journal.sqlite'))) return [];
-  const journal = openJournal(book.state, run);
-  journal.close();
-  return journal.events;
+  const journal = readJournal(book.state, run);
+  try {
+    return [...journal.events()];
+  } finally {
+    journal.close();
+  }
 }
 
 /** Counter files of actions that the journal says have ended when the run was killed. */
