@@ -52,6 +52,8 @@ export function clusterLocks(
   const held = new Map<string, Held>();
   const renewing = new Set<string>();
   let refused: unknown;
+  /** All that could be reached at first was locked: what comes now is told by itself. */
+  let isBegun = false;
   let timer: NodeJS.Timeout | undefined;
   const sorted = clusters.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const clusterOf = (host: string): Cluster | undefined => sorted.find(({ nodes }) => nodes.includes(host));
@@ -66,6 +68,16 @@ export function clusterLocks(
   const args = ({ seen }: Held): string[] => [
     ...[seen.folder, String(seen.token), me, String(seen.token + 1)],
   ];
+
+  function tell(cluster: string, hosts: readonly string[]): void {
+    const tokens = Object.fromEntries(
+      hosts.flatMap((name) => {
+        const own = held.get(name);
+        return own?.cluster === cluster ? [[name, own.seen.token]] : [];
+      }),
+    );
+    if (Object.keys(tokens).length > 0) journal.append({ event: 'lock_taken', cluster, tokens });
+  }
 
   async function takeOn(cluster: Cluster, host: Host, transport: Transport): Promise<void> {
     const known = held.get(host.name)?.seen.token;
@@ -85,8 +97,7 @@ export function clusterLocks(
     const seen = seenOf(cluster.name, host.name, said);
     if (seen.word !== 'taken') throw refusal(cluster.name, seen);
     held.set(host.name, { cluster: cluster.name, seen });
-    if (known !== seen.token)
-      journal.append({ event: 'lock_taken', cluster: cluster.name, tokens: { [host.name]: seen.token } });
+    if (isBegun && known !== seen.token) tell(cluster.name, [host.name]);
   }
 
   async function renew(connections: Connections): Promise<void> {
@@ -155,6 +166,8 @@ export function clusterLocks(
         await release(connections);
         throw refused;
       }
+      for (const { name, nodes } of sorted) tell(name, nodes);
+      isBegun = true;
       timer = setInterval(() => void renew(connections), RENEW_MS).unref();
     },
     release,

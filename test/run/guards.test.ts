@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { beforeEach, expect, test, vi } from 'vitest';
@@ -36,6 +36,8 @@ vi.mock('../../engine/cluster/stacks.ts', async (original) => ({
 }));
 
 beforeEach(() => {
+  // What a run left behind that died.
+  rmSync('/var/lib/drillbook/locks/pair', { recursive: true, force: true });
   pair.reads = 0;
   pair.roles = () => ({ a: 'primary', b: 'standby' });
 });
@@ -272,8 +274,8 @@ plays:
         command: 'true'
 `);
   pair.roles = () => ({ a: existsSync(join(book.dir, 'a/changed')) ? 'standby' : 'primary', b: 'standby' });
-  // Events: run, play, both of the look, start of the change; death before its end is told.
-  await book.die(6);
+  // Events: run, lock, play, both of the look, start of the change; death before its end is told.
+  await book.die(7);
   expect(existsSync(join(book.dir, 'a/changed'))).toBe(true);
   const resumed = await book.go({}, runIds(book.state)[0]);
   expect(resumed.story).toEqual(['change changed', 'uses changed']);
