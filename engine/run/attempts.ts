@@ -23,6 +23,8 @@ export interface Attempting {
   /** What that attempt kept. */
   readonly kept: ReadonlyMap<string, unknown>;
   contextWith(signal: AbortSignal, life: Life): Context;
+  /** Wraps what acts: it, and not a look, is bound to the step's role. Left out where there is none. */
+  whileActing?<T>(act: () => Promise<T>): Promise<T>;
   /** Called when a state module has looked and is about to change something. */
   beforeChange(): Promise<void>;
   /** Left out where nothing is done for real. */

@@ -14,6 +14,7 @@ import type { HostState } from './host-state.ts';
 import { itemKey } from './jobs.ts';
 import type { Taking } from './jobs.ts';
 import { comeBack, isAway } from './reconnect.ts';
+import { roleBinding } from './role-binding.ts';
 import { hostNamed } from './scope.ts';
 import { endItem } from './tries.ts';
 import type { Tries } from './tries.ts';
@@ -78,7 +79,10 @@ function takingOf(course: Course, step: Step, host: string, turn: Turn, life: Li
     kept: life.kept,
     keep(name, value) {
       const shown = course.tools.redactor.value(value);
-      course.journal.append({ event: 'step_kept', step: step.id, host, item: index, name, value: shown });
+      course.journal.append(
+        { event: 'step_kept', step: step.id, host, item: index, name, value: shown },
+        shown === value ? undefined : { value },
+      );
       return course.journal.commit();
     },
   };
@@ -103,6 +107,7 @@ export async function once(
   if (!host) throw new DrillbookError('step.delegate', `delegate_to: no host \`${target}\` in the inventory`);
   const isCheck = step.checkMode ?? options.isCheck;
   const ledger = isCheck ? undefined : stepLedger(course, step, state, host, scope);
+  const binding = await roleBinding(isCheck ? undefined : step.role, step, host, tools.world);
   const own = circumstances(course, step, scope, name);
   const say = (message: string): void => tell(course, step, name, message);
   const attempting = (isAgain: boolean): Promise<Ended> =>
@@ -115,8 +120,11 @@ export async function once(
       kept: tries.kept.get(index) ?? new Map(),
       contextWith(signal, life) {
         const taking = takingOf(course, step, name, turn, life);
-        return contextFor(host, { ...own, signal, taking, onExchange: () => (life.hasActed = true) }, tools);
+        const onExchange = (): void => void (life.hasActed = true);
+        const { guards: roleGuards } = binding;
+        return contextFor(host, { ...own, signal, taking, roleGuards, onExchange }, tools);
       },
+      whileActing: binding.whileActing,
       // What was looked up before may read otherwise after the change; and see mayHaveChanged.
       beforeChange: () => journal.commit(),
       onRetry(attempt, retries, reason) {

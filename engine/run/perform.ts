@@ -31,12 +31,16 @@ function paramsOf(step: Step, module: Module, scope: Scope): Record<string, unkn
 
 const says = (changes: readonly Change[]): string => changes.map((change) => change.what).join(', ');
 
+const acting = <T>({ whileActing }: Attempting, act: () => Promise<T>): Promise<T> =>
+  whileActing === undefined ? act() : whileActing(act);
+
 async function ensure(
   module: Extract<Module, { kind: 'state' }>,
   ctx: Context,
   params: Record<string, unknown>,
-  { isCheck, ledger, beforeChange }: Attempting,
+  a: Attempting,
 ): Promise<Ended> {
+  const { isCheck, ledger, beforeChange } = a;
   const found = await module.check(ctx, params);
   const isFine = found.changes.length === 0;
   // For a step that only ever looks (`check_mode: true`): what is decided by it must not count as a change.
@@ -47,7 +51,8 @@ async function ensure(
   if (isFine) return { outcome: 'ok', result: found.result ?? {} };
   await ledger?.beforeAct(() => true);
   await beforeChange();
-  const after: Checked = (await module.apply(ctx, params, found)) ?? (await module.check(ctx, params));
+  const after: Checked =
+    (await acting(a, () => module.apply(ctx, params, found))) ?? (await module.check(ctx, params));
   const result = after.result ?? found.result ?? {};
   if (after.changes.length === 0) return { outcome: 'changed', result, changes: found.changes };
   return {
@@ -81,10 +86,11 @@ async function act(
   module: Extract<Module, { kind: 'action' }>,
   ctx: Context,
   params: Record<string, unknown>,
-  { ledger }: Attempting,
+  a: Attempting,
 ): Promise<Ended> {
+  const { ledger } = a;
   await ledger?.beforeAct(() => module.wouldChange?.(ctx, params) ?? true);
-  const ended = endedOf(await module.run(ctx, params), 'action');
+  const ended = endedOf(await acting(a, () => module.run(ctx, params)), 'action');
   if (ended.outcome === 'ok') ledger?.sawNoChange();
   return ended;
 }

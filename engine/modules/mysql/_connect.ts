@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { StepFailed } from '../../core/error.ts';
+import { DrillbookError, StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { clientRows } from './_client.ts';
 import type { Login } from './_settings.ts';
@@ -145,6 +145,7 @@ export async function withServer<T>(
     wire = await wireTo(ctx, login);
   } catch (cause) {
     const error = wrap(cause);
+    if (error instanceof DrillbookError && error.code.startsWith('guard.')) throw error;
     const isByIdentity = 'socketPath' in login.endpoint && login.password === undefined;
     if (isByIdentity && !(error instanceof SqlError && error.errno < 1044)) {
       const viaClient = await clientServer(ctx, login, error);

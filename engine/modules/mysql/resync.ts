@@ -237,5 +237,6 @@ export default action({
   },
   destroys: ({ databases }) =>
     `all tables of ${databases?.join(', ') ?? 'the Catalog'} on this node, replaced by those of its peer; what this node alone has is lost`,
+  role: 'not_primary',
   run: resync,
 });
