@@ -2,7 +2,6 @@ import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
 import type { BoundRole, ClusterStatus } from './cluster.ts';
 import type { Entry } from './files.ts';
-import type { Entry } from './files.ts';
 import type { Answer, Cluster, DialogueResult, Endpoint, Host, ShOptions, ShResult } from './host.ts';
 
 export type Result = Readonly<Record<string, unknown>>;
@@ -70,6 +69,7 @@ export interface Context {
 }
 
 export type Shape = z.ZodObject;
+
 /** What a step with certain parameters bends, or puts right: a stable word, and of what. */
 export type Bending = { readonly scope: 'host' | 'cluster' } & (
   | {
@@ -79,7 +79,6 @@ export type Bending = { readonly scope: 'host' | 'cluster' } & (
     }
   | { readonly closes: string }
 );
-
 
 interface Described<S extends Shape> {
   /** One line for the reference pages. */
@@ -96,11 +95,11 @@ interface Described<S extends Shape> {
   /** What `register` gets: name → meaning. */
   readonly returns: Readonly<Record<string, string>>;
   /** What would be destroyed, in words for the operator; undefined when nothing. Such a step needs a code. */
+  readonly destroys?: (params: z.output<S>) => string | undefined;
   /** What it bends until something else puts it right, or what it puts right; undefined when neither. */
   readonly obligation?: (params: z.output<S>) => Bending | undefined;
   /** The role without which it never acts; a task's keyword `role` wins. Looks that follow the act are `isLook`. */
   readonly role?: BoundRole;
-  readonly destroys?: (params: z.output<S>) => string | undefined;
 }
 
 export interface StateModule<S extends Shape = Shape> extends Described<S> {
