@@ -45,6 +45,8 @@ export interface Circumstances {
   readonly file: string;
   /** Left out where there is no step. */
   readonly taking?: Taking | undefined;
+  /** What is asked on the host besides, before anything is done there. */
+  roleGuards?(): readonly Guard[];
   /** Called before anything is sent to a host. */
   onExchange?(): void;
   progress(message: string, percent?: number): void;
@@ -85,9 +87,13 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
       }),
     );
   };
+  const guards = (isLook = false): readonly Guard[] => [
+    ...tools.guardsOf(host),
+    ...((!isLook && circumstances.roleGuards?.()) || []),
+  ];
   const withDefaults = (options: ShOptions = {}): ShOptions => ({
     ...options,
-    guards: [...tools.guardsOf(host), ...(options.guards ?? [])],
+    guards: [...guards(options.isLook), ...(options.guards ?? [])],
     become: options.become ?? become,
     env: { ...circumstances.env, ...options.env },
     signal: options.signal ?? circumstances.signal,
@@ -95,7 +101,8 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
   const on = (name: string): Context => {
     const other = hostNamed(inventory, name);
     if (!other) throw new Unreachable(name, 'unknown', `\`${name}\` is not in the inventory`);
-    return contextFor(other, circumstances, tools);
+    // It is the step's own host that is bound to a role.
+    return contextFor(other, { ...circumstances, roleGuards: () => [] }, tools);
   };
   const cluster = clusterOf(inventory, host.name);
   return {
@@ -104,7 +111,11 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
     signal: circumstances.signal,
     sh: (script, options) => onTransport((transport) => transport.sh(script, withDefaults(options))),
     job: (script, options) =>
-      asJob((transport, id, mode) => transport.job(id, script, { ...withDefaults(options), mode })),
+      asJob((transport, id, mode) => {
+        // What has begun may have changed the role itself.
+        const isLook = mode === 'attach';
+        return transport.job(id, script, { ...withDefaults({ ...options, isLook }), mode });
+      }),
     keep: (name, find) => (taking ? keepIn(taking, name, find) : find()),
     dialogue: (command, answers, options) =>
       onTransport((transport) => transport.dialogue(command, answers, withDefaults(options))),
@@ -113,7 +124,7 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
       return onTransport((transport) =>
         transport.put(path, bytes, {
           become,
-          guards: tools.guardsOf(host),
+          guards: guards(),
           ...(mode === undefined ? {} : { mode }),
         }),
       );
@@ -121,11 +132,14 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
     get: (path) => onTransport((transport) => transport.get(path, { become })),
     dial: (endpoint) =>
       onTransport(async (transport) => {
-        const guards = tools.guardsOf(host);
-        if (guards.length === 0) return transport.dial(endpoint);
+        const asked = withDefaults();
+        const stream = transport.dial(endpoint);
+        if (asked.guards?.length === 0) return stream;
         // Side by side: no further round trip, and nothing is given out before both have answered.
-        const [stream] = await Promise.all([transport.dial(endpoint), transport.sh(':', { guards })]);
-        return stream;
+        const [, said] = await Promise.allSettled([stream, transport.sh(':', asked)]);
+        if (said.status === 'fulfilled') return stream;
+        stream.then((open) => open.destroy()).catch(() => undefined);
+        throw said.reason;
       }),
     on,
     local: (path) => localFile(path, circumstances.file, tools.files),
