@@ -100,7 +100,16 @@ export function clusterLocks(
     if (isBegun && known !== seen.token) tell(cluster.name, [host.name]);
   }
 
-  async function renew(connections: Connections): Promise<void> {
+  async function lock(host: Host, transport: Transport): Promise<void> {
+    const cluster = clusterOf(host.name);
+    if (!cluster) return;
+    const earlier = before(host.name);
+    if (earlier !== undefined) await settled.get(earlier);
+    if (refused !== undefined) throw refused;
+    await takeOn(cluster, host, transport);
+  }
+
+  function renew(connections: Connections): void {
     for (const [name, own] of held) {
       const host = inventory.hosts.get(name);
       const open = connections.opened(name);
@@ -137,14 +146,7 @@ export function clusterLocks(
   }
 
   return {
-    async onConnect(host, transport) {
-      const cluster = clusterOf(host.name);
-      if (!cluster) return;
-      const earlier = before(host.name);
-      if (earlier !== undefined) await settled.get(earlier);
-      if (refused !== undefined) throw refused;
-      await takeOn(cluster, host, transport);
-    },
+    onConnect: lock,
     guardsOf({ name }) {
       const own = held.get(name);
       if (!own) return [];
@@ -155,11 +157,16 @@ export function clusterLocks(
       for (const name of [...order, ...rest]) {
         const host = inventory.hosts.get(name);
         if (!host) continue;
-        const taking = connections.get(host).catch((error: unknown) => {
-          // Locked when it is first reached.
-          if (!(error instanceof Unreachable)) refused ??= error;
-        });
-        settled.set(name, taking);
+        const taking = async (): Promise<void> => {
+          try {
+            const transport = await connections.get(host);
+            if (!held.has(name)) await lock(host, transport);
+          } catch (error) {
+            // Who cannot be reached is locked when it first is.
+            if (!(error instanceof Unreachable)) refused ??= error;
+          }
+        };
+        settled.set(name, taking());
       }
       await Promise.all(settled.values());
       if (refused !== undefined) {
@@ -168,7 +175,7 @@ export function clusterLocks(
       }
       for (const { name, nodes } of sorted) tell(name, nodes);
       isBegun = true;
-      timer = setInterval(() => void renew(connections), RENEW_MS).unref();
+      timer = setInterval(() => renew(connections), RENEW_MS).unref();
     },
     release,
     stop: () => clearInterval(timer),

@@ -51,7 +51,11 @@ export async function answering(port: number, address = '127.0.0.1'): Promise<vo
   }
 }
 
-export async function startSshd(settings: readonly string[] = []): Promise<Sshd> {
+/** `before`: words in front of its command, such as `unshare -m …`. */
+export async function startSshd(
+  settings: readonly string[] = [],
+  before: readonly string[] = [],
+): Promise<Sshd> {
   await ensurePackages(['openssh-server', 'openssh-client', 'sudo', 'busybox']);
   const directory = mkdtempSync(join(tmpdir(), 'drillbook-sshd-'));
   // A user that is tried must be able to read authorized_keys.
@@ -80,7 +84,8 @@ export async function startSshd(settings: readonly string[] = []): Promise<Sshd>
     ...settings,
   ];
   writeFileSync(at('sshd_config'), `${config.join('\n')}\n`);
-  const process = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', at('sshd_config')], { stdio: 'ignore' });
+  const [command = '', ...args] = [...before, '/usr/sbin/sshd', '-D', '-e', '-f', at('sshd_config')];
+  const process = spawn(command, args, { stdio: 'ignore' });
   await answering(port);
   return {
     directory,
