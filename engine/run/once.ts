@@ -1,0 +1,150 @@
+import { DrillbookError } from '../core/error.ts';
+import { render } from '../parse/template.ts';
+import type { Scope } from '../parse/template.ts';
+import type { Step } from '../plan/plan.ts';
+import { attempts } from './attempts.ts';
+import type { Life } from './attempts.ts';
+import { stepLedger } from './bending.ts';
+import { contextFor } from './context.ts';
+import type { Circumstances } from './context.ts';
+import type { Course } from './course.ts';
+import { settled } from './doubt.ts';
+import type { Ended } from './ended.ts';
+import type { HostState } from './host-state.ts';
+import { itemKey } from './jobs.ts';
+import type { Taking } from './jobs.ts';
+import { comeBack, isAway } from './reconnect.ts';
+import { roleBinding } from './role-binding.ts';
+import { hostNamed } from './scope.ts';
+import { endItem } from './tries.ts';
+import type { Tries } from './tries.ts';
+
+function circumstances(
+  course: Course,
+  step: Step,
+  scope: Scope,
+  host: string,
+): Omit<Circumstances, 'signal'> {
+  const env = Object.fromEntries(
+    step.environment
+      .flatMap((layer) => Object.entries(layer))
+      .map(([name, value]) => [name, String(render(value, scope, `environment.${name}`))]),
+  );
+  const become =
+    typeof step.become === 'object' ? (render(step.become, scope, 'become') as Step['become']) : step.become;
+  if (typeof become === 'object') course.tools.redactor.add(become.password);
+  return {
+    scope,
+    become,
+    env,
+    file: step.source.file,
+    progress: (message, percent) => tell(course, step, host, message, { percent }),
+  };
+}
+
+function tell(
+  course: Course,
+  step: Step,
+  host: string,
+  message: string,
+  more: { percent?: number | undefined; item?: number; attempt?: number; isRerun?: boolean } = {},
+): void {
+  const shown = step.isSecret ? 'under way' : course.tools.redactor.text(message);
+  course.journal.append({ event: 'step_progress', step: step.id, host, message: shown, ...more });
+}
+
+/** A step, or one item of its loop, on one host, and how often it was tried. */
+export interface Turn {
+  readonly tries: Tries;
+  /** Index of the item; 0 without a loop. */
+  readonly index: number;
+  readonly item?: unknown;
+  /** It may have been under way when the run was interrupted. */
+  readonly isAgain: boolean;
+}
+
+function takingOf(course: Course, step: Step, host: string, turn: Turn, life: Life): Taking {
+  const { tries, index } = turn;
+  const { run } = course.journal;
+  const item = step.keywords.loop === undefined ? index : `${index}-${itemKey(run, turn.item)}`;
+  let number = 0;
+  return {
+    run,
+    key: `${tries.job}.${item}.${tries.ran.get(index) ?? 0}.${life.attempt}`,
+    since: tries.since,
+    isAgain: life.isAgain,
+    isState: step.module?.kind === 'state',
+    boots: course.boots,
+    next: () => number++,
+    kept: life.kept,
+    keep(name, value) {
+      const shown = step.isSecret ? { is_hidden: true } : course.tools.redactor.value(value);
+      course.journal.append(
+        { event: 'step_kept', step: step.id, host, item: index, name, value: shown },
+        shown === value ? undefined : { value },
+      );
+      return course.journal.commit();
+    },
+  };
+}
+
+/** A step, or one item of its loop, on the host it is meant for or delegated to. */
+export async function once(
+  course: Course,
+  step: Step,
+  state: HostState,
+  scope: Scope,
+  turn: Turn,
+): Promise<Ended> {
+  const { tools, options, journal } = course;
+  const { module } = step;
+  const { tries, index } = turn;
+  const { name } = state.host;
+  if (!module) throw new DrillbookError('bug', `step ${step.id} has no module`);
+  const { inventory } = tools.world.plan;
+  const target = step.delegateTo === undefined ? name : String(render(step.delegateTo, scope, 'delegate_to'));
+  const host = hostNamed(inventory, target);
+  if (!host) throw new DrillbookError('step.delegate', `delegate_to: no host \`${target}\` in the inventory`);
+  const isCheck = step.checkMode ?? options.isCheck;
+  const ledger = isCheck ? undefined : stepLedger(course, step, state, host, scope);
+  const binding = await roleBinding(isCheck ? undefined : step.role, step, host, tools.world);
+  const own = circumstances(course, step, scope, name);
+  const say = (message: string): void => tell(course, step, name, message);
+  const attempting = (isAgain: boolean): Promise<Ended> =>
+    attempts(step, module, scope, {
+      isCheck,
+      ledger,
+      isBlurred: state.hasChanges,
+      spent: tries.spent.get(index) ?? 0,
+      isAgain,
+      kept: tries.kept.get(index) ?? new Map(),
+      contextWith(signal, life) {
+        const taking = takingOf(course, step, name, turn, life);
+        const onExchange = (): void => void (life.hasActed = true);
+        const { guards: roleGuards } = binding;
+        return contextFor(host, { ...own, signal, taking, roleGuards, onExchange }, tools);
+      },
+      whileActing: binding.whileActing,
+      // What was looked up before may read otherwise after the change; and see mayHaveChanged.
+      beforeChange: () => journal.commit(),
+      onRetry(attempt, retries, reason) {
+        tell(course, step, name, `attempt ${attempt} of ${retries + 1}: ${reason}`, { item: index, attempt });
+        return journal.commit();
+      },
+      async comeBack(error) {
+        if (!isAway(error) || !tools.connections.wasReached(error.host)) return undefined;
+        const away = hostNamed(inventory, error.host);
+        return away && comeBack(away, error, tools.connections, say, options.interrupt);
+      },
+      interrupt: options.interrupt,
+    });
+  const ended = await settled(course, step, await attempting(turn.isAgain), turn.isAgain);
+  if (ended !== 'rerun') return ledger?.settle(ended) ?? ended;
+  tell(course, step, name, 'its outcome is unknown; run again as decided', { item: index, isRerun: true });
+  await journal.commit();
+  endItem(tries, index);
+  const again = await settled(course, step, await attempting(false), false);
+  return again === 'rerun'
+    ? { outcome: 'in_doubt', result: {}, reason: 'its outcome is unknown again' }
+    : (ledger?.settle(again) ?? again);
+}
