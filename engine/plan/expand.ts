@@ -27,9 +27,9 @@ import { reservedProblems, templateProblems } from './names.ts';
 import type { KnownNames } from './names.ts';
 import { destroysWhat, paramProblems } from './params.ts';
 import type { Plan, PlanNode, PlannedPlay, Step } from './plan.ts';
+import { roleOf, roleProblems } from './roles.ts';
 import { checkTags, isTagged, startAt } from './selection.ts';
 import type { Selection } from './selection.ts';
-import { roleOf, roleProblems } from './roles.ts';
 
 const slug = (text: string): string =>
   text
@@ -59,9 +59,9 @@ function inherit(from: Inherited, { keywords }: Block | Task): Inherited {
     become: becomeInside(from.become, keywords.become),
     tags: [...from.tags, ...(keywords.tags ?? [])],
     delegateTo: keywords.delegate_to ?? from.delegateTo,
+    role: keywords.role ?? from.role,
     isRunOnce: keywords.run_once ?? from.isRunOnce,
     isIgnored: keywords.ignore_errors ?? from.isIgnored,
-    role: keywords.role ?? from.role,
     isSecret: keywords.no_log ?? from.isSecret,
     checkMode: keywords.check_mode ?? from.checkMode,
   };
@@ -102,10 +102,11 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
         return []; // reported by checkKeywords, with its place
       }
     });
+  const destroys = keywords.destroys ?? (module && destroysWhat(module, task.params));
+  const id = uniqueId(keywords.id ?? `${prefix}/${slug(name)}`, e.ids);
   return {
     kind: 'step',
-    id: uniqueId(keywords.id ?? `${prefix}/${slug(name)}`, e.ids),
-  const destroys = keywords.destroys ?? (module && destroysWhat(module, task.params));
+    id,
     name,
     at: task.at,
     source,
@@ -122,15 +123,29 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
     environment: merged.environment,
     become: merged.become,
     delegateTo: merged.delegateTo,
+    role: roleOf(module, merged, destroys, e.pattern),
+    destroys,
     isRunOnce: merged.isRunOnce,
     isIgnored: merged.isIgnored,
     isSecret: merged.isSecret,
-    role: roleOf(module, merged, destroys, e.pattern),
-    destroys,
     checkMode: merged.checkMode,
     tags: merged.tags,
     isSelected: isTagged(merged.tags, e.selection),
+    ...(keywords.stays === true ? { isLasting: true } : {}),
+    ...(task.undo ? { undo: undoOf(task.undo, { id, name }, { ...merged, when: [] }, prefix, e) } : {}),
   };
+}
+
+/** All is as for its task, but for the conditions: what was changed is put back, whatever has become of them. */
+function undoOf(
+  undo: Task,
+  task: { readonly id: string; readonly name: string },
+  from: Inherited,
+  prefix: string,
+  e: Expanding,
+): Step {
+  const step = stepOf(undo, { ...from, isIgnored: false }, prefix, { ...e, ids: new Map() });
+  return { ...step, id: `${task.id}/undo`, name: undo.keywords.name ?? `Undo: ${task.name}` };
 }
 
 function expandItems(items: readonly Item[], from: Inherited, prefix: string, e: Expanding): PlanNode[] {
@@ -199,10 +214,10 @@ const inheritedFrom = ({ keywords }: Play, playbook: Playbook): Inherited => ({
   become: keywords.become,
   tags: keywords.tags ?? [],
   delegateTo: undefined,
+  role: keywords.role,
   isRunOnce: false,
   isIgnored: false,
   isSecret: false,
-  role: keywords.role,
   checkMode: undefined,
 });
 
@@ -233,10 +248,10 @@ function expandPlay(
   ]);
   const inner: Expanding = {
     ...e,
+    pattern,
     variables: names,
     handlers: new Set(play.handlers.map((handler) => handler.keywords.name ?? '')),
   };
-    pattern,
   const base = inheritedFrom(play, playbook);
   const own = { hosts: keywords.hosts, vars: keywords.vars, environment: keywords.environment };
   e.problems.push(...templateProblems(own, source, path, { variables: names, inputs: e.inputs }));
@@ -271,8 +286,10 @@ export function modulesUsed(playbook: Playbook): Set<string> {
   const used = new Set<string>();
   const visit = (items: readonly Item[]): void => {
     for (const item of items) {
-      if (item.kind === 'task') used.add(item.module);
-      else for (const part of [item.block, item.rescue, item.always]) visit(part);
+      if (item.kind === 'task') {
+        used.add(item.module);
+        if (item.undo) used.add(item.undo.module);
+      } else for (const part of [item.block, item.rescue, item.always]) visit(part);
     }
   };
   for (const play of playbook.plays) {
@@ -332,12 +349,11 @@ export function makePlan(
     explicit: new Map(),
     handlers: new Set(),
     files,
+    pattern: '',
   };
   if (selection.limit !== undefined) selectHosts(selection.limit, inventory);
   let plays = playbook.plays.map((play) =>
     expandPlay(play, playbook, inventory, inputs, modules.get('facts'), e),
-    files,
-    pattern: '',
   );
   const known: KnownNames = { variables: e.variables, inputs: declared };
   problems.push(...templateProblems(playbook.vars, playbook.source, ['vars'], known));
@@ -379,6 +395,6 @@ export function makePlan(
 
 /** A task without its source, so that it can be searched as text. */
 function rawOf(item: Item): unknown {
-  if (item.kind === 'task') return [item.keywords, item.params];
+  if (item.kind === 'task') return [item.keywords, item.params, item.undo && rawOf(item.undo)];
   return [item.keywords, ...[item.block, item.rescue, item.always].map((part) => part.map(rawOf))];
 }

@@ -1,7 +1,7 @@
 import type { DrillbookError } from '../core/error.ts';
 import type { Files } from '../core/files.ts';
 import type { Module } from '../core/module.ts';
-import type { BecomeKeyword } from '../parse/playbook-schema.ts';
+import type { BecomeKeyword, TaskKeywords } from '../parse/playbook-schema.ts';
 import type { Vars } from './plan.ts';
 import type { Selection } from './selection.ts';
 
@@ -13,8 +13,8 @@ export interface Inherited {
   readonly become: BecomeKeyword | undefined;
   readonly tags: readonly string[];
   readonly delegateTo: string | undefined;
-  readonly isRunOnce: boolean;
   readonly role: TaskKeywords['role'];
+  readonly isRunOnce: boolean;
   readonly isIgnored: boolean;
   readonly isSecret: boolean;
   readonly checkMode: boolean | undefined;
@@ -36,7 +36,6 @@ export interface Expanding {
   readonly explicit: Map<string, string>;
   readonly handlers: ReadonlySet<string>;
   readonly files: Files;
-}
-  readonly files: Files;
   /** `hosts:` of the play in hand, as far as it is known. */
   readonly pattern: string;
+}
