@@ -4,6 +4,8 @@ import type { Result } from '../core/module.ts';
 import type { Step } from '../plan/plan.ts';
 import { openView } from '../report/view.ts';
 import type { View } from '../report/view.ts';
+import { harmless } from '../report/text.ts';
+import { frozenStore } from '../run/frozen.ts';
 import type { Journal } from '../run/journal.ts';
 import { holdRun } from '../run/lock.ts';
 import { execute } from '../run/run.ts';
@@ -79,8 +81,9 @@ export async function executeWithView(execution: Execution): Promise<number> {
   const { operator, yes, step, forks } = invocation.options;
   try {
     return await execute({
-      plan: prepared.plan,
-      redactor: prepared.redactor,
+      ...prepared,
+      frozen: frozenStore(invocation.stateDir, journal.run),
+      tell: (text) => void process.stderr.write(`${harmless(text)}\n`),
       journal,
       open: openTransport,
       operator: typeof operator === 'string' ? operator : operatorHere(),

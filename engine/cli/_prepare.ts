@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { DrillbookError, Problems } from '../core/error.ts';
-import { disk } from '../core/files.ts';
 import type { Files } from '../core/files.ts';
 import type { Redactor } from '../core/secret.ts';
 import { loadModule, moduleNames } from '../modules/registry.ts';
@@ -16,7 +15,9 @@ import { makePlan, modulesUsed } from '../plan/expand.ts';
 import type { Selection } from '../plan/selection.ts';
 import { isSecretInput, readInputs } from '../plan/inputs.ts';
 import type { Inputs } from '../plan/inputs.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, Vars } from '../plan/plan.ts';
+import { pinnedFiles } from '../run/pinned.ts';
+import type { Pinned } from '../run/pinned.ts';
 import type { Invocation } from './_command.ts';
 
 export const PLAN_OPTIONS: ParseArgsOptionsConfig = {
@@ -103,7 +104,10 @@ export function askedOf({ positionals, options }: Invocation, redactor: Redactor
 export interface Prepared {
   readonly plan: Plan;
   readonly redactor: Redactor;
-  readonly files: Files;
+  /** What it was made from. */
+  readonly files: Pinned;
+  /** Makes the plan again from other files and inputs. */
+  replan(files: Files, given: Vars): Promise<Plan>;
 }
 
 /** Makes known what is secret by where it stands, rather than by a tag. */
@@ -130,8 +134,19 @@ export async function prepare(
   asked: Asked,
   redactor: Redactor,
   ask?: (question: string, isSecret: boolean) => Promise<string>,
-  files: Files = disk,
+  files = pinnedFiles(),
 ): Promise<Prepared> {
+  const plan = await planFrom(asked, redactor, files, ask);
+  const replan: Prepared['replan'] = (other, given) => planFrom({ ...asked, given }, redactor, other);
+  return { plan, redactor, files, replan };
+}
+
+async function planFrom(
+  asked: Asked,
+  redactor: Redactor,
+  files: Files,
+  ask?: (question: string, isSecret: boolean) => Promise<string>,
+): Promise<Plan> {
   const onSecret = (value: string): void => redactor.add(value);
   const parsing = { modules: moduleNames(), onSecret, files };
   const written = loadPlaybook(asked.playbook, parsing);
@@ -154,5 +169,5 @@ export async function prepare(
   const modules = new Map(
     await Promise.all(names.map(async (name) => [name, await loadModule(name)] as const)),
   );
-  return { plan: makePlan(playbook, inventory, inputs, modules, asked.selection, files), redactor, files };
+  return makePlan(playbook, inventory, inputs, modules, asked.selection, files);
 }

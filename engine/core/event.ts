@@ -130,6 +130,19 @@ export type Happening =
   | { readonly event: 'run_interrupted'; readonly reason: string }
   | { readonly event: 'run_resumed'; readonly operator: string }
   | {
+      /** The run goes on with edited files; steps by their ids, with what of each is not what it was. */
+      readonly event: 'changes_accepted';
+      readonly by: string;
+      readonly added: readonly string[];
+      readonly removed: readonly string[];
+      readonly changed: Readonly<Record<string, readonly string[]>>;
+      readonly moved: readonly string[];
+      /** Beside the steps: plays, hosts, inputs. */
+      readonly others: readonly string[];
+      /** Path → SHA-256 (size and time of large ones); null for one that is gone. */
+      readonly files: Readonly<Record<string, string | null>>;
+    }
+  | {
       readonly event: 'run_finished';
       readonly outcome: 'done' | 'failed' | 'in_doubt' | 'stopped';
       readonly exitCode: number;

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { RunEvent } from '../core/event.ts';
 import type { Change, Result } from '../core/module.ts';
 import { oneLine, padEnd, padStart, width, type Pen } from './text.ts';
@@ -99,6 +100,18 @@ export function progressLine(event: Of<'step_progress'>, story: Story, { pen }: 
   return `  ${' '.repeat(WORD_COLUMNS)}  ${hostText(event.host, story)}  ${padStart(pen.ellipsis, 8)}  ${item}${said}${percent}`;
 }
 
+type Accepted = Extract<RunEvent, { event: 'changes_accepted' }>;
+
+/** `book.yml; added play/one; -e size`. */
+function acceptedText({ added, removed, changed, moved, others, files }: Accepted): string {
+  const counts = { added, removed, changed: Object.keys(changed), moved };
+  const steps = Object.entries(counts).flatMap(([how, ids]) =>
+    ids.length > 0 ? [`${how} ${ids.map(oneLine).join(', ')}`] : [],
+  );
+  const names = Object.keys(files).map((path) => oneLine(basename(path)));
+  return [names.join(', '), ...steps, others.map(oneLine).join(', ')].filter(Boolean).join('; ');
+}
+
 /** Events that are one remark between the steps; undefined for the others. */
 export function remark(event: RunEvent, { pen }: Taste): string | undefined {
   switch (event.event) {
@@ -130,6 +143,8 @@ export function remark(event: RunEvent, { pen }: Taste): string | undefined {
       return `  confirmed by ${oneLine(event.by)}: ${oneLine(event.question)}`;
     case 'run_resumed':
       return pen.paint('bold', `RUN ${event.run} resumed by ${oneLine(event.operator)}`);
+    case 'changes_accepted':
+      return pen.paint('yellow', `  edits accepted by ${oneLine(event.by)}: ${acceptedText(event)}`);
     default:
       return undefined;
   }

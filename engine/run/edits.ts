@@ -1,36 +1,178 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { DrillbookError } from '../core/error.ts';
-import type { RunEvent } from '../core/event.ts';
-import type { Plan, Vars } from '../plan/plan.ts';
+import { basename } from 'node:path';
+import { DrillbookError, Problems } from '../core/error.ts';
+import type { Happening, RunEvent } from '../core/event.ts';
+import type { Files } from '../core/files.ts';
+import type { Redactor } from '../core/secret.ts';
+import { stepsOf } from '../plan/plan.ts';
+import type { Plan, PlanNode, Step, Vars } from '../plan/plan.ts';
+import { differences } from './differences.ts';
+import type { Differences } from './differences.ts';
+import { editLines } from './edit-lines.ts';
+import { standings } from './finished-steps.ts';
+import type { Frozen, FrozenStore } from './frozen.ts';
+import { digestOf, pinnedFiles } from './pinned.ts';
+import type { Copy, Pinned } from './pinned.ts';
+import { pinStepFiles } from './step-files.ts';
+import { refusals } from './refusals.ts';
+import { editsAround } from './surroundings.ts';
 
-type Texts = Readonly<Record<string, string>>;
-
-/** File → SHA-256 of its content, so that a resume notices an edit. */
-export function fingerprints(files: readonly string[]): Texts {
-  return Object.fromEntries(
-    files.map((file) => [file, createHash('sha256').update(readFileSync(file)).digest('hex')]),
-  );
+/** What it takes to hold a run to the files it began with. */
+export interface Pinning {
+  readonly plan: Plan;
+  /** What the plan was made from. */
+  readonly files: Pinned;
+  readonly frozen: FrozenStore;
+  /** Makes the plan again from other files and inputs. */
+  replan(files: Files, given: Vars): Promise<Plan>;
+  readonly redactor: Redactor;
+  readonly operator: string;
+  readonly acceptChanges?: boolean | undefined;
+  /** Hears lines for the operator. */
+  tell?(text: string): void;
 }
 
-/** Throws `plan.edited` where a file of the plan, or what was given with -e, is not what it was when the run began. */
-export function refuseEdits(events: readonly RunEvent[], { files, inputs }: Plan): void {
-  const started = events.find((event) => event.event === 'run_started');
-  const before = started?.options as { readonly files?: Texts; readonly inputs?: Vars } | undefined;
-  if (!before?.files) return;
-  const was = before.files;
-  const now = fingerprints(files);
-  const given = { ...inputs.given, ...inputs.overrides };
-  const isOther = ([name, value]: [string, unknown]): boolean =>
-    Object.hasOwn(given, name) && JSON.stringify(given[name]) !== JSON.stringify(value);
-  const edited = [
-    ...Object.keys({ ...was, ...now }).filter((file) => was[file] !== now[file]),
-    ...Object.entries(before.inputs ?? {})
-      .filter(isOther)
-      .map(([name]) => `-e ${name}`),
-  ];
-  if (edited.length === 0) return;
-  throw new DrillbookError('plan.edited', `edited since the run began: ${edited.join(', ')}`, {
-    hint: 'resume with --accept-changes to go on with the files as they are now',
-  });
+/** The plan to go by, and what the journal is to have of it. */
+export interface Held {
+  readonly plan: Plan;
+  readonly accepted: Extract<Happening, { event: 'changes_accepted' }> | undefined;
+}
+
+/** File → what tells its content from another, for the journal. */
+export const recordOf = ({ files }: Copy): Readonly<Record<string, string>> =>
+  Object.fromEntries([...files].map(([path, file]) => [path, digestOf(file)]));
+
+const allSteps = (plan: Plan): Step[] =>
+  plan.plays.flatMap((play) => [...stepsOf(play.nodes), ...play.handlers]);
+
+const outlineOf = (plan: Plan): string =>
+  createHash('sha256')
+    .update(JSON.stringify(allSteps(plan).map(({ id, moduleName }) => [id, moduleName])))
+    .digest('hex');
+
+/** The plan with the ids that the journal knows its steps by. */
+function withIds(plan: Plan, ids: Readonly<Record<string, string>>): Plan {
+  if (Object.keys(ids).length === 0) return plan;
+  const own = (step: Step): Step => ({ ...step, id: ids[step.id] ?? step.id });
+  const map = (nodes: readonly PlanNode[]): PlanNode[] =>
+    nodes.map((node) =>
+      node.kind === 'step'
+        ? own(node)
+        : { ...node, block: map(node.block), rescue: map(node.rescue), always: map(node.always) },
+    );
+  const plays = plan.plays.map((play) => ({
+    ...play,
+    nodes: map(play.nodes),
+    handlers: play.handlers.map(own),
+  }));
+  return { ...plan, plays };
+}
+
+const givenOf = ({ inputs }: Plan): Vars => ({ ...inputs.given, ...inputs.overrides });
+
+const freeze = ({ plan, files }: Pinning, renamed: Frozen['renamed']): Frozen => ({
+  copy: files.copy,
+  given: givenOf(plan),
+  steps: outlineOf(plan),
+  renamed,
+});
+
+/** Files that are not what they were, gone or new. */
+function editedFiles(before: Copy, after: Copy): string[] {
+  const [was, now] = [recordOf(before), recordOf(after)];
+  return Object.keys({ ...was, ...now }).filter((path) => was[path] !== now[path]);
+}
+
+/** A step whose own id now belongs to a renamed one gets another. */
+function idsOf({ renamed, added }: Differences): Record<string, string> {
+  const ids = Object.fromEntries(renamed);
+  const taken = new Set(renamed.values());
+  for (const { step } of added) {
+    let id = step.id;
+    for (let n = 2; taken.has(id); n++) id = `${step.id}~${n}`;
+    if (id !== step.id) ids[step.id] = id;
+    taken.add(id);
+  }
+  return ids;
+}
+
+const HINT =
+  '`--accept-changes` goes on with the files as they are now, `--as-begun` with those the run began with';
+
+const unlike = (run: string): DrillbookError =>
+  new DrillbookError(
+    'plan.engine',
+    `this version of drillbook makes another plan of the files of run ${run}`,
+    {
+      hint: 'go on with the version it began with',
+    },
+  );
+
+/**
+ * Holds a run to what it began with: keeps its files at the start; at a resume tells what was edited since. Throws
+ * `plan.edited` where that was not accepted, `plan.finished` where it cannot be; nothing is touched then.
+ */
+export async function holdToFiles(pinning: Pinning, run: string, past: readonly RunEvent[]): Promise<Held> {
+  const { plan, files, frozen, redactor } = pinning;
+  pinStepFiles(plan, files);
+  const number = past.filter(({ event }) => event === 'changes_accepted').length + 1;
+  const before = past.length > 0 ? frozen.open(number) : undefined;
+  if (!before) {
+    if (past.some((event) => 'step' in event))
+      throw new DrillbookError('journal.broken', `the files that run ${run} began with are missing`, {
+        hint: `frozen-${number} in the folder of the run; put it back from a copy, or begin a new run`,
+      });
+    await frozen.keep(number, freeze(pinning, {}));
+    return { plan, accepted: undefined };
+  }
+  const given = givenOf(plan);
+  const edited = editedFiles(before.copy, files.copy);
+  const isGivenSame = Object.keys(given).every(
+    (name) => JSON.stringify(given[name]) === JSON.stringify(before.given[name]),
+  );
+  if (edited.length === 0 && isGivenSame) {
+    if (outlineOf(plan) !== before.steps) throw unlike(run);
+    return { plan: withIds(plan, before.renamed), accepted: undefined };
+  }
+  const old = pinnedFiles(before.copy);
+  const replanned = await pinning.replan(old, before.given);
+  if (outlineOf(replanned) !== before.steps) throw unlike(run);
+  const was = withIds(replanned, before.renamed);
+  const found = differences({ plan: was, files: old }, { plan, files });
+  const around = editsAround({ plan: was, given: before.given }, { plan, given });
+  const ids = idsOf(found);
+  const now = withIds(plan, ids);
+  const names = edited.map((path) => basename(path)).join(', ');
+  const isOther = [found.added, found.removed, found.changed, found.moved, around].some(
+    (list) => list.length > 0,
+  );
+  if (!isOther) {
+    pinning.tell?.(`edited since the run began, and no step does anything else: ${names}`);
+    return { plan: now, accepted: undefined };
+  }
+  const done = standings(past);
+  pinning.tell?.(redactor.text(editLines(found, around, done).join('\n')));
+  if (pinning.acceptChanges !== true) {
+    const what = [...edited.map((path) => basename(path)), ...around.map(({ what }) => what)];
+    const named = [...new Set(what)].join(', ');
+    throw new DrillbookError('plan.edited', `edited since the run began: ${named}`, { hint: HINT });
+  }
+  const refused = refusals(found, done, plan);
+  if (refused.length > 0) throw new Problems(refused);
+  await frozen.keep(number + 1, freeze(pinning, ids));
+  const edits = found.changed.map(({ before: { step }, edits }) => [step.id, edits.map(({ what }) => what)]);
+  const record = recordOf(files.copy);
+  return {
+    plan: now,
+    accepted: {
+      event: 'changes_accepted',
+      by: pinning.operator,
+      added: found.added.map(({ step }) => ids[step.id] ?? step.id),
+      removed: found.removed.map(({ step }) => step.id),
+      changed: Object.fromEntries(edits) as Record<string, readonly string[]>,
+      moved: found.moved.map(({ step }) => ids[step.id] ?? step.id),
+      others: around.map(({ what }) => what),
+      files: Object.fromEntries(edited.map((path) => [path, record[path] ?? null])),
+    },
+  };
 }

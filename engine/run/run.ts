@@ -2,19 +2,17 @@ import { rolesOf } from '../cluster/model.ts';
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
 import type { Counts, Happening } from '../core/event.ts';
-import { disk } from '../core/files.ts';
-import type { Files } from '../core/files.ts';
 import type { OpenTransport } from '../core/host.ts';
 import type { Context, Result } from '../core/module.ts';
-import type { Redactor } from '../core/secret.ts';
 import { isSecretInput } from '../plan/inputs.ts';
-import type { Plan, Step } from '../plan/plan.ts';
+import type { Step } from '../plan/plan.ts';
 import { clusterLocks } from './cluster-lock.ts';
 import { connections } from './connections.ts';
 import { contextFor } from './context.ts';
 import type { Tools } from './context.ts';
 import type { OnInterrupt, RunnerOptions } from './course.ts';
-import { fingerprints, refuseEdits } from './edits.ts';
+import { holdToFiles, recordOf } from './edits.ts';
+import type { Pinning } from './edits.ts';
 import { historyOf } from './history.ts';
 import type { History } from './history.ts';
 import { hostState } from './host-state.ts';
@@ -25,14 +23,9 @@ import { DEFAULT_FORKS, runner } from './runner.ts';
 import { scopeOf } from './scope.ts';
 import type { World } from './scope.ts';
 
-export interface RunRequest {
-  readonly plan: Plan;
+export interface RunRequest extends Pinning {
   readonly journal: Journal;
-  readonly redactor: Redactor;
   readonly open: OpenTransport;
-  /** What the plan was made from, and what its steps read; the disk when left out. */
-  readonly files?: Files | undefined;
-  readonly operator: string;
   readonly isCheck: boolean;
   readonly interrupt: AbortSignal;
   readonly forks?: number | undefined;
@@ -44,7 +37,6 @@ export interface RunRequest {
   readonly mayRun?: ((step: Step) => Promise<boolean>) | undefined;
   /** Command-line options that resume needs; no secrets. */
   readonly options: Result;
-  readonly acceptChanges?: boolean | undefined;
 }
 
 /** Asks for the code of the run, unless a run that is gone on with was confirmed for the same thing. */
@@ -92,11 +84,11 @@ async function readStatus(
 
 /** Runs a plan from its start or, with a journal that has events, from where it was. Returns the exit code. */
 export async function execute(request: RunRequest): Promise<number> {
-  const { plan, journal, redactor, isCheck, operator, interrupt } = request;
+  const { journal, redactor, isCheck, operator, interrupt } = request;
   const startedAt = performance.now();
   const isResume = journal.count > 0;
   const past = [...journal.past()];
-  if (isResume && request.acceptChanges !== true) refuseEdits(past, plan);
+  const { plan, accepted } = await holdToFiles(request, journal.run, past);
   const history = historyOf(past);
   const roles = new Map(history.roles);
   const states = new Map([...plan.inventory.hosts].map(([name, host]) => [name, hostState(host)] as const));
@@ -107,7 +99,7 @@ export async function execute(request: RunRequest): Promise<number> {
     connections: pool,
     redactor,
     inventory: plan.inventory,
-    files: request.files ?? disk,
+    files: request.files,
     guardsOf: locks.guardsOf,
     world,
     readStatus: (cluster, via) => readStatus(world, cluster, via),
@@ -117,6 +109,7 @@ export async function execute(request: RunRequest): Promise<number> {
 
   if (isResume) journal.append({ event: 'run_resumed', operator });
   else journal.append(...startOf(request));
+  if (accepted) journal.append(accepted);
   const finish = (
     exitCode: number,
     counts: Readonly<Record<string, Counts>>,
@@ -131,7 +124,7 @@ export async function execute(request: RunRequest): Promise<number> {
   };
   let code: number;
   try {
-    await confirm(request, history);
+    await confirm({ ...request, plan }, history);
     await locks.take(pool);
     if (plan.needsStatus) await findRoles(world, journal, live, roles);
     await journal.commit();
@@ -176,7 +169,7 @@ async function decide(ask: RunRequest['ask'], question: string): Promise<OnInter
 }
 
 /** The first event, and what of it is kept sealed. */
-function startOf({ plan, operator, isCheck, options, redactor }: RunRequest): [Happening, Result?] {
+function startOf({ plan, files, operator, isCheck, options, redactor }: RunRequest): [Happening, Result?] {
   const { playbook, inventory, inputs } = plan;
   const given = Object.entries({ ...inputs.given, ...inputs.overrides });
   const isOpen = ([name, value]: [string, unknown]): boolean => {
@@ -185,7 +178,7 @@ function startOf({ plan, operator, isCheck, options, redactor }: RunRequest): [H
     return JSON.stringify(redactor.value(value)) === JSON.stringify(value);
   };
   const withheld = given.filter((entry) => !isOpen(entry)).map(([name]) => name);
-  const common = { ...options, files: fingerprints(plan.files) };
+  const common = { ...options, files: recordOf(files.copy) };
   const open = { ...common, inputs: Object.fromEntries(given.filter(isOpen)) };
   const started = {
     event: 'run_started' as const,

@@ -6,6 +6,7 @@ import { prepare } from '../../engine/cli/_prepare.ts';
 import type { RunEvent } from '../../engine/core/event.ts';
 import { Redactor } from '../../engine/core/secret.ts';
 import type { Selection } from '../../engine/plan/selection.ts';
+import { frozenStore } from '../../engine/run/frozen.ts';
 import { createJournal, newRunId, openJournal } from '../../engine/run/journal.ts';
 import type { Journal } from '../../engine/run/journal.ts';
 import { execute } from '../../engine/run/run.ts';
@@ -112,7 +113,7 @@ export function project(playbook: string, wishes: Wishes = {}): Project {
   ): Promise<Ran> => {
     const { given = {}, selection = {}, isCheck = false, request = {}, onEvent } = now;
     const redactor = new Redactor();
-    const { plan } = await prepare({ playbook: book, inventory, given, selection }, redactor);
+    const prepared = await prepare({ playbook: book, inventory, given, selection }, redactor);
     const whole = run === undefined ? createJournal(state, newRunId(new Date()), redactor) : openJournal(state, run, redactor);
     const journal = death === Number.POSITIVE_INFINITY ? whole : mortal(whole, death);
     const events: RunEvent[] = [];
@@ -122,9 +123,9 @@ export function project(playbook: string, wishes: Wishes = {}): Project {
     });
     try {
       const code = await execute({
-        plan,
+        ...prepared,
+        frozen: frozenStore(state, whole.run),
         journal,
-        redactor,
         open: openTransport,
         operator: 'tester',
         isCheck,

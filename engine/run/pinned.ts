@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { disk } from '../core/files.ts';
+import type { Entry, Files } from '../core/files.ts';
+
+/** What is known of a file that is too large to be kept. */
+export interface Stamp {
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+/** The files of a run as they were when they were first read. */
+export interface Copy {
+  readonly files: ReadonlyMap<string, Buffer | Stamp>;
+  readonly folders: ReadonlyMap<string, readonly Entry[]>;
+  /** Where a name was found, by the first place that was looked at. */
+  readonly found: ReadonlyMap<string, string>;
+}
+
+/** Files that stay what they were when they were first read, whatever becomes of those on the disk. */
+export interface Pinned extends Files {
+  readonly copy: Copy;
+  /** Reads it now, with `isWhole: false` only its size and time. Throws as `readFileSync` does. */
+  pin(path: string, isWhole: boolean): void;
+}
+
+/** Larger files of steps are known by size and time alone. */
+const MOST_BYTES = 1024 * 1024;
+
+/** Files pinned as they are read; those of `before` are so already. */
+export function pinnedFiles(before?: Copy): Pinned {
+  const files = new Map(before?.files);
+  const folders = new Map(before?.folders);
+  const found = new Map(before?.found);
+  const known = (path: string): Buffer | undefined => {
+    const file = files.get(path);
+    return Buffer.isBuffer(file) ? file : undefined;
+  };
+  const pin = (path: string, isWhole: boolean): void => {
+    if (files.has(path) || folders.has(path)) return;
+    const entries = disk.tree(path);
+    if (entries) {
+      folders.set(path, entries);
+      for (const entry of entries) if (!entry.isFolder) pin(entry.path, isWhole);
+      return;
+    }
+    const { size, mtimeMs } = statSync(path);
+    files.set(path, isWhole && size <= MOST_BYTES ? readFileSync(path) : { size, mtimeMs });
+  };
+  return {
+    pin,
+    copy: { files, folders, found },
+    find(paths) {
+      const [first = ''] = paths;
+      const path = found.get(first) ?? paths.find((one) => files.has(one) || disk.find([one]));
+      if (path !== undefined) found.set(first, path);
+      return path;
+    },
+    read(path) {
+      const content = known(path) ?? disk.read(path);
+      files.set(path, content);
+      return content;
+    },
+    load: async (path) => known(path) ?? readFile(path),
+    tree: (path) => folders.get(path) ?? (known(path) ? undefined : disk.tree(path)),
+  };
+}
+
+/** A short text that is another for another content. */
+export const digestOf = (file: Buffer | Stamp): string =>
+  Buffer.isBuffer(file)
+    ? createHash('sha256').update(file).digest('hex')
+    : `${file.size} bytes of ${new Date(file.mtimeMs).toISOString()}`;
