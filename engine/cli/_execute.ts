@@ -45,7 +45,8 @@ function countOption(value: unknown, name: string): number | undefined {
   return number;
 }
 
-const operatorHere = (): string => {
+/** The name of who runs this process. */
+export const operatorHere = (): string => {
   try {
     return userInfo().username;
   } catch {

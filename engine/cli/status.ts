@@ -1,7 +1,9 @@
 import type { ClusterStatus, NodeStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
+import type { Context } from '../core/module.ts';
 import { Redactor } from '../core/secret.ts';
+import type { LockHolder } from '../run/unlock.ts';
 import { command } from './_command.ts';
 
 const list = (pairs: Readonly<Record<string, string>>): string =>
@@ -16,7 +18,9 @@ function* nodeLines(node: NodeStatus): Generator<string> {
 }
 
 /** The state of a pair for a person to read. */
-export function* statusLines(status: ClusterStatus): Generator<string> {
+export function* statusLines(
+  status: ClusterStatus & { readonly lock?: LockHolder | null },
+): Generator<string> {
   yield `${status.cluster} (${status.stack}): ${status.state}`;
   for (const node of status.nodes) yield* nodeLines(node);
   const { kind, state, lagSeconds, percent } = status.replication;
@@ -29,9 +33,24 @@ export function* statusLines(status: ClusterStatus): Generator<string> {
     yield `  VIP ${address}  ${holders.join(' and ') || 'on no node'}`;
   for (const { from, to, state: beat } of status.heartbeats) yield `  heartbeat ${from} → ${to}  ${beat}`;
   for (const [name, value] of Object.entries(status.arbitration)) yield `  ${name}  ${String(value)}`;
+  if (status.lock) {
+    const { run, operator, from, since, isAlive } = status.lock;
+    const lease = isAlive ? 'alive' : 'no longer renewed';
+    yield `  locked by run ${run} of ${operator} (${from}) since ${since}, ${lease}`;
+  }
   for (const { code, message, hint } of status.problems) {
     yield `  problem: ${message} [${code}]`;
     yield `      ${hint}`;
+  }
+}
+
+/** The run that holds the pair; null where none does, or where the nodes do not tell. */
+async function lockOf(cluster: Cluster, on: (host: string) => Context): Promise<LockHolder | null> {
+  const { holderOf, lookAtLock } = await import('../run/unlock.ts');
+  try {
+    return holderOf(await lookAtLock(cluster, on)) ?? null;
+  } catch {
+    return null; // What the pair is like is wanted above all; `unlock` tells why.
   }
 }
 
@@ -68,8 +87,11 @@ export default command({
     const clusters = pick(inventory.clusters, positionals[0]);
     const contexts = contextsOf(inventory, redactor, signal);
     try {
-      const all = await Promise.all(clusters.map((cluster) => stacks.readStatus(cluster, contexts.on)));
-      const shown = redactor.value(all);
+      const [all, locks] = await Promise.all([
+        Promise.all(clusters.map((cluster) => stacks.readStatus(cluster, contexts.on))),
+        Promise.all(clusters.map((cluster) => lockOf(cluster, contexts.on))),
+      ]);
+      const shown = redactor.value(all.map((status, i) => ({ ...status, lock: locks[i] ?? null })));
       if (output === 'json')
         process.stdout.write(`${JSON.stringify(shown.length === 1 ? shown[0] : shown, undefined, 2)}\n`);
       else if (output === 'jsonl')

@@ -141,6 +141,11 @@ export function remark(event: RunEvent, { pen }: Taste): string | undefined {
       );
     case 'confirmation_given':
       return `  confirmed by ${oneLine(event.by)}: ${oneLine(event.question)}`;
+    case 'lock_lost':
+      return pen.paint(
+        ['bold', 'red'],
+        `  unlocked by ${oneLine(event.by)}: ${oneLine(event.cluster)} is no longer this run's on ${event.hosts.map(oneLine).join(', ')}`,
+      );
     case 'run_resumed':
       return pen.paint('bold', `RUN ${event.run} resumed by ${oneLine(event.operator)}`);
     case 'changes_accepted':
