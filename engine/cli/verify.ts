@@ -50,7 +50,7 @@ export default command({
       return Promise.resolve(error ? 1 : 0);
     }
     if (error) throw error;
-    process.stdout.write(`run ${run} is whole: ${verdict.events} events, head ${verdict.head}\n`);
+    process.stdout.write(`run ${run} is whole: ${verdict.events} events, head ${verdict.head ?? 'none'}\n`);
     return Promise.resolve(0);
   },
 });

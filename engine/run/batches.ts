@@ -1,17 +1,22 @@
 import { DrillbookError } from '../core/error.ts';
 import type { PlayKeywords } from '../parse/playbook-schema.ts';
 
-/** Runs `work` on every item, at most `limit` at once. */
+/** Runs `work` on every item, at most `limit` at once. After an error what is under way ends and nothing more begins. */
 export async function each<T>(
   items: readonly T[],
   limit: number,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
   const queue = items.values();
+  const errors: unknown[] = [];
   const worker = async (): Promise<void> => {
-    for (const item of queue) await work(item);
+    for (const item of queue) {
+      if (errors.length > 0) return;
+      await work(item).catch((error: unknown) => errors.push(error));
+    }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  if (errors.length > 0) throw errors[0];
 }
 
 /** Hosts in a batch for one entry of `serial`, `3` or `50%`; undefined for what is neither. */

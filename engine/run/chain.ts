@@ -17,13 +17,16 @@ export interface Head {
   readonly hash: string;
 }
 
+const HINT =
+  '`drillbook show` tells what is whole; put the folder of the run back from a copy, or go on with another run by its name';
+
 /** A journal that is not as it was written; `seq` is the first event that does not fit. */
 export class JournalBroken extends DrillbookError {
   readonly seq: number;
 
   constructor(run: string, seq: number, why: string, detail: ErrorDetail = {}) {
     const from = seq === 1 ? '' : ` from event ${seq} on`;
-    super('journal.broken', `the journal of run ${run} is damaged${from}: ${why}`, detail);
+    super('journal.broken', `the journal of run ${run} is damaged${from}: ${why}`, { hint: HINT, ...detail });
     this.name = 'JournalBroken';
     this.seq = seq;
   }

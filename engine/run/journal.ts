@@ -63,17 +63,14 @@ const folderOf = (stateDir: string, run: string): string => join(runsDir(stateDi
 const pathOf = (stateDir: string, run: string): string => join(folderOf(stateDir, run), 'journal.sqlite');
 const headOf = (stateDir: string, run: string): string => join(folderOf(stateDir, run), 'head');
 
-const DAMAGED =
-  '`drillbook show` tells what is whole; put the folder of the run back from a copy, or go on with another run by its name';
+const resumes = (run: string): string => `nothing was begun since; \`drillbook resume ${run}\` goes on`;
 
-const unwritable = (run: string, cause: unknown): DrillbookError =>
+/** The disk does not take what has to be kept of a run. */
+export const unwritable = (run: string, cause: unknown, then = 'nothing was begun'): DrillbookError =>
   new DrillbookError(
     'journal.unwritable',
     `the journal of run ${run} cannot be written: ${(cause as Error).message}`,
-    {
-      hint: `the disk of this machine may be full or read-only; nothing was begun since, \`drillbook resume ${run}\` goes on`,
-      cause,
-    },
+    { hint: `the disk of this machine may be full or read-only; ${then}`, cause },
   );
 
 /** An error of the engine stays itself, any other is what SQLite or the file system says. */
@@ -88,7 +85,7 @@ function guarded<T>(asError: (cause: unknown) => DrillbookError, work: () => T):
 const damaged =
   (run: string) =>
   (cause: unknown): DrillbookError =>
-    new JournalBroken(run, 1, (cause as Error).message, { hint: DAMAGED, cause });
+    new JournalBroken(run, 1, (cause as Error).message, { cause });
 
 /** Run ids sort by time: `20261121-031500-7f3a`. */
 export function newRunId(now: Date): string {
@@ -123,34 +120,43 @@ function readHead(stateDir: string, run: string): Head | undefined {
 
 const headText = ({ seq, hash }: Head): string => `${String(seq).padStart(10)} ${hash}\n`;
 
-function hasShape(database: DatabaseSync, run: string): void {
+function checkShape(database: DatabaseSync, stateDir: string, run: string): void {
   const columns = database
     .prepare('PRAGMA table_info(event)')
     .all()
     .map(({ name }) => name);
-  if (columns.length === 0) throw new JournalBroken(run, 1, 'its file holds no events', { hint: DAMAGED });
-  if (!columns.includes('hash'))
+  if (['seq', 'line', 'hash', 'sealed'].every((name) => columns.includes(name))) return;
+  if (columns.length === 2 && columns.includes('line') && !existsSync(headOf(stateDir, run)))
     throw new DrillbookError('journal.old', `run ${run} is of an earlier version of drillbook`, {
       hint: 'finish or look at it with that version',
     });
+  throw new JournalBroken(run, 1, 'its file holds no events');
 }
 
 function mustExist(stateDir: string, run: string): void {
   if (!runIds(stateDir).includes(run))
     throw new DrillbookError('usage.run', `no run ${run} in ${stateDir}`, { hint: 'see `drillbook runs`' });
-  if (!existsSync(pathOf(stateDir, run)))
-    throw new JournalBroken(run, 1, 'journal.sqlite is missing', { hint: DAMAGED });
+  if (!existsSync(pathOf(stateDir, run))) throw new JournalBroken(run, 1, 'journal.sqlite is missing');
 }
 
-const rowsOf = (database: DatabaseSync): Iterable<Row> =>
-  database.prepare('SELECT seq, line, hash, sealed FROM event ORDER BY seq').iterate() as Iterable<Row>;
+function* rowsOf(database: DatabaseSync): Generator<Row> {
+  const all = database.prepare('SELECT seq, line, hash, sealed FROM event ORDER BY seq');
+  yield* all.iterate() as Iterable<Row>;
+}
+
+/** Each folder by itself: of a tree, Node tells `no such file` where the disk is read-only. */
+function makeFolder(stateDir: string, run: string): void {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  for (const path of [runsDir(stateDir), folderOf(stateDir, run)])
+    if (!existsSync(path)) mkdirSync(path, { mode: 0o700 });
+}
 
 /** Creates the journal of a new run. Throws `journal.unwritable`. */
 export function createJournal(stateDir: string, run: string, redactor = new Redactor()): Journal {
   return guarded(
     (cause) => unwritable(run, cause),
     () => {
-      mkdirSync(folderOf(stateDir, run), { recursive: true, mode: 0o700 });
+      makeFolder(stateDir, run);
       const database = connect(pathOf(stateDir, run));
       database.exec(
         'CREATE TABLE event (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, hash TEXT NOT NULL, sealed BLOB) STRICT',
@@ -160,14 +166,14 @@ export function createJournal(stateDir: string, run: string, redactor = new Reda
   );
 }
 
-/** Opens the journal of an earlier run, to go on with it. */
+/** Opens the journal of an earlier run, to go on with it. Throws `JournalBroken` or `journal.unwritable`. */
 export function openJournal(stateDir: string, run: string, redactor = new Redactor()): Journal {
-  mustExist(stateDir, run);
-  return guarded(damaged(run), () => {
-    const database = connect(pathOf(stateDir, run));
-    hasShape(database, run);
-    return journalOver({ database, run, stateDir, redactor });
-  });
+  // Looked at before it is opened to be written, which alone would change a damaged one.
+  readJournal(stateDir, run).close();
+  return guarded(
+    (cause) => unwritable(run, cause),
+    () => journalOver({ database: connect(pathOf(stateDir, run)), run, stateDir, redactor }),
+  );
 }
 
 function connect(path: string): DatabaseSync {
@@ -182,7 +188,7 @@ export function readJournal(stateDir: string, run: string): Reading {
   mustExist(stateDir, run);
   return guarded(damaged(run), () => {
     const database = peek(pathOf(stateDir, run));
-    hasShape(database, run);
+    checkShape(database, stateDir, run);
     return {
       *events() {
         for (const { event } of checked(run, rowsOf(database), readHead(stateDir, run))) yield event;
@@ -222,19 +228,22 @@ function glanceAt(database: DatabaseSync, head: Head | undefined): Glance {
 }
 
 /** True for a run that ended before it had told anything: there is nothing to go on with. */
-export const isBlank = (stateDir: string, run: string): boolean => {
+export function isBlank(stateDir: string, run: string): boolean {
   if (existsSync(headOf(stateDir, run))) return false;
+  const file = statSync(pathOf(stateDir, run), { throwIfNoEntry: false });
+  if (!file || file.size === 0) return true;
   try {
     const database = peek(pathOf(stateDir, run));
     try {
-      return database.prepare('PRAGMA table_info(event)').all().length === 0;
+      const hasTable = database.prepare('PRAGMA table_info(event)').all().length > 0;
+      return !hasTable || database.prepare('SELECT 1 FROM event LIMIT 1').get() === undefined;
     } finally {
       database.close();
     }
   } catch {
-    return !existsSync(pathOf(stateDir, run)) || statSync(pathOf(stateDir, run)).size === 0;
+    return false;
   }
-};
+}
 
 interface Making {
   readonly database: DatabaseSync;
@@ -305,7 +314,7 @@ function journalOver({ database, run, stateDir, redactor }: Making): Journal {
       // After the row and in place: a process that is killed leaves at most its last write untold.
       writeHead({ seq: end.seq, hash });
     } catch (cause) {
-      failure = cause instanceof DrillbookError ? cause : unwritable(run, cause);
+      failure = cause instanceof DrillbookError ? cause : unwritable(run, cause, resumes(run));
       throw failure;
     }
   };

@@ -166,7 +166,7 @@ test('a full disk of the jump host ends the run with one sentence, and the run c
   try {
     const said = await drillbook(['run', book.playbook, '-i', book.inventory, '--state', book.state]);
     expect(said.code).toBe(1);
-    expect(said.stderr).toMatch(/journal of run .* cannot be used: .*full/);
+    expect(said.stderr).toMatch(/journal of run .* cannot be written: .*full/);
     expect(said.stderr).not.toMatch(/^\s+at /m);
     execFileSync('mount', ['-o', 'remount,size=20m', book.state]);
     const again = await drillbook(['resume', '--state', book.state, '--on-interrupt', 'rerun']);
