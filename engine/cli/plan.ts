@@ -13,15 +13,20 @@ function marks(step: Step): string {
   if (step.when.length > 0) words.push(`when ${step.when.map((condition) => condition.text).join(' and ')}`);
   if (step.keywords.loop !== undefined) words.push('loop');
   if (step.delegateTo !== undefined) words.push(`on ${step.delegateTo}`);
+  if (step.isLasting === true) words.push('stays');
   if (!step.isSelected) words.push('left out');
   return words.join('; ');
 }
+
+const stepLine = (step: Step, pad: string): string =>
+  `${pad}${step.name}  [${step.moduleName}: ${marks(step)}]  ${step.id}`;
 
 function* lines(nodes: readonly PlanNode[], depth: number): Generator<string> {
   const pad = '  '.repeat(depth);
   for (const node of nodes) {
     if (node.kind === 'step') {
-      yield `${pad}${node.name}  [${node.moduleName}: ${marks(node)}]  ${node.id}`;
+      yield stepLine(node, pad);
+      if (node.undo) yield stepLine(node.undo, `${pad}  undone by: `);
       continue;
     }
     for (const part of ['block', 'rescue', 'always'] as const) {
@@ -42,6 +47,7 @@ const stepJson = (step: Step): object => ({
   when: step.when.map((condition) => condition.text),
   isSelected: step.isSelected,
   at: step.at,
+  ...(step.undo ? { undo: stepJson(step.undo) } : {}),
 });
 
 const nodeJson = (node: PlanNode): object =>

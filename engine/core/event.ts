@@ -40,6 +40,8 @@ export type Happening =
       readonly name: string;
       readonly module: string;
       readonly host: string;
+      /** An undo before its play came to its end: a resume does its task again. */
+      readonly isEarly?: boolean | undefined;
     }
   | {
       /** What an action found out before it acted, for when it is taken up again. */

@@ -63,6 +63,11 @@ export const taskSchema = z.strictObject({
   failed_when: conditions.optional(),
   notify: strings.optional().describe('Handlers to run at the end of the play, by name'),
   on_interrupt: z.enum(['fail', 'rerun', 'skip', 'ask']).optional(),
+  undo: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe('A task that puts back what this one changes: at the end of the play, after a failure too, last first'),
+  stays: z.boolean().optional().describe('true: what this task bends is meant to stay so after the run'),
   destroys: z.string().min(1).optional().describe('What it would destroy, for the operator who confirms it'),
 });
 
@@ -130,7 +135,7 @@ export const playbookSchema = z.strictObject({
   plays: z.array(z.unknown()).min(1),
 });
 
-export type TaskKeywords = z.output<typeof taskSchema>;
+export type TaskKeywords = Omit<z.output<typeof taskSchema>, 'undo'>;
 export type BlockKeywords = z.output<typeof blockSchema>;
 export type Input = z.output<typeof inputSchema>;
 export type BecomeKeyword = z.output<typeof becomeKeyword>;

@@ -25,6 +25,7 @@ export interface Task {
   /** As written; templates not rendered. */
   readonly params: unknown;
   readonly keywords: TaskKeywords;
+  readonly undo?: Task;
 }
 
 export interface Block {
@@ -132,7 +133,27 @@ function readTask(
   if (!parsed.success) problems.push(...schemaProblems(parsed.error, source, path, taskSchema));
   if (!parsed.success || module === undefined) return undefined;
   const at = source.placeOf(path);
-  return { kind: 'task', at, source, path, module, params: raw[module], keywords: parsed.data };
+  const { undo, ...rest } = parsed.data;
+  const undoing = undo && readUndo(undo, source, [...path, 'undo'], reading);
+  const task: Task = { kind: 'task', at, source, path, module, params: raw[module], keywords: rest };
+  return undoing ? { ...task, undo: undoing } : task;
+}
+
+/** What an undo may say of itself; everything else it has from its task. */
+const UNDO_KEYWORDS = ['name', 'timeout', 'retries', 'delay'];
+
+function readUndo(
+  raw: Record<string, unknown>,
+  source: Source,
+  path: Path,
+  reading: Reading,
+): Task | undefined {
+  const task = readTask(raw, source, path, reading);
+  const strange = Object.keys(raw).filter((key) => key !== task?.module && !UNDO_KEYWORDS.includes(key));
+  if (!task || strange.length === 0) return task;
+  const message = `\`${strange[0]}\` is no keyword of an undo: it has ${UNDO_KEYWORDS.join(', ')}, all else from its task`;
+  reading.problems.push(source.error('parse.undo', [...path, strange[0] ?? ''], message));
+  return undefined;
 }
 
 const PARTS = ['block', 'rescue', 'always'] as const;
@@ -235,9 +256,13 @@ function readPlay(raw: unknown, source: Source, path: Path, reading: Reading): P
   const map = isMap(raw) ? raw : {};
   const tasks = readItems(map['tasks'], source, [...path, 'tasks'], reading);
   const handlers = readItems(map['handlers'], source, [...path, 'handlers'], reading).filter((item) => {
-    if (item.kind === 'task' && item.keywords.name !== undefined) return true;
+    if (item.kind === 'task' && item.keywords.name !== undefined && !item.undo) return true;
     const message =
-      item.kind === 'task' ? 'a handler needs a name to be notified by' : 'a handler is a single task';
+      item.kind !== 'task'
+        ? 'a handler is a single task'
+        : item.undo
+          ? 'a handler has no undo: it runs at the end of the play itself'
+          : 'a handler needs a name to be notified by';
     reading.problems.push(item.source.error('parse.task', item.path, message));
     return false;
   }) as Task[];

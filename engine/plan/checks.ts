@@ -47,8 +47,30 @@ export function checkKeywords(
   e.problems.push(...templateProblems(rest, source, path, names));
 }
 
+/** What a task bends, and how that ends. */
+function checkBending({ source, path, keywords, module, undo }: Task, e: Expanding): void {
+  const refuse = (key: string, message: string, hint?: string): void =>
+    void e.problems.push(source.error('plan.undo', [...path, key], message, hint));
+  const isLook = (name: string): boolean => e.modules.get(name)?.kind === 'query' || !e.modules.has(name);
+  if (undo) {
+    if (isLook(module)) refuse('undo', `\`${module}\` changes nothing, so there is nothing to undo`);
+    if (isLook(undo.module)) refuse('undo', `\`${undo.module}\` changes nothing, so it undoes nothing`);
+    if (keywords.loop !== undefined)
+      refuse(
+        'undo',
+        'a loop has no undo',
+        'put the tasks into a block, and what puts them right under `always`',
+      );
+    if (keywords.stays === true) refuse('stays', 'what stays is not undone: `stays` or `undo`');
+  }
+  if (keywords.stays === true && !e.modules.get(module)?.obligation)
+    refuse('stays', `\`${module}\` bends nothing that would have to be put right`);
+}
+
 /** What can be wrong with a task beside its names and parameters. */
-export function checkTask({ source, path, keywords, module, params }: Task, e: Expanding): void {
+export function checkTask(task: Task, e: Expanding): void {
+  const { source, path, keywords, module, params } = task;
+  checkBending(task, e);
   const hasTemplates = [...e.handlers].some((name) => name.includes('{{'));
   for (const [i, handler] of (keywords.notify ?? []).entries()) {
     if (e.handlers.has(handler) || handler.includes('{{') || hasTemplates) continue;

@@ -91,10 +91,14 @@ export interface Plan {
   readonly needsStatus: boolean;
 }
 
-/** Every step under `nodes`, in the order of the file. */
+/** Every step under `nodes`, in the order of the file; an undo after its task. */
 export function* stepsOf(nodes: readonly PlanNode[]): Generator<Step> {
   for (const node of nodes) {
-    if (node.kind === 'step') yield node;
-    else for (const part of [node.block, node.rescue, node.always]) yield* stepsOf(part);
+    if (node.kind === 'step') {
+      yield node;
+      if (node.undo) yield node.undo;
+    }
+    if (node.kind === 'block')
+      for (const part of [node.block, node.rescue, node.always]) yield* stepsOf(part);
   }
 }

@@ -13,6 +13,8 @@ export interface Past {
   readonly items: ReadonlyMap<number, Progress>;
   /** Begun and not finished, so that something of it may have been under way. */
   readonly isOpen: boolean;
+  /** An undo that was begun before its play came to its end. */
+  readonly isEarly: boolean;
   readonly tries: Tries;
 }
 
@@ -43,6 +45,7 @@ interface Entry {
   readonly tries: Tries;
   /** Ctrl-C came between two attempts or items: nothing was under way. */
   isPaused: boolean;
+  isEarly: boolean;
 }
 
 const newEntry = (seq: number, rest: Partial<Entry> = {}): Entry => ({
@@ -50,6 +53,7 @@ const newEntry = (seq: number, rest: Partial<Entry> = {}): Entry => ({
   items: new Map(),
   tries: newTries(seq),
   isPaused: false,
+  isEarly: false,
   ...rest,
 });
 
@@ -65,11 +69,11 @@ function entriesOf(book: Book, host: string, step: string): Entry[] {
 }
 
 /** A step that did not go well is tried again by a resume: what its host did after that failure was another way. */
-function forget(book: Book, host: string, seq: number): void {
+function forget(book: Book, host: string, seq: number, resumedAt: number): void {
   for (const [step, list] of book.get(host) ?? []) {
     book.get(host)?.set(
       step,
-      list.filter((entry) => entry.seq <= seq),
+      list.filter((entry) => entry.seq <= seq || entry.seq > resumedAt),
     );
   }
 }
@@ -78,7 +82,7 @@ function forget(book: Book, host: string, seq: number): void {
 const itemsDone = (items: ReadonlyMap<number, Progress>): Map<number, Progress> =>
   new Map([...items].filter(([, { outcome }]) => wentWell(outcome)));
 
-function begin(book: Book, host: string, step: string, seq: number): void {
+function begin(book: Book, host: string, step: string, seq: number, resumedAt: number): void {
   const last = entriesOf(book, host, step).at(-1);
   // A second start without an end is the same attempt taken up again.
   if (last && !last.finished) {
@@ -88,7 +92,7 @@ function begin(book: Book, host: string, step: string, seq: number): void {
   }
   const isRetry = last?.finished !== undefined && !isSettled(last.finished);
   if (isRetry && last.finished) {
-    forget(book, host, last.finished.seq);
+    forget(book, host, last.finished.seq, resumedAt);
     entriesOf(book, host, step).pop();
   }
   entriesOf(book, host, step).push(newEntry(seq, { items: isRetry ? itemsDone(last.items) : new Map() }));
@@ -109,8 +113,17 @@ const isUnfinished = ({ outcome }: Finished): boolean => outcome === 'in_doubt' 
 
 function read(events: readonly RunEvent[]): Book {
   const book: Book = new Map();
+  let resumedAt = 0;
   for (const event of events) {
-    if (event.event === 'step_started') begin(book, event.host, event.step, event.seq);
+    if (event.event === 'run_resumed') resumedAt = event.seq;
+    if (event.event === 'step_started') {
+      begin(book, event.host, event.step, event.seq, resumedAt);
+      const last = entriesOf(book, event.host, event.step).at(-1);
+      if (last) last.isEarly = event.isEarly === true;
+    }
+    // What was undone is to be done again.
+    else if (event.event === 'obligation_closed' && event.redo !== undefined)
+      entriesOf(book, event.host, event.redo).pop();
     else if (event.event === 'step_progress') advance(entriesOf(book, event.host, event.step).at(-1), event);
     else if (event.event === 'step_kept') {
       const last = entriesOf(book, event.host, event.step).at(-1);
@@ -121,7 +134,7 @@ function read(events: readonly RunEvent[]): Book {
     } else if (event.event === 'step_finished') {
       // A skipped step has no start; neither has one that a resume decided about.
       if (entriesOf(book, event.host, event.step).at(-1)?.finished) {
-        begin(book, event.host, event.step, event.seq);
+        begin(book, event.host, event.step, event.seq, resumedAt);
       }
       const list = entriesOf(book, event.host, event.step);
       const last = list.at(-1);
@@ -144,9 +157,9 @@ export function historyOf(events: readonly RunEvent[]): History {
   const pastOf = (entry: Entry | undefined, host: string): Past | undefined => {
     const limit = Math.min(divergedAll, diverged.get(host) ?? Number.POSITIVE_INFINITY);
     if (!entry || entry.seq > limit) return undefined;
-    const { items, finished, tries, isPaused } = entry;
+    const { items, finished, tries, isPaused, isEarly } = entry;
     const isOpen = !finished && !isPaused;
-    return { items, isOpen, tries, ...(finished ? { finished } : {}) };
+    return { items, isOpen, isEarly, tries, ...(finished ? { finished } : {}) };
   };
   return {
     take: (step, host) => pastOf(book.get(host)?.get(step)?.shift(), host),

@@ -51,6 +51,7 @@ async function fresh(
     name,
     module: step.moduleName,
     host: state.host.name,
+    ...(step.isEarly === true ? { isEarly: true } : {}),
   });
   // The intent of an action is durable before it begins: a crash must not hide that it may have run.
   if (step.module?.kind === 'action' && !(step.checkMode ?? course.options.isCheck))
@@ -115,6 +116,23 @@ function mayHaveChanged({ module, keywords }: Step, past: Past | undefined): boo
   return past.isOpen || (past.finished?.changes?.length ?? 0) > 0;
 }
 
+/** What was under way of an undo that has to run; times it ran to its end are of no more concern. */
+export function undoUnderWay({ history }: Course, undo: Step, host: string): Past | undefined {
+  while (isSettled(history.peek(undo.id, host)?.finished)) history.take(undo.id, host);
+  const past = history.peek(undo.id, host);
+  return past?.isOpen === true ? past : undefined;
+}
+
+/** True when the interruption came while a step was undone after a failure: that ends first, then it is done again. */
+async function isUndone(course: Course, { undo }: Step, state: HostState): Promise<boolean> {
+  const { name } = state.host;
+  const isOpen = (): boolean =>
+    course.tools.ledger.open().some((one) => one.undo === undo?.id && one.host === name);
+  if (!undo || !isOpen() || undoUnderWay(course, undo, name)?.isEarly !== true) return false;
+  await onHost(course, { ...undo, isEarly: true }, state, [state]);
+  return !isOpen();
+}
+
 /** One step on one host. True when it went wrong and nothing forgives it here. */
 export async function onHost(
   course: Course,
@@ -124,9 +142,13 @@ export async function onHost(
 ): Promise<boolean> {
   const { history, options, tools } = course;
   const host = state.host.name;
-  const past = history.take(step.id, host);
+  let past = history.take(step.id, host);
   const done = past?.finished;
-  if (done && isSettled(done)) return replay(course, step, state, sharers, done);
+  if (done && isSettled(done)) {
+    const isBadHere = replay(course, step, state, sharers, done);
+    if (!(await isUndone(course, step, state))) return isBadHere;
+    past = undefined;
+  }
   if (done && !isSettled(done)) history.diverge(host, done.seq);
   const startedAt = performance.now();
   const scope = scopeOf(state, step.vars, tools.world);

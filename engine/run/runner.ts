@@ -17,6 +17,7 @@ import { bootsOf } from './jobs.ts';
 import type { Journal } from './journal.ts';
 import { onHost } from './on-host.ts';
 import { scopeOf } from './scope.ts';
+import { undoAll } from './undo.ts';
 
 export interface Finish {
   readonly stop: Stop | undefined;
@@ -180,6 +181,14 @@ export function runner(
     return failed;
   }
 
+  /** An error outside any step ends the run; one of the engine or the journal goes on. */
+  function stopAt(error: unknown): void {
+    if (!(error instanceof DrillbookError) || error.code.startsWith('journal.')) throw error;
+    if (error.code.startsWith('interrupt.')) stopBy(course, 3, 'interrupted');
+    const hint = error.hint === undefined ? '' : ` — ${error.hint}`;
+    stopBy(course, error.code.startsWith('guard.') ? 5 : 1, `${error.message}${hint}`);
+  }
+
   async function runPlay(play: PlannedPlay): Promise<void> {
     const states = hostsOf(play, world).filter((state) => !failedHosts.has(state.host.name));
     journal.append({
@@ -190,10 +199,16 @@ export function runner(
     });
     let failures = 0;
     for (const batch of batchesOf(states, play.play.keywords.serial)) {
-      const failed = await runNodes(play, play.nodes, batch);
+      const failed = new Set<HostState>();
+      try {
+        for (const state of await runNodes(play, play.nodes, batch)) failed.add(state);
+        const well = course.stop ? [] : batch.filter((state) => !failed.has(state));
+        for (const state of await flush(play, well)) failed.add(state);
+      } catch (error) {
+        stopAt(error);
+      }
+      for (const state of await undoAll(course, play, batch, failed)) failed.add(state);
       if (course.stop) return;
-      const well = batch.filter((state) => !failed.has(state));
-      for (const state of await flush(play, well)) failed.add(state);
       for (const state of failed) failedHosts.add(state.host.name);
       failures += failed.size;
       isOver = batch.length > 0 && (failed.size === batch.length || isFatal(play, failures));
@@ -212,13 +227,7 @@ export function runner(
         }
         await checkInvariants();
       } catch (error) {
-        if (!(error instanceof DrillbookError) || error.code.startsWith('journal.')) throw error;
-        if (error.code.startsWith('interrupt.')) stopBy(course, 3, 'interrupted');
-        stopBy(
-          course,
-          error.code.startsWith('guard.') ? 5 : 1,
-          `${error.message}${error.hint === undefined ? '' : ` — ${error.hint}`}`,
-        );
+        stopAt(error);
       }
       return { stop: course.stop, counts: course.counts, hasFailed };
     },

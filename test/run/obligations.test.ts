@@ -1,0 +1,201 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { RunEvent } from '../../engine/core/event.ts';
+import type { DrillbookError } from '../../engine/core/error.ts';
+import { ledgerOf } from '../../engine/run/obligations.ts';
+import { runIds } from '../../engine/run/journal.ts';
+import { finished, project, run } from './_engine.ts';
+import type { Project, Ran } from './_engine.ts';
+
+/** Every act adds a line to the host's log, so that order and number are seen. */
+const log = (text: string): string => `echo ${text} >> {{dir}}/log`;
+const logOf = (book: Project, host = 'a'): string[] => {
+  const path = join(book.dir, host, 'log');
+  return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : [];
+};
+
+const ledgerEvents = (events: readonly RunEvent[]): string[] =>
+  events.flatMap((event) =>
+    event.event === 'obligation_opened' || event.event === 'obligation_closed'
+      ? [`${event.event.slice('obligation_'.length)} ${event.obligation}`]
+      : [],
+  );
+const openOf = (ran: Ran): string[] =>
+  ledgerOf(ran.events)
+    .open()
+    .map(({ obligation }) => obligation);
+const reasonOf = (ran: Ran): string | undefined => {
+  const end = ran.events.at(-1);
+  return end?.event === 'run_finished' ? end.reason : undefined;
+};
+
+test('what tasks changed is undone at the end of the play, the last first', async () => {
+  const book = project(`
+tasks:
+  - { name: one, shell: '${log('one')}', undo: { shell: '${log('un-one')}' } }
+  - { name: two, shell: '${log('two')}', undo: { name: no more two, shell: '${log('un-two')}' } }
+  - { name: three, shell: '${log('three')}', notify: hook }
+handlers:
+  - { name: hook, shell: '${log('hook')}' }
+`);
+  const ran = await book.go();
+  expect(ran.code).toBe(0);
+  expect(logOf(book)).toEqual(['one', 'two', 'three', 'hook', 'un-two', 'un-one']);
+  expect(ran.story.slice(-2)).toEqual(['no more two changed', 'Undo: one changed']);
+  expect(ledgerEvents(ran.events)).toEqual([
+    'opened all/one/undo@a',
+    'opened all/two/undo@a',
+    'closed all/two/undo@a',
+    'closed all/one/undo@a',
+  ]);
+});
+
+test('the intent is told before the act, and the end of it before the step ends', async () => {
+  const ran = await run(`tasks: [{ name: one, shell: 'true', undo: { shell: 'true' } }]`);
+  const order = ran.events.flatMap((event) =>
+    'step' in event || 'obligation' in event ? [event.event] : [],
+  );
+  expect(order).toEqual([
+    'step_started',
+    'obligation_opened',
+    'step_finished',
+    'step_started',
+    'obligation_closed',
+    'step_finished',
+  ]);
+});
+
+test('what changed nothing is not undone', async () => {
+  const book = project(`
+tasks:
+  - { name: state, file: { path: '{{dir}}', state: directory }, undo: { shell: '${log('un-state')}' } }
+  - { name: said, shell: '${log('said')}', changed_when: false, undo: { shell: '${log('un-said')}' } }
+  - { name: skipped, shell: '${log('skipped')}', when: 'false', undo: { shell: '${log('un-skipped')}' } }
+  - { name: fails, assert: { that: 'false' }, ignore_errors: true }
+`);
+  const ran = await book.go();
+  expect([ran.code, logOf(book), openOf(ran)]).toEqual([0, ['said'], []]);
+});
+
+test('a step that failed half-way is undone, on that host alone', async () => {
+  const book = project(
+    `
+tasks:
+  - { name: one, shell: '${log('one')}; test {{host.name}} = b', undo: { shell: '${log('un-one')}' } }
+  - { name: two, shell: '${log('two')}' }
+`,
+    { hosts: ['a', 'b'] },
+  );
+  const ran = await book.go();
+  expect(ran.code).toBe(1);
+  expect([logOf(book, 'a'), logOf(book, 'b')]).toEqual([
+    ['one', 'un-one'],
+    ['one', 'two', 'un-one'],
+  ]);
+  expect(openOf(ran)).toEqual([]);
+});
+
+const FAILING = `
+tasks:
+  - { name: one, shell: '${log('one')}', undo: { shell: '${log('un-one')}' } }
+  - { name: two, shell: '${log('two')}' }
+  - { name: three, shell: '${log('three')}; test -e {{dir}}/mended' }
+  - { name: four, shell: '${log('four')}' }
+`;
+
+test('after a failure it is undone, and a resume does it again before it goes on', async () => {
+  const book = project(FAILING);
+  const first = await book.go();
+  expect([first.code, logOf(book)]).toEqual([1, ['one', 'two', 'three', 'un-one']]);
+  const second = await book.go({}, first.run);
+  expect([second.code, logOf(book).slice(4)]).toEqual([1, ['one', 'three', 'un-one']]);
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const third = await book.go({}, first.run);
+  expect([third.code, logOf(book).slice(7)]).toEqual([0, ['one', 'three', 'four', 'un-one']]);
+  expect(third.story).toEqual(['one changed', 'three changed', 'four changed', 'Undo: one changed']);
+});
+
+test('after an interruption what is bent stays so for the resume', async () => {
+  const book = project(FAILING);
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const interrupt = new AbortController();
+  const first = await book.go({
+    request: { interrupt: interrupt.signal },
+    onEvent: (event) => {
+      if (event.event === 'step_finished' && event.name === 'two') interrupt.abort();
+    },
+  });
+  expect([first.code, logOf(book), openOf(first)]).toEqual([3, ['one', 'two'], ['all/one/undo@a']]);
+  const second = await book.go({}, first.run);
+  expect([second.code, logOf(book).slice(2)]).toEqual([0, ['three', 'four', 'un-one']]);
+});
+
+test('an undo that fails leaves the run in doubt, says so, and is tried again by a resume', async () => {
+  const book = project(`
+tasks:
+  - { name: one, shell: '${log('one')}', undo: { shell: '${log('un-one')}; test -e {{dir}}/mended' } }
+  - { name: two, shell: '${log('two')}', undo: { shell: '${log('un-two')}' } }
+`);
+  const first = await book.go();
+  expect(first.code).toBe(4);
+  expect(first.events.at(-1)).toMatchObject({ event: 'run_finished', outcome: 'in_doubt', exitCode: 4 });
+  expect(reasonOf(first)).toBe(
+    `open: \`one\` is to be undone (all/one/undo@a, since \`all/one\` on a) — \`drillbook resume ${first.run}\` undoes it`,
+  );
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const second = await book.go({}, first.run);
+  expect([second.code, logOf(book)]).toEqual([0, ['one', 'two', 'un-two', 'un-one', 'un-one']]);
+});
+
+test('an undo sees what its task registered, and the variables around it', async () => {
+  const book = project(`
+plays:
+  - hosts: a
+    vars: { word: thing }
+    tasks:
+      - name: one
+        shell: echo 17
+        register: made
+        vars: { more: extra }
+        undo: { shell: '${log('{{sh made.stdout}} {{word}} {{more}}')}' }
+`);
+  expect((await book.go()).code).toBe(0);
+  expect(logOf(book).join(' ')).toBe('17 thing extra');
+});
+
+test('under --check nothing is undone, since nothing is done', async () => {
+  const book = project(FAILING, { isCheck: true });
+  const ran = await book.go();
+  expect([ran.code, ledgerEvents(ran.events), logOf(book)]).toEqual([0, [], []]);
+});
+
+const refusals: readonly (readonly [string, string])[] = [
+  [`{ debug: x, undo: { shell: 'true' } }`, '`debug` changes nothing, so there is nothing to undo'],
+  [`{ shell: 'true', undo: { debug: x } }`, '`debug` changes nothing, so it undoes nothing'],
+  [`{ shell: 'true', loop: [1], undo: { shell: 'true' } }`, 'a loop has no undo'],
+  [`{ shell: 'true', undo: { shel: 'true' } }`, '`shel`: unknown module'],
+  [`{ shell: 'true', undo: { shell: 'echo {{nobody}}' } }`, 'unknown variable `nobody`'],
+  [`{ shell: 'true', undo: { shell: 'true', when: 'true' } }`, '`when` is no keyword of an undo'],
+  [`{ shell: 'true', stays: true }`, '`shell` bends nothing that would have to be put right'],
+];
+
+test.each(refusals)('%s is refused before anything is touched', async (task, message) => {
+  const error = await run(`tasks: [${task}]`).catch((thrown: unknown) => thrown);
+  const problems = (error as { problems?: readonly DrillbookError[] }).problems ?? [error as DrillbookError];
+  expect(problems.map((problem) => problem.message).join('\n')).toContain(message);
+});
+
+test('a handler has no undo', async () => {
+  const error = await run(`
+tasks: [{ name: one, shell: 'true', notify: hook }]
+handlers: [{ name: hook, shell: 'true', undo: { shell: 'true' } }]
+`).catch((thrown: unknown) => thrown);
+  expect(JSON.stringify((error as { problems?: unknown }).problems)).toBeDefined();
+  expect(String((error as { problems: readonly Error[] }).problems[0]?.message)).toContain(
+    'a handler has no undo',
+  );
+});
+
+void finished;
+void runIds;
