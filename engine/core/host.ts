@@ -130,8 +130,16 @@ export interface Transport {
   sh(script: string, options?: ShOptions): Promise<ShResult>;
   /** `sh` at most once for an id, whatever happens to the connection: see `JobId`. */
   job(id: JobId, script: string, options: JobOptions): Promise<JobEnd<ShResult>>;
-  /** Runs `command` by `sh -c` on a pseudo-terminal and answers its prompts; an answer is never echoed into `output`. */
-  dialogue(command: string, answers: readonly Answer[], options?: ShOptions): Promise<DialogueResult>;
+  /**
+   * A job whose `command` runs on a pseudo-terminal and whose prompts are answered, each once, whoever attaches; an
+   * answer is never echoed into `output`.
+   */
+  dialogue(
+    id: JobId,
+    command: string,
+    answers: readonly Answer[],
+    options: JobOptions,
+  ): Promise<JobEnd<DialogueResult>>;
   /** Writes `content` to `path` with `mode` (0600 when left out), replacing it atomically. */
   put(
     path: string,

@@ -98,6 +98,11 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
     env: { ...circumstances.env, ...options.env },
     signal: options.signal ?? circumstances.signal,
   });
+  // What has begun may have changed the role itself.
+  const jobOptions = (mode: JobOptions['mode'], options?: ShOptions): JobOptions => ({
+    ...withDefaults({ ...options, isLook: mode === 'attach' }),
+    mode,
+  });
   const on = (name: string): Context => {
     const other = hostNamed(inventory, name);
     if (!other) throw new Unreachable(name, 'unknown', `\`${name}\` is not in the inventory`);
@@ -111,14 +116,10 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
     signal: circumstances.signal,
     sh: (script, options) => onTransport((transport) => transport.sh(script, withDefaults(options))),
     job: (script, options) =>
-      asJob((transport, id, mode) => {
-        // What has begun may have changed the role itself.
-        const isLook = mode === 'attach';
-        return transport.job(id, script, { ...withDefaults({ ...options, isLook }), mode });
-      }),
+      asJob((transport, id, mode) => transport.job(id, script, jobOptions(mode, options))),
     keep: (name, find) => (taking ? keepIn(taking, name, find) : find()),
     dialogue: (command, answers, options) =>
-      onTransport((transport) => transport.dialogue(command, answers, withDefaults(options))),
+      asJob((transport, id, mode) => transport.dialogue(id, command, answers, jobOptions(mode, options))),
     put: (path, content, mode) => {
       const bytes = typeof content === 'string' ? Buffer.from(content) : content;
       return onTransport((transport) =>

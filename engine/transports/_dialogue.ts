@@ -1,20 +1,61 @@
 import { StringDecoder } from 'node:string_decoder';
-import type { Answer, Become, DialogueResult, ShOptions } from '../core/host.ts';
-import { StepFailed, Unreachable } from '../core/error.ts';
-import { becomeCommand, becomeFailure, passwordMissing, passwordRefused, promptWatch } from './_become.ts';
-import { body, newMarker } from './_frame.ts';
-import type { Session } from './_session.ts';
-import { stopped, within } from './_stop.ts';
+import { DrillbookError } from '../core/error.ts';
+import type { Answer, DialogueResult, JobEnd, JobId, JobOptions } from '../core/host.ts';
+import { body } from './_frame.ts';
+import { attach, jobEnd, notBegun, start } from './_job.ts';
+import { FIND_SCRIPT, folderOf, SAYS } from './_job-frame.ts';
+import type { RawOptions, Session } from './_session.ts';
+
+/** Seconds between two looks at what the program shows. */
+const ATTENTIVE = [0.05, 0.05] as const;
+
+const NEEDS = `command -v script >/dev/null || { echo 'a dialogue needs \`script\` (util-linux, bsdutils) there' >&2; exit; }
+command -v mkfifo >/dev/null || { echo 'a dialogue needs mkfifo there' >&2; exit; }`;
 
 /**
- * The command lies in a private file that removes itself, so that no value of it is in the process list and no
- * line limit of a terminal (4096 bytes) applies. Echo is off before it starts: what is typed is not shown.
+ * Gives the program a terminal that outlives the connection. What is typed comes by a FIFO that is open for writing too,
+ * so that it never ends; the text ($1) comes by a pipe, for a command line shows in the process list. $2: the shell.
  */
-const STAGE_SCRIPT = `
+const TERMINAL_SCRIPT = `
 umask 077
-file=$(mktemp) || exit 1
-printf %s "$1" >"$file" || { rm -f "$file"; exit 1; }
-printf %s "$file"
+mkfifo "$drillbook_job.type" || exit
+export drillbook_job drillbook_shell="$SHELL" SHELL=/bin/sh TERM=dumb
+printf %s "$1" | ( exec 4<&0 <>"$drillbook_job.type"; exec script -qec "exec $2 /dev/fd/4" /dev/null )
+`;
+
+/** Echo is off before the program starts: what is typed is not shown. */
+const onTerminal = (script: string): string => `exec 4<&-
+stty -echo rows 50 cols 200
+tty >"$drillbook_job.tty"
+SHELL=$drillbook_shell
+unset drillbook_job drillbook_shell
+${script}
+`;
+
+/**
+ * Types an answer ($4) into a dialogue ($1 its folder, $2 its key) unless that was done before: the claim ($3 its number)
+ * holds where in the output the prompt ended ($5, bytes). The program may have switched echo on again itself.
+ */
+const TYPE_SCRIPT = `
+job=$( set -- "$1" look
+${FIND_SCRIPT} )/$2
+read -r tty <"$job.tty"
+stty -echo <"$tty"
+set -C
+{ true >"$job.answer.$3"; } 2>/dev/null || [ ! -s "$job.answer.$3" ] || exit 0
+set +C
+printf '%s\\n' "$5" >"$job.answer.$3" && printf '%s\\r' "$4" 1<>"$job.type"
+`;
+
+/** Prints where the prompts ended to which an answer was typed already, in order. */
+const TYPED_SCRIPT = `
+job=$( set -- "$1" look
+${FIND_SCRIPT} )/$2
+number=0
+while [ -s "$job.answer.$number" ] && read -r at <"$job.answer.$number"; do
+  echo "$at"
+  number=$((number + 1))
+done
 `;
 
 const plain = (pattern: RegExp): RegExp => new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
@@ -38,121 +79,109 @@ function find(
   return best;
 }
 
-/** See `Transport.dialogue`. */
-export async function runDialogue(
-  session: Session,
-  command: string,
+/** Follows what a program shows, and calls `type` for each prompt that no answer was typed to. */
+function conversation(
   answers: readonly Answer[],
-  options: ShOptions = {},
-): Promise<DialogueResult> {
-  const { carrier, redactor } = session;
-  const { host } = carrier;
-  const { signal } = options;
-  const become: Become | undefined = options.become?.user === carrier.user ? undefined : options.become;
-  if (become?.password !== undefined) redactor.add(become.password);
-
-  const start = newMarker();
-  const prompt = newMarker();
-  const script = body({ script: command, args: options.args, env: options.env });
-  const inner = `stty -echo\nrm -f "$0"\nprintf '${start}%d %s\\n' $$ "$(tty)"\n${script}\n`;
-  const staged = await session.exchange(STAGE_SCRIPT, { args: [inner], become, signal });
-  if (staged.code !== 0) {
-    throw new StepFailed(
-      `cannot prepare the dialogue on ${host}: ${redactor.text(staged.stderr.toString().trim())}`,
-    );
-  }
-  const file = staged.stdout.toString();
-  const line = becomeCommand(become, carrier.shell, `exec ${carrier.shell} ${file}`, prompt);
-  const wire = await carrier.start(`stty -echo; ${line}`, { isPty: true });
-
+  typed: readonly number[],
+  onText: (text: string) => void,
+  type: (number: number, answer: string, at: number) => void,
+): { take(bytes: Buffer): void; readonly output: string; readonly answered: readonly string[] } {
   const decoder = new StringDecoder('utf8');
-  const watch = become === undefined ? undefined : promptWatch(become, prompt);
   const answered: string[] = [];
-  let before = '';
-  let output: string | undefined;
+  let output = '';
   let pending = '';
   let next = 0;
-  let pid = 0;
-  let begin: (() => void) | undefined;
-  const begun = new Promise<void>((resolve) => (begin = resolve));
-  let tty = '';
-  let failure: Unreachable | undefined;
-  let typing: Promise<void> = Promise.resolve();
+  let seen = 0;
 
-  function refuse(reason: Unreachable): void {
-    failure = reason;
-    wire.destroy();
-  }
-
-  function login(text: string): void {
-    before += text;
-    const hello = new RegExp(`${start}(\\d+) (.*)\\n`).exec(before);
-    if (hello !== null) {
-      pid = Number(hello[1]);
-      begin?.();
-      tty = hello[2] ?? '';
-      output = '';
-      return converse(before.slice(hello.index + hello[0].length));
-    }
-    const asked = become === undefined ? undefined : watch?.(text);
-    if (become === undefined || asked === undefined) return;
-    if (asked === 'again') return refuse(passwordRefused(host, become));
-    if (become.password === undefined) return refuse(passwordMissing(host, become));
-    wire.stdin.write(`${become.password}\r`);
-  }
-
-  /** The command may have switched echo on again itself; then it goes off once more before something is typed. */
-  async function type(answer: string): Promise<void> {
-    const quiet = 'stty -echo <"$1"';
-    const done = await session.exchange(quiet, { args: [tty], become, signal });
-    if (done.code !== 0 && become !== undefined) await session.exchange(quiet, { args: [tty], signal });
-    wire.stdin.write(`${answer}\r`);
-  }
-
-  function converse(text: string): void {
-    output += text;
-    pending += text;
+  /** Prompts are looked for where they were found the first time: later text may end a match on `$`. */
+  function converse(): void {
     for (;;) {
+      const at = typed[answered.length];
+      if (at !== undefined && at !== seen) return;
       const found = find(pending, answers, next);
       const answer = found && answers[found.at]?.answer;
       if (found === undefined || answer === undefined) return;
       pending = pending.slice(found.end);
       next = found.at + 1;
       answered.push(found.shown);
-      typing = typing.then(() => type(answer)).catch(() => undefined);
+      if (at === undefined) type(answered.length - 1, answer, seen);
     }
   }
 
-  const take = (bytes: Buffer): void => {
+  function step(bytes: Buffer): void {
     const text = decoder.write(bytes).replaceAll('\r', '');
-    if (output === undefined) return login(text);
-    options.onOutput?.(text);
-    converse(text);
-  };
-  wire.stdout.on('data', take);
-  wire.stderr.on('data', take);
-  wire.stdin.on('error', () => undefined);
-
-  const onAbort = (): void => {
-    // The command may run already although its greeting is still on its way.
-    void within(5000, Promise.race([begun, wire.ended]))
-      .then(() => (pid === 0 ? undefined : within(10_000, session.kill(pid, become))))
-      .finally(() => wire.destroy());
-  };
-  if (signal?.aborted === true) onAbort();
-  signal?.addEventListener('abort', onAbort, { once: true });
-  const ending = await wire.ended;
-  signal?.removeEventListener('abort', onAbort);
-  await typing;
-
-  if (signal?.aborted === true) throw stopped(host, signal);
-  if (failure !== undefined) throw failure;
-  if (output === undefined && become !== undefined && !ending.isLost)
-    throw becomeFailure(host, become, before, redactor);
-  if (ending.code === undefined) {
-    throw new Unreachable(host, 'lost', `the connection to ${host} was lost during a dialogue`, {
-      hint: 'whether the command ran to its end is not known',
-    });
+    seen += bytes.length;
+    output += text;
+    pending += text;
+    onText(text);
+    converse();
   }
-  return { code: ending.code, output: output ?? '', answered };
+  return {
+    take(bytes) {
+      let rest = bytes;
+      for (const at of typed) {
+        if (at <= seen || at - seen >= rest.length) continue;
+        const cut = at - seen;
+        step(rest.subarray(0, cut));
+        rest = rest.subarray(cut);
+      }
+      step(rest);
+    },
+    get output() {
+      return output;
+    },
+    answered,
+  };
+}
+
+/** See `Transport.dialogue`. */
+export async function runDialogue(
+  session: Session,
+  id: JobId,
+  command: string,
+  answers: readonly Answer[],
+  { mode, onOutput, guards, args, env, become, signal }: JobOptions,
+): Promise<JobEnd<DialogueResult>> {
+  const names = [folderOf(id), id.key];
+  const how: RawOptions = { become, signal };
+  let typing: Promise<unknown> = Promise.resolve();
+  const type = (number: number, answer: string, at: number): void => {
+    const typed = [...names, String(number), answer, String(at)];
+    typing = typing
+      .then(() => session.exchange(TYPE_SCRIPT, { args: typed, become, lane: 'killer' }))
+      .catch(() => undefined);
+  };
+
+  async function follow(typed: readonly number[], options: RawOptions): Promise<JobEnd<DialogueResult>> {
+    const said = conversation(answers, typed, (text) => onOutput?.(text), type);
+    const pass = { ...options, onBytes: said.take, lane: 'follower' as const };
+    const end = jobEnd(session, await attach(session, id, pass, ATTENTIVE));
+    await typing;
+    if (end.kind !== 'ended') return end;
+    const { code, stderr } = end.result;
+    return {
+      kind: 'ended',
+      result: { code, output: said.output + stderr.toString(), answered: said.answered },
+    };
+  }
+  async function followAgain(): Promise<JobEnd<DialogueResult>> {
+    const { stdout } = await session.exchange(TYPED_SCRIPT, { args: names, ...how });
+    return follow(stdout.toString().split('\n').filter(Boolean).map(Number), how);
+  }
+  if (mode === 'attach') return followAgain();
+
+  if (answers.some(({ answer }) => answer.includes('\0')))
+    throw new DrillbookError('step.nul', 'an answer holds a NUL byte, which nobody can type');
+  const text = onTerminal(body({ script: command, args, env }));
+  const parts = { guards, script: TERMINAL_SCRIPT, args: [text, session.carrier.shell], isFollowed: true };
+  let following: Promise<JobEnd<DialogueResult>> | undefined;
+  const onBytes = (): void => {
+    following ??= follow([], { become });
+    following.catch(() => undefined);
+  };
+  const begun = await start(session, id, { ...parts, needs: NEEDS }, { ...how, onBytes });
+  if (begun.code === SAYS.taken) return followAgain();
+  if (begun.code === SAYS.notBegun) throw notBegun(session, begun);
+  // One that nobody could be told of was begun all the same.
+  return following ?? followAgain();
 }

@@ -1,10 +1,11 @@
 /**
- * Ends all that a shell ($1, its pid) has started: what is below it and what shares its session, so that
- * background processes whose parent is gone are found too; not the shell and those above it. TERM first,
- * KILL for what is left after 2 s. Builtins and /proc only: ps is not on every system.
+ * Ends all that a shell ($1, its pid) has started: what is below it, and what shares its session or one begun below
+ * it, so that background processes whose parent is gone are found too; not the shell and those above it. What was
+ * begun before $2 (clock ticks since boot) is left: it belongs to an earlier exchange. TERM first, KILL for what is
+ * left after 2 s. Builtins and /proc only: ps is not on every system.
  */
 export const KILL_SCRIPT = `
-shell=$1
+shell=$1 since=\${2:-0}
 look() {
   table= keep=" $shell " session=
   for dir in /proc/[0-9]*; do
@@ -12,8 +13,9 @@ look() {
     pid=\${dir#/proc/}
     set -- \${line##*) }
     [ "$1" = Z ] && continue
-    table="$table $pid:$2:$4"
     [ "$pid" = "$shell" ] && session=$4
+    [ "\${20}" -ge "$since" ] || set -- "$1" "$2" "$3" 0
+    table="$table $pid:$2:$4"
   done
   above=$shell
   while [ "$above" -gt 1 ] 2>/dev/null; do
@@ -31,6 +33,7 @@ look() {
       case "$found$keep" in *" $pid "*) continue ;; esac
       hit=0
       [ "\${row##*:}" = "$session" ] && hit=1
+      case "$found" in *" \${row##*:} "*) hit=1 ;; esac
       case " $shell$found" in *" $parent "*) hit=1 ;; esac
       [ "$hit" = 1 ] && found="$found$pid " grown=1
     done

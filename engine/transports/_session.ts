@@ -1,21 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import { StringDecoder } from 'node:string_decoder';
 import { DrillbookError } from '../core/error.ts';
-import type {
-  Become,
-  Guard,
-  JobEnd,
-  JobId,
-  JobOptions,
-  ShOptions,
-  ShResult,
-  Transport,
-} from '../core/host.ts';
+import type { Become, Guard, ShOptions } from '../core/host.ts';
 import type { Redactor } from '../core/secret.ts';
-import { runDialogue } from './_dialogue.ts';
-import { readFile, writeFile } from './_file.ts';
 import { frame, newMarker, rawFrame, REFUSED, refusalMark } from './_frame.ts';
-import { attachFrame, folderOf, isHomeless, isTaken, jobEnd, startFrame } from './_job.ts';
 import { KILL_SCRIPT } from './_kill.ts';
 import { makePool } from './_pool.ts';
 import { openShell } from './_shell.ts';
@@ -25,26 +12,45 @@ import type { Carrier } from './_wire.ts';
 
 /** Standard input up to this size travels inside the frame: no further channel, no further round trip. */
 const INLINE_BYTES = 64 * 1024;
-/** Below MaxSessions 10 of sshd, so that a kill and a dialogue find a channel too. */
-const SHELLS = 6;
-const KILLERS = 2;
+/**
+ * Shells for what is asked; their own for what ends or answers it, since all may be busy with that; and for what follows
+ * the output of a job. Together what sshd grants a connection (MaxSessions 10).
+ */
+const LANES = { main: 6, killer: 2, follower: 2 } as const;
+type Lane = keyof typeof LANES;
 
 export type RawOptions = Omit<ShOptions, 'onOutput'> & {
   readonly onBytes?: ((bytes: Buffer) => void) | undefined;
+  readonly lane?: Lane | undefined;
 };
+
+export interface Performance extends Pick<RawOptions, 'become' | 'signal' | 'guards' | 'lane'> {
+  /** Ends what was begun in the shell of that pid, if it has told its pid. */
+  readonly kill?: ((shell: number | undefined) => Promise<void>) | undefined;
+  /** Called at the end, before another gets the shell. */
+  readonly end?: ((shell: Shell) => void) | undefined;
+}
 
 /** `sh` with bytes for output; what the rest of a transport is made of. */
 export interface Session {
   readonly carrier: Carrier;
   readonly redactor: Redactor;
   exchange(script: string, options?: RawOptions): Promise<Exchange>;
-  /** See `Transport.job`. */
-  job(id: JobId, script: string, mode: JobOptions['mode'], options?: RawOptions): Promise<JobEnd<Exchange>>;
+  /** One exchange of any kind: `send` gives a shell its text, with a marker for the end. */
+  perform(send: (shell: Shell, marker: string) => Promise<Exchange>, how: Performance): Promise<Exchange>;
   /** See `Transport.boot`. */
   boot(become: Become | undefined): Promise<string>;
-  /** Ends what the shell with that pid has started. */
-  kill(pid: number, become: Become | undefined): Promise<void>;
+  close(): void;
 }
+
+export const bytesOf = (stdin: string | Uint8Array = ''): Buffer =>
+  typeof stdin === 'string'
+    ? Buffer.from(stdin)
+    : Buffer.from(stdin.buffer, stdin.byteOffset, stdin.byteLength);
+
+/** True for an input that a frame can hold. */
+export const isInline = (bytes: Buffer): boolean =>
+  bytes.length <= INLINE_BYTES && isUtf8(bytes) && !bytes.includes(0);
 
 /** Rejects as soon as `signal` is aborted, after `stop` has cleaned up. */
 async function until<T>(
@@ -88,9 +94,7 @@ function throwRefusal({ code, stderr }: Exchange, marker: string, guards: readon
   }
 }
 
-type Opened = Session & { close(): void };
-
-function makeSession(carrier: Carrier, redactor: Redactor): Opened {
+export function makeSession(carrier: Carrier, redactor: Redactor): Session {
   const { host } = carrier;
   // Becoming whom we are costs a process and needs sudo for nothing.
   const real = (become: Become | undefined): Become | undefined =>
@@ -99,35 +103,31 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     if (become?.password !== undefined) redactor.add(become.password);
     return openShell(carrier, become, redactor);
   };
-  const pool = makePool(SHELLS, open);
-  // Their own: all shells of the pool may be busy with what is to be killed.
-  const killers = makePool(KILLERS, open);
+  const pools = {
+    main: makePool(LANES.main, open),
+    killer: makePool(LANES.killer, open),
+    follower: makePool(LANES.follower, open),
+  };
 
-  async function kill(pid: number, become: Become | undefined): Promise<void> {
-    const user = real(become);
-    const killer = await killers.take(user);
-    const marker = newMarker();
-    try {
-      await killer.run(frame({ script: KILL_SCRIPT, args: [String(pid)] }, '', marker), marker);
-    } finally {
-      killers.give(killer);
-    }
+  async function killBelow(pid: number, become: Become | undefined): Promise<void> {
+    await exchange(KILL_SCRIPT, { args: [String(pid)], become, lane: 'killer' });
   }
 
   /** Kills what runs in the shell; if even that does not free it, the shell goes. */
   async function stop(
     shell: Shell | undefined,
     work: Promise<unknown>,
-    become: Become | undefined,
+    kill: NonNullable<Performance['kill']>,
   ): Promise<void> {
     // The script may run already although its shell's greeting is still on its way.
     let pid: number | undefined;
-    if (shell !== undefined)
+    if (shell !== undefined) {
       await within(
         5000,
         shell.pid.then((known) => (pid = known)),
       );
-    if (pid !== undefined) await within(10_000, kill(pid, become));
+    }
+    await within(10_000, kill(pid));
     let isFree = false;
     await within(
       1000,
@@ -136,39 +136,32 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     if (!isFree) shell?.close();
   }
 
-  const bytesOf = (stdin: string | Uint8Array = ''): Buffer =>
-    typeof stdin === 'string'
-      ? Buffer.from(stdin)
-      : Buffer.from(stdin.buffer, stdin.byteOffset, stdin.byteLength);
-  const isInline = (bytes: Buffer): boolean =>
-    bytes.length <= INLINE_BYTES && isUtf8(bytes) && !bytes.includes(0);
-
-  /** One exchange in a shell of the pool; `send` gives the shell its text. */
   async function perform(
     send: (shell: Shell, marker: string) => Promise<Exchange>,
-    options: RawOptions,
-    end: (shell: Shell) => void = () => undefined,
+    { signal, guards, lane = 'main', ...how }: Performance,
   ): Promise<Exchange> {
-    const { signal } = options;
-    const become = real(options.become);
+    const become = real(how.become);
     if (signal?.aborted === true) throw stopped(host, signal);
     const marker = newMarker();
     let shell: Shell | undefined;
     const work = (async (): Promise<Exchange> => {
-      const own = await pool.take(become);
+      const own = await pools[lane].take(become);
       shell = own;
       try {
         if (signal?.aborted === true) throw stopped(host, signal);
         const ended = await send(own, marker);
-        throwRefusal(ended, marker, options.guards);
+        throwRefusal(ended, marker, guards);
         return ended;
       } finally {
-        end(own);
-        pool.give(own);
+        how.end?.(own);
+        pools[lane].give(own);
       }
     })();
     work.catch(() => undefined);
-    return until(work, host, signal, () => stop(shell, work, become));
+    const kill =
+      how.kill ??
+      ((pid: number | undefined) => (pid === undefined ? Promise.resolve() : killBelow(pid, become)));
+    return until(work, host, signal, () => stop(shell, work, kill));
   }
 
   function exchange(script: string, options: RawOptions = {}): Promise<Exchange> {
@@ -176,67 +169,36 @@ function makeSession(carrier: Carrier, redactor: Redactor): Opened {
     const bytes = bytesOf(options.stdin);
     const parts = { guards, script, args, env };
     if (isInline(bytes)) {
-      return perform(
-        (shell, marker) => shell.run(frame(parts, bytes.toString(), marker), marker, onBytes),
-        options,
-      );
+      const input = bytes.toString();
+      return perform((shell, marker) => shell.run(frame(parts, input, marker), marker, onBytes), options);
     }
     const ready = newMarker();
     return perform(
       (shell, marker) =>
         runRaw(shell, rawFrame(parts, bytes.length, marker, ready), marker, ready, bytes, onBytes),
-      options,
-      (shell) => {
-        // What is left of an input on its way would be taken for commands.
-        if (signal?.aborted === true) shell.close();
+      {
+        ...options,
+        end(shell) {
+          // What is left of an input on its way would be taken for commands.
+          if (signal?.aborted === true) shell.close();
+        },
       },
     );
   }
 
-  /** The folder of jobs that a shell has found. */
-  const folders = new WeakMap<Shell, string>();
-
-  async function job(
-    id: JobId,
-    script: string,
-    mode: JobOptions['mode'],
-    options: RawOptions = {},
-  ): Promise<JobEnd<Exchange>> {
-    const { onBytes, guards, args, env } = options;
-    const bytes = bytesOf(options.stdin);
-    const parts = { guards, script, args, env };
-    const attach = (): Promise<Exchange> =>
-      perform((shell, marker) => shell.run(attachFrame(id, marker), marker, onBytes), options);
-    if (mode === 'attach') return jobEnd(host, await attach());
-    const folder = folderOf(id);
-    const start = (): Promise<Exchange> =>
-      perform(async (shell, marker) => {
-        const isKnown = folders.get(shell) === folder;
-        folders.set(shell, folder);
-        const run = (known: boolean): Promise<Exchange> =>
-          shell.run(startFrame(id, parts, bytes.toString(), known, marker), marker, onBytes);
-        const begun = await run(isKnown);
-        if (!isHomeless(begun)) return begun;
-        folders.delete(shell);
-        return isKnown ? run(false) : begun;
-      }, options);
-    const begun = await start();
-    return jobEnd(host, isTaken(begun) ? await attach() : begun);
-  }
-
-  const close = (): void => {
-    pool.close();
-    killers.close();
-  };
   async function boot(become: Become | undefined): Promise<string> {
-    const shell = await pool.take(real(become));
+    const shell = await pools.main.take(real(become));
     try {
       return await shell.boot;
     } finally {
-      pool.give(shell);
+      pools.main.give(shell);
     }
   }
-  return { carrier, redactor, exchange, job, boot, kill, close };
+
+  function close(): void {
+    for (const pool of Object.values(pools)) pool.close();
+  }
+  return { carrier, redactor, exchange, perform, boot, close };
 }
 
 /** Sends the input only when the shell has read the whole script, since some shells read ahead. */
@@ -261,66 +223,4 @@ async function runRaw(
     if (rest.length > 0) onBytes?.(rest);
   });
   return { ...result, stdout: result.stdout.subarray(greeting.length) };
-}
-
-const resultOf = ({ code, stdout, stderr }: Exchange): ShResult => ({
-  code,
-  stdout: stdout.toString(),
-  stderr: stderr.toString(),
-});
-
-function rawOptions({ onOutput, ...rest }: ShOptions): RawOptions {
-  const decoder = new StringDecoder('utf8');
-  return { ...rest, onBytes: onOutput && ((bytes: Buffer) => onOutput(decoder.write(bytes))) };
-}
-
-/** The transport over a carrier, which `connect` gives; after a loss the next call connects anew. */
-export function makeTransport(connect: () => Promise<Carrier>, redactor: Redactor): Transport {
-  let current: Promise<Opened> | undefined;
-  let opened: Opened | undefined;
-
-  function session(): Promise<Opened> {
-    if (current !== undefined && opened?.carrier.isGone() !== true) return current;
-    opened = undefined;
-    const opening = connect().then((carrier) => (opened = makeSession(carrier, redactor)));
-    current = opening;
-    opening.catch(() => {
-      if (current === opening) current = undefined;
-    });
-    return opening;
-  }
-
-  return {
-    async open() {
-      await session();
-    },
-    async boot(become) {
-      return (await session()).boot(become);
-    },
-    async sh(script, options = {}) {
-      return resultOf(await (await session()).exchange(script, rawOptions(options)));
-    },
-    async job(id, script, options) {
-      const end = await (await session()).job(id, script, options.mode, rawOptions(options));
-      return end.kind === 'ended' ? { ...end, result: resultOf(end.result) } : end;
-    },
-    async dialogue(command, answers, options) {
-      return runDialogue(await session(), command, answers, options);
-    },
-    async put(path, content, options) {
-      await writeFile(await session(), path, content, options);
-    },
-    async get(path, options) {
-      return readFile(await session(), path, options?.become);
-    },
-    async dial(endpoint) {
-      return (await session()).carrier.dial(endpoint);
-    },
-    async close() {
-      const last = await current?.catch(() => undefined);
-      current = undefined;
-      last?.close();
-      await last?.carrier.close();
-    },
-  };
 }

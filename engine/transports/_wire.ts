@@ -27,7 +27,7 @@ export interface Carrier {
   /** The shell for everything: `sh`. */
   readonly shell: string;
   /** Starts a command line in the user's shell. */
-  start(command: string, options?: { readonly isPty?: boolean }): Promise<Wire>;
+  start(command: string): Promise<Wire>;
   dial(endpoint: Endpoint): Promise<Duplex>;
   /** The connection is no more; another call needs a new one. */
   isGone(): boolean;

@@ -5,8 +5,7 @@ import type { Duplex } from 'node:stream';
 import { DrillbookError } from '../core/error.ts';
 import type { Endpoint, Host, OpenTransport, Transport } from '../core/host.ts';
 import type { Redactor } from '../core/secret.ts';
-import { quote } from './_frame.ts';
-import { makeTransport } from './_session.ts';
+import { makeTransport } from './_transport.ts';
 import { within } from './_stop.ts';
 import { endingOf } from './_wire.ts';
 import type { Carrier, Wire } from './_wire.ts';
@@ -14,8 +13,8 @@ import type { Carrier, Wire } from './_wire.ts';
 type Child = ReturnType<typeof startChild>;
 
 // Its own session: a signal to our terminal's group must not reach it, and what it starts can be found by it.
-const startChild = (command: string, args: readonly string[], env = process.env) =>
-  spawn(command, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'], env });
+const startChild = (command: string) =>
+  spawn('sh', ['-c', command], { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
 
 function wireOf(child: Child, onEnd: () => void): Wire {
   let letGo: (() => void) | undefined;
@@ -76,14 +75,8 @@ function localCarrier(host: string, shell: string): Carrier {
     host,
     user: userInfo().username,
     shell,
-    start(command, { isPty = false } = {}) {
-      // script (util-linux, on every Debian) gives the command a terminal; -e passes its exit code on.
-      const child = isPty
-        ? startChild('script', ['-qec', `exec sh -c ${quote(command)}`, '/dev/null'], {
-            ...process.env,
-            TERM: 'dumb',
-          })
-        : startChild('sh', ['-c', command]);
+    start(command) {
+      const child = startChild(command);
       children.add(child);
       return Promise.resolve(wireOf(child, () => children.delete(child)));
     },

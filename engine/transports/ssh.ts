@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import type { ClientChannel } from 'ssh2';
 import { DrillbookError, Unreachable } from '../core/error.ts';
 import type { Endpoint, OpenTransport } from '../core/host.ts';
-import { makeTransport } from './_session.ts';
+import { makeTransport } from './_transport.ts';
 import { connectTo } from './_ssh-connection.ts';
 import type { Connected } from './_ssh-connection.ts';
 import { wayTo } from './_ssh-jump.ts';
@@ -35,8 +35,6 @@ function wireOf(channel: ClientChannel, connected: Connected): Wire {
     },
   };
 }
-
-const PTY = { pty: { term: 'dumb', rows: 50, cols: 200 } } as const;
 
 function sshCarrier(target: Target, connected: Connected, shell: string, onClose: () => void): Carrier {
   const { client } = connected;
@@ -83,9 +81,9 @@ function sshCarrier(target: Target, connected: Connected, shell: string, onClose
     host,
     user: target.user,
     shell,
-    async start(command, { isPty = false } = {}) {
+    async start(command) {
       const opened = await channel<ClientChannel>(
-        (done) => client.exec(command, isPty ? PTY : {}, done),
+        (done) => client.exec(command, done),
         (error) =>
           new Unreachable(
             host,

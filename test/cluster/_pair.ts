@@ -69,8 +69,13 @@ export function openPair(inventoryFile: string, wish: Partial<Host> & { readonly
         return end.result;
       },
       keep: (_name, find) => find(),
-      dialogue: async (command, answers, options) =>
-        (await via(name)).dialogue(command, answers, { become, ...options }),
+      async dialogue(command, answers, options) {
+        const id = { run: 'test', host: name, key: randomUUID() };
+        const how = { become, ...options, mode: 'start' as const };
+        const end = await (await via(name)).dialogue(id, command, answers, how);
+        if (end.kind !== 'ended') throw new Error(`the dialogue is ${end.kind}`);
+        return end.result;
+      },
       put: async (path, content, mode) =>
         (await via(name)).put(path, Buffer.from(content), {
           become,

@@ -58,7 +58,12 @@ export async function openBench(wishes: Wishes = {}): Promise<Bench> {
       return end.result;
     },
     keep: (_name, find) => find(),
-    dialogue: (command, answers, options) => transport.dialogue(command, answers, { become, ...options }),
+    async dialogue(command, answers, options) {
+      const id = { run: 'test', host: host.name, key: randomUUID() };
+      const end = await transport.dialogue(id, command, answers, { become, ...options, mode: 'start' });
+      if (end.kind !== 'ended') throw new Error(`the dialogue is ${end.kind}`);
+      return end.result;
+    },
     put: (path, content, mode) =>
       transport.put(path, typeof content === 'string' ? Buffer.from(content) : content, {
         ...(mode === undefined ? {} : { mode }),

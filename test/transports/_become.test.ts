@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -109,8 +110,10 @@ describe('become', { timeout: 30_000 }, () => {
       });
       expect(JSON.stringify(error) + String(error)).not.toContain('not-the-password');
     }
-    const dialogue = to({ user: user.name }).dialogue('id', [], {
+    const id = { run: 'test', host: 'node1', key: randomUUID() };
+    const dialogue = to({ user: user.name }).dialogue(id, 'id', [], {
       become: { ...become(), password: 'not-the-password' },
+      mode: 'start',
     });
     await expect(dialogue).rejects.toMatchObject({ code: 'host.become' });
   });

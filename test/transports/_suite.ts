@@ -8,19 +8,22 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DrillbookError } from '../../engine/core/error.ts';
-import type { Become, Transport } from '../../engine/core/host.ts';
+import type { Answer, Become, DialogueResult, JobId, ShOptions, Transport } from '../../engine/core/host.ts';
 
 export interface Subject {
   readonly transport: Transport;
   readonly become?: Become | undefined;
   stop(): Promise<void>;
 }
+
+/** The run of all jobs of the suite. */
+export const RUN = `test-${randomUUID()}`;
 
 /** Command lines of what runs now; what has ended and was not yet waited for has none. */
 export function commandLines(): string[] {
@@ -70,6 +73,16 @@ export function transportSuite(name: string, make: () => Promise<Subject>): void
     });
     const sh = (script: string, options: Parameters<Transport['sh']>[1] = {}): ReturnType<Transport['sh']> =>
       t.sh(script, { become, ...options });
+    const jobId = (): JobId => ({ run: RUN, host: 'node1', key: randomUUID() });
+    const talk = async (
+      command: string,
+      answers: readonly Answer[],
+      options: ShOptions = {},
+    ): Promise<DialogueResult> => {
+      const end = await t.dialogue(jobId(), command, answers, { become, ...options, mode: 'start' });
+      if (end.kind !== 'ended') throw new Error(`the dialogue is ${end.kind}`);
+      return end.result;
+    };
     const shellPid = async (): Promise<string> => (await sh('echo $$')).stdout;
 
     it('tells both outputs and the exit code apart', async () => {
@@ -303,7 +316,7 @@ export function transportSuite(name: string, make: () => Promise<Subject>): void
         printf 'Password: '; read -r password
         printf 'Sure? '; read -r sure
         [ "$name/$password/$sure" = "bob/s3cret word/yes" ] && echo "fine $1 $V"; exit 4`;
-      const result = await t.dialogue(
+      const result = await talk(
         command,
         [
           { prompt: /Name: $/, answer: 'bob' },
@@ -311,7 +324,7 @@ export function transportSuite(name: string, make: () => Promise<Subject>): void
           { prompt: /password: $/i, answer: 's3cret word' },
           { prompt: /Sure/, answer: 'yes' },
         ],
-        { become, args: ["a 'b'"], env: { V: 'v"v' } },
+        { args: ["a 'b'"], env: { V: 'v"v' } },
       );
       expect(result).toEqual({
         code: 4,
@@ -325,16 +338,14 @@ export function transportSuite(name: string, make: () => Promise<Subject>): void
         { prompt: /one/, answer: '1' },
         { prompt: /two/, answer: '2' },
       ];
-      const result = await t.dialogue('printf one; read -r x; echo "got $x"', answers, { become });
+      const result = await talk('printf one; read -r x; echo "got $x"', answers);
       expect(result).toEqual({ code: 0, output: 'onegot 1\n', answered: ['one'] });
     });
 
     it('kills a dialogue when its time is up, and leaves no file of it', async () => {
       const duration = uniqueSleep();
       const stop = new AbortController();
-      const failed = t
-        .dialogue(`sleep ${duration}`, [], { become, signal: stop.signal })
-        .catch((error: unknown) => error);
+      const failed = talk(`sleep ${duration}`, [], { signal: stop.signal }).catch((error: unknown) => error);
       await eventually(() => running(duration).length === 1);
       stop.abort();
       expect(await failed).toMatchObject({ code: 'step.timeout' });
