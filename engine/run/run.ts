@@ -18,6 +18,8 @@ import type { History } from './history.ts';
 import { hostState } from './host-state.ts';
 import { brokenInvariant } from './invariants.ts';
 import type { Journal } from './journal.ts';
+import { isDue, ledgerOf, openReason } from './obligations.ts';
+import { closePutRight, lookBy } from './put-right.ts';
 import { lockable } from './lockable.ts';
 import { DEFAULT_FORKS, runner } from './runner.ts';
 import { scopeOf } from './scope.ts';
@@ -90,6 +92,8 @@ export async function execute(request: RunRequest): Promise<number> {
   const past = [...journal.past()];
   const { plan, accepted } = await holdToFiles(request, journal.run, past);
   const history = historyOf(past);
+  const ledger = ledgerOf(past);
+  journal.subscribe(ledger.hear);
   const roles = new Map(history.roles);
   const states = new Map([...plan.inventory.hosts].map(([name, host]) => [name, hostState(host)] as const));
   const world: World = { plan, states, roles, run: { id: journal.run, operator, is_check: isCheck } };
@@ -102,6 +106,7 @@ export async function execute(request: RunRequest): Promise<number> {
     files: request.files,
     guardsOf: locks.guardsOf,
     world,
+    ledger,
     readStatus: (cluster, via) => readStatus(world, cluster, via),
   };
   const outside = (host: string): Context => outsideContext(host, tools, AbortSignal.timeout(60_000));
@@ -111,10 +116,14 @@ export async function execute(request: RunRequest): Promise<number> {
   else journal.append(...startOf(request));
   if (accepted) journal.append(accepted);
   const finish = (
-    exitCode: number,
+    ended: number,
     counts: Readonly<Record<string, Counts>>,
-    reason: string | undefined,
+    cause: string | undefined,
   ): number => {
+    const due = ledger.open().filter(isDue);
+    // Neither done nor simply failed: what the run has bent is bent still.
+    const exitCode = due.length > 0 && ended < 4 ? 4 : ended;
+    const reason = [cause, openReason(journal.run, due)].filter(Boolean).join('; ') || undefined;
     const outcome =
       exitCode === 0 ? 'done' : exitCode === 1 ? 'failed' : exitCode === 4 ? 'in_doubt' : 'stopped';
     const durationMs = Math.round(performance.now() - startedAt);
@@ -143,7 +152,11 @@ export async function execute(request: RunRequest): Promise<number> {
     if (stop?.exitCode === 3) {
       journal.append({ event: 'run_interrupted', reason: stop.reason });
       code = 3;
-    } else code = finish(stop?.exitCode ?? (hasFailed ? 1 : 0), counts, stop?.reason);
+    } else {
+      if (stop === undefined && ledger.open().some(isDue))
+        await closePutRight(journal, ledger, plan.inventory, lookBy(live));
+      code = finish(stop?.exitCode ?? (hasFailed ? 1 : 0), counts, stop?.reason);
+    }
   } catch (error) {
     if (!(error instanceof DrillbookError) || !/^(guard|host|step|interrupt)\./.test(error.code)) throw error;
     await locks.release(pool);
