@@ -16,6 +16,8 @@ export interface Exchange {
   readonly code: number;
   readonly stdout: Buffer;
   readonly stderr: Buffer;
+  /** The shell ended in mid-exchange: the code is its own. */
+  readonly isCut?: boolean;
 }
 
 /** A `sh` that stays, as one user; one exchange at a time. */
@@ -132,6 +134,7 @@ export async function openShell(
   async function run(text: string, marker: string, onStdout?: (bytes: Buffer) => void): Promise<Exchange> {
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
+    let isCut = false;
     const ending = await new Promise<Ending>((resolve) => {
       const out = cutter(marker, (bytes) => {
         stdout.push(bytes);
@@ -155,12 +158,15 @@ export async function openShell(
         },
       };
       // The script may have killed its shell: then the shell's own end is the script's.
-      void wire.ended.then(resolve);
+      void wire.ended.then((end) => {
+        isCut = true;
+        resolve(end);
+      });
       wire.stdin.write(text);
     });
     sink = undefined;
     if (ending.isLost || ending.code === undefined) throw lost(host);
-    return { code: ending.code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) };
+    return { code: ending.code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr), isCut };
   }
 
   if (become !== undefined) {

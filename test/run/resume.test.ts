@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DrillbookError } from '../../engine/core/error.ts';
 import { runIds } from '../../engine/run/journal.ts';
-import { finished, project } from './_engine.ts';
+import { finished, project, run } from './_engine.ts';
 
 const mark = (name: string): string => `echo x >> {{dir}}/${name}`;
 const times = (path: string): number =>
@@ -120,10 +120,27 @@ tasks:
   expect(finished(second, 'after').result['stdout']).toBe('abc\n');
 });
 
-test('an action in flight is in doubt, exit code 4; rerun and skip decide, for a loop about the item in flight', async () => {
+test('an action in flight is taken up: what it did is found on the node, and the loop goes on behind it', async () => {
+  const book = project(`
+tasks:
+  - { name: each, shell: '${mark('{{item}}')}; echo {{item}}', loop: [a, b, c], register: out }
+  - { name: after, command: 'echo {{out.results.[1].stdout}}' }
+`);
+  // Events: run, play, start, boot, item a, then death before item b is told.
+  await book.die(6);
+  const resumed = await book.go({}, runIds(book.state)[0]);
+  expect([resumed.code, resumed.story]).toEqual([0, ['each changed', 'after changed']]);
+  expect(['a', 'b', 'c'].map((name) => times(join(book.dir, 'a', name)))).toEqual([1, 1, 1]);
+  expect(finished(resumed, 'after').result['stdout']).toBe('b\n');
+});
+
+/** Leaves nobody behind who could tell how it ended, the first time. */
+const LOST = 'test -e {{dir}}/second || { touch {{dir}}/second; kill -9 $$; }';
+
+test('an action that is lost from sight is in doubt, exit code 4; rerun and skip decide, for a loop about that item', async () => {
   const tasks = `
 tasks:
-  - { name: each, shell: '${mark('{{item}}')}', loop: [a, b, c] }
+  - { name: each, shell: '${mark('{{item}}')}; test {{item}} != b || ${LOST}', loop: [a, b, c] }
   - { name: after, shell: '${mark('after')}' }
 `;
   for (const [onInterrupt, marks] of [
@@ -131,28 +148,28 @@ tasks:
     ['skip', [1, 1, 1, 1]],
   ] as const) {
     const book = project(tasks);
-    // Events: run_started, play_started, step_started, item a, then death before item b is told.
-    await book.die(5);
-    const [run = ''] = runIds(book.state);
-    const doubt = await book.go({}, run);
-    expect(doubt.story).toEqual(['each in_doubt']);
-    expect(doubt.code).toBe(4);
-    expect(finished(doubt, 'each').reason).toContain('each was under way when the run was interrupted');
-    const decided = await book.go({ request: { onInterrupt } }, run);
+    const first = await book.go();
+    expect([first.code, first.story]).toEqual([4, ['each in_doubt']]);
+    expect(finished(first, 'each').reason).toContain('b: something ended it on a before it was done');
+    const again = await book.go({}, first.run);
+    expect([again.code, again.story]).toEqual([4, ['each in_doubt']]);
+    const decided = await book.go({ request: { onInterrupt } }, first.run);
     expect(decided.code).toBe(0);
     expect(['a', 'b', 'c', 'after'].map((name) => times(join(book.dir, 'a', name)))).toEqual(marks);
   }
 });
 
-test('skip leaves out the item that was in flight, not one that had failed before it', async () => {
+test('a doubt about an item leaves alone one that had failed before it', async () => {
   const book = project(`
 tasks:
-  - { name: each, shell: '${mark('{{item}}')}; test {{item}} != a || test -e {{dir}}/mended', loop: [a, b, c] }
+  - name: each
+    shell: '${mark('{{item}}')}; test {{item}} != a || test -e {{dir}}/mended || exit 1; test {{item}} != b || ${LOST}'
+    loop: [a, b, c]
 `);
-  // Events: run, play, start, item a (failed), then death before item b is told.
-  await book.die(5);
+  const first = await book.go();
+  expect(first.code).toBe(4);
   writeFileSync(join(book.dir, 'a/mended'), '');
-  const decided = await book.go({ request: { onInterrupt: 'skip' } }, runIds(book.state)[0]);
+  const decided = await book.go({ request: { onInterrupt: 'skip' } }, first.run);
   expect(decided.code).toBe(0);
   expect(['a', 'b', 'c'].map((name) => times(join(book.dir, 'a', name)))).toEqual([2, 1, 1]);
 });
@@ -179,22 +196,24 @@ plays:
 });
 
 test('on_interrupt of the task decides without being asked', async () => {
-  const book = project(`tasks: [{ name: one, shell: '${mark('one')}', on_interrupt: rerun }]`);
-  await book.die(4);
-  const resumed = await book.go({}, runIds(book.state)[0]);
-  expect(resumed.story).toEqual(['one changed']);
-  expect(times(join(book.dir, 'a/one'))).toBe(2);
+  const ran = await run(`tasks: [{ name: one, shell: '${mark('one')}; echo x; ${LOST}', on_interrupt: rerun }]`);
+  expect([ran.code, ran.story]).toEqual([0, ['one changed']]);
+  const again = ran.events.find((event) => event.event === 'step_progress' && event.isRerun);
+  expect(again).toMatchObject({ message: 'its outcome is unknown; run again as decided' });
 });
 
 test('on_interrupt: ask asks; Ctrl-C there decides nothing', async () => {
-  const book = project(`tasks: [{ name: one, shell: '${mark('one')}', on_interrupt: ask }]`);
-  await book.die(4);
-  const [run] = runIds(book.state);
+  const book = project(`tasks: [{ name: one, shell: '${mark('one')}; ${LOST}', on_interrupt: ask }]`);
   const leave = () => Promise.reject(new DrillbookError('interrupt.question', 'interrupted at a question'));
-  const left = await book.go({ request: { ask: leave } }, run);
-  expect([left.code, left.story, left.events.at(-1)?.event]).toEqual([3, [], 'run_interrupted']);
-  const resumed = await book.go({ request: { ask: () => Promise.resolve('r') } }, run);
+  const left = await book.go({ request: { ask: leave } });
+  expect([left.code, left.story, left.events.at(-1)?.event]).toEqual([
+    3,
+    ['one in_doubt'],
+    'run_interrupted',
+  ]);
+  const resumed = await book.go({ request: { ask: () => Promise.resolve('r') } }, left.run);
   expect([resumed.code, resumed.story]).toEqual([0, ['one changed']]);
+  expect(times(join(book.dir, 'a/one'))).toBe(2);
 });
 
 test('an edited playbook is refused, and taken with --accept-changes', async () => {
