@@ -23,6 +23,7 @@ export interface Execution {
   readonly options: Result;
   readonly onInterrupt?: 'rerun' | 'skip' | 'fail' | undefined;
   readonly acceptChanges?: boolean;
+  readonly isAsBegun?: boolean;
 }
 
 function stepAsker(ask: (question: string) => Promise<string>): (step: Step) => Promise<boolean> {
@@ -95,6 +96,7 @@ export async function executeWithView(execution: Execution): Promise<number> {
       ask,
       onInterrupt: execution.onInterrupt,
       acceptChanges: execution.acceptChanges,
+      isAsBegun: execution.isAsBegun,
       mayRun: step === true && ask ? stepAsker(ask) : undefined,
       options,
     });

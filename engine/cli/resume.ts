@@ -1,13 +1,18 @@
-import { DrillbookError } from '../core/error.ts';
+import { DrillbookError, Problems } from '../core/error.ts';
 import type { RunEvent } from '../core/event.ts';
 import { Redactor } from '../core/secret.ts';
 import type { Selection } from '../plan/selection.ts';
+import { copyNumber } from '../run/edits.ts';
+import { frozenStore } from '../run/frozen.ts';
+import type { Frozen } from '../run/frozen.ts';
 import { isBlank, openJournal, readJournal, runIds } from '../run/journal.ts';
 import type { Glance, Journal } from '../run/journal.ts';
+import { pinnedFiles } from '../run/pinned.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
 import { checkOptions, executeWithView } from './_execute.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
+import type { Asked } from './_prepare.ts';
 
 const isDone = ({ last }: Glance): boolean => last?.event === 'run_finished' && last.outcome === 'done';
 
@@ -41,9 +46,45 @@ function startOf(journal: Journal): Extract<RunEvent, { event: 'run_started' }> 
   throw new DrillbookError('usage.run', `run ${journal.run} did not begin`, { hint: 'see `drillbook runs`' });
 }
 
+/** What the run has of its own files: the copy that its journal tells of. */
+function copyOf(stateDir: string, run: string): Frozen | undefined {
+  const store = frozenStore(stateDir, run);
+  if (store.count() < 2) return store.open(1);
+  const journal = readJournal(stateDir, run);
+  try {
+    return store.open(copyNumber(journal.events()));
+  } finally {
+    journal.close();
+  }
+}
+
+function checkAsBegun(
+  run: string,
+  copy: Frozen | undefined,
+  acceptChanges: boolean,
+  given: Asked['given'],
+): void {
+  const wrong = (message: string): never => {
+    throw new DrillbookError('usage.option', `--as-begun: ${message}`);
+  };
+  if (!copy) wrong(`run ${run} has no copy of its files`);
+  if (acceptChanges) wrong('either that or --accept-changes');
+  const [name] = Object.keys(given);
+  if (name !== undefined) wrong(`the run goes on with the inputs it began with, and -e ${name} is another`);
+}
+
+/** The files as they are now make no plan: the run's own still do. */
+function withWayOut(error: unknown, run: string): unknown {
+  if (!(error instanceof DrillbookError) || !/^(parse|plan)\./.test(error.code)) return error;
+  const problems = error instanceof Problems ? error.problems : [error];
+  const message = `run ${run} cannot go on with the files as they are now`;
+  const hint = 'mend them, or go on with `--as-begun`: with those the run began with';
+  return new Problems([...problems, new DrillbookError('plan.edited', message, { hint })]);
+}
+
 export default command({
   summary: 'go on with an unfinished run',
-  usage: '[RUN] [--on-interrupt rerun|skip|fail] [--accept-changes]',
+  usage: '[RUN] [--on-interrupt rerun|skip|fail] [--accept-changes | --as-begun]',
   options: {
     extra: PLAN_OPTIONS['extra'] as { type: 'string'; short: string; multiple: true },
     diff: { type: 'boolean' },
@@ -52,6 +93,7 @@ export default command({
     yes: { type: 'string' },
     operator: { type: 'string' },
     'accept-changes': { type: 'boolean' },
+    'as-begun': { type: 'boolean' },
     'on-interrupt': { type: 'string' },
   },
   help: {
@@ -61,7 +103,8 @@ export default command({
     forks: 'hosts side by side at most',
     yes: 'the code that confirms a dangerous run',
     operator: 'who resumes it, for the journal',
-    'accept-changes': 'go on although the playbook was edited',
+    'accept-changes': 'go on with the files as they are now, where what has finished stays as it was',
+    'as-begun': 'go on with the files that the run began with, whatever they are now',
     'on-interrupt': 'what to do with a step whose outcome is unknown: rerun, skip or fail',
   },
   async run(invocation) {
@@ -97,9 +140,15 @@ export default command({
       selection: Selection;
       inputs: Readonly<Record<string, unknown>>;
     };
-    const asked = { ...again, selection, given: { ...inputs, ...again.given } };
-    const prepared = await prepare(asked, redactor, terminalAsk());
     const acceptChanges = options['accept-changes'] === true;
+    const isAsBegun = options['as-begun'] === true;
+    const copy = copyOf(stateDir, run);
+    if (isAsBegun) checkAsBegun(run, copy, acceptChanges, again.given);
+    const asked = { ...again, selection, given: { ...(copy?.given ?? inputs), ...again.given } };
+    const files = pinnedFiles(isAsBegun ? copy?.copy : undefined);
+    const prepared = await prepare(asked, redactor, terminalAsk(), files).catch((error: unknown) => {
+      throw copy && !isAsBegun ? withWayOut(error, run) : error;
+    });
     return executeWithView({
       invocation,
       prepared,
@@ -108,6 +157,7 @@ export default command({
       options: started.options,
       onInterrupt,
       acceptChanges,
+      isAsBegun,
     });
   },
 });

@@ -10,10 +10,11 @@ import { differences } from './differences.ts';
 import type { Differences } from './differences.ts';
 import { editLines } from './edit-lines.ts';
 import { standings } from './finished-steps.ts';
+import type { Standing } from './finished-steps.ts';
 import type { Frozen, FrozenStore } from './frozen.ts';
-import { digestOf, pinnedFiles } from './pinned.ts';
+import { digestOf, isAsStamped, pinnedFiles } from './pinned.ts';
 import type { Copy, Pinned } from './pinned.ts';
-import { pinStepFiles } from './step-files.ts';
+import { pinStepFiles, stepFiles } from './step-files.ts';
 import { refusals } from './refusals.ts';
 import { editsAround } from './surroundings.ts';
 
@@ -28,6 +29,8 @@ export interface Pinning {
   readonly redactor: Redactor;
   readonly operator: string;
   readonly acceptChanges?: boolean | undefined;
+  /** `files` are those of the run's own copy. */
+  readonly isAsBegun?: boolean | undefined;
   /** Hears lines for the operator. */
   tell?(text: string): void;
 }
@@ -36,6 +39,13 @@ export interface Pinning {
 export interface Held {
   readonly plan: Plan;
   readonly accepted: Extract<Happening, { event: 'changes_accepted' }> | undefined;
+}
+
+/** Which of its frozen copies a run goes by. */
+export function copyNumber(past: Iterable<RunEvent>): number {
+  let number = 1;
+  for (const { event } of past) if (event === 'changes_accepted') number++;
+  return number;
 }
 
 /** File → what tells its content from another, for the journal. */
@@ -99,6 +109,21 @@ function idsOf({ renamed, added }: Differences): Record<string, string> {
 const HINT =
   '`--accept-changes` goes on with the files as they are now, `--as-begun` with those the run began with';
 
+/** What was too large to be kept must be on the disk as it was, where a step still needs it. */
+function checkLarge(copy: Copy, plan: Plan, files: Files, done: ReadonlyMap<string, Standing>): void {
+  for (const step of allSteps(plan)) {
+    if (done.get(step.id)?.finished.length) continue;
+    for (const path of stepFiles(step, plan, files)) {
+      const file = copy.files.get(path);
+      if (file === undefined || Buffer.isBuffer(file) || isAsStamped(path, file)) continue;
+      throw new DrillbookError('plan.file', `${path} is not the file that the run began with`, {
+        at: step.at,
+        hint: 'it was too large to be kept; put it back, or see `--accept-changes`',
+      });
+    }
+  }
+}
+
 const unlike = (run: string): DrillbookError =>
   new DrillbookError(
     'plan.engine',
@@ -115,7 +140,7 @@ const unlike = (run: string): DrillbookError =>
 export async function holdToFiles(pinning: Pinning, run: string, past: readonly RunEvent[]): Promise<Held> {
   const { plan, files, frozen, redactor } = pinning;
   pinStepFiles(plan, files);
-  const number = past.filter(({ event }) => event === 'changes_accepted').length + 1;
+  const number = copyNumber(past);
   const before = past.length > 0 ? frozen.open(number) : undefined;
   if (!before) {
     if (past.some((event) => 'step' in event))
@@ -124,6 +149,11 @@ export async function holdToFiles(pinning: Pinning, run: string, past: readonly 
       });
     await frozen.keep(number, freeze(pinning, {}));
     return { plan, accepted: undefined };
+  }
+  if (pinning.isAsBegun === true) {
+    if (outlineOf(plan) !== before.steps) throw unlike(run);
+    checkLarge(before.copy, plan, files, standings(past));
+    return { plan: withIds(plan, before.renamed), accepted: undefined };
   }
   const given = givenOf(plan);
   const edited = editedFiles(before.copy, files.copy);

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DrillbookError } from '../core/error.ts';
 import type { Entry } from '../core/files.ts';
@@ -23,6 +23,8 @@ export interface Frozen {
 export interface FrozenStore {
   /** Resolves when it is durable. */
   keep(number: number, frozen: Frozen): Promise<void>;
+  /** How many there are; the last may be of an acceptance that the journal has not heard of. */
+  count(): number;
   /** Undefined where there is none. Throws `journal.key` or `journal.broken` where it cannot be read. */
   open(number: number): Frozen | undefined;
 }
@@ -89,6 +91,7 @@ export function frozenStore(stateDir: string, run: string): FrozenStore {
         });
       }
     },
+    count: () => readdirSync(folder).filter((name) => /^frozen-\d+$/.test(name)).length,
     open(number) {
       let sealed: Buffer;
       try {

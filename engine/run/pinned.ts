@@ -67,6 +67,12 @@ export function pinnedFiles(before?: Copy): Pinned {
   };
 }
 
+/** True where the file on the disk is still the one of that size and time. */
+export function isAsStamped(path: string, { size, mtimeMs }: Stamp): boolean {
+  const now = statSync(path, { throwIfNoEntry: false });
+  return now?.size === size && now.mtimeMs === mtimeMs;
+}
+
 /** A short text that is another for another content. */
 export const digestOf = (file: Buffer | Stamp): string =>
   Buffer.isBuffer(file)
