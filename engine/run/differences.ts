@@ -111,6 +111,8 @@ function editsOf(before: Placed, after: Placed): readonly Edit[] {
   for (const [host, uses] of after.uses) {
     const old = before.uses.get(host);
     for (const edit of old ? editsBetween(old, uses) : []) {
+      // What is read for the first time, or no longer, follows from another edit.
+      if (!old?.has(edit.what) || !uses.has(edit.what)) continue;
       const key = JSON.stringify(edit);
       const known = byLabel.get(key) ?? { ...edit, hosts: [] };
       known.hosts.push(host);

@@ -6,7 +6,7 @@ import { fullParams, paramMeta } from '../plan/params.ts';
 import type { Plan, Step, Vars } from '../plan/plan.ts';
 import { clusterOf } from './scope.ts';
 
-/** What a step reads beside its own text: label (`variable size`, `input wait`) → value as written. */
+/** What a step reads beside its own text: label (`variable size`, `input wait`) → value as written, if it has one. */
 export type Uses = Map<string, unknown>;
 
 function templateReferences(value: unknown): readonly Reference[] {
@@ -46,7 +46,7 @@ export function usesOf(step: Step, host: Host, plan: Plan, contents: readonly st
   const uses: Uses = new Map();
 
   const add = (label: string, value: unknown, on: Host): void => {
-    if (uses.has(label) || value === undefined) return;
+    if (uses.has(label)) return;
     uses.set(label, value);
     follow(templateReferences(value), on);
   };
