@@ -35,6 +35,14 @@ export type Happening =
       readonly boot: string;
     }
   | {
+      /** A host that was reached before does not answer; the run waits for it, `forMs` at most. */
+      readonly event: 'host_away';
+      readonly host: string;
+      readonly message: string;
+      readonly forMs: number;
+    }
+  | { readonly event: 'host_back'; readonly host: string; readonly awayMs: number }
+  | {
       readonly event: 'step_started';
       readonly step: string;
       readonly name: string;

@@ -119,6 +119,13 @@ export function remark(event: RunEvent, { pen }: Taste): string | undefined {
       const roles = Object.entries(event.roles).map(([node, role]) => `${oneLine(node)} is ${role}`);
       return `  roles of ${oneLine(event.cluster)}: ${roles.join(', ')}`;
     }
+    case 'host_away':
+      return pen.paint(
+        'yellow',
+        `  ${oneLine(event.host)} is away: ${oneLine(event.message)}; waiting for it, ${durationText(event.forMs)} at most`,
+      );
+    case 'host_back':
+      return pen.paint('yellow', `  ${oneLine(event.host)} is back after ${durationText(event.awayMs)}`);
     case 'handler_notified':
       return pen.paint(
         'gray',

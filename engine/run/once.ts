@@ -47,7 +47,7 @@ function tell(
   step: Step,
   host: string,
   message: string,
-  more: { percent?: number | undefined; item?: number; attempt?: number; isRerun?: boolean } = {},
+  more: { percent?: number | undefined; item?: number | undefined; attempt?: number; isRerun?: boolean } = {},
 ): void {
   const shown = step.isSecret ? 'under way' : course.tools.redactor.text(message);
   course.journal.append({ event: 'step_progress', step: step.id, host, message: shown, ...more });
@@ -88,6 +88,10 @@ function takingOf(course: Course, step: Step, host: string, turn: Turn, life: Li
   };
 }
 
+/** In this run, be it before an interruption: a host that never answered is not waited for. */
+const wasReached = ({ tools, history }: Course, host: string): boolean =>
+  tools.connections.wasReached(host) || history.boots.some((boot) => boot.host === host);
+
 /** A step, or one item of its loop, on the host it is meant for or delegated to. */
 export async function once(
   course: Course,
@@ -109,7 +113,13 @@ export async function once(
   const ledger = isCheck ? undefined : stepLedger(course, step, state, host, scope);
   const binding = await roleBinding(isCheck ? undefined : step.role, step, host, tools.world);
   const own = circumstances(course, step, scope, name);
-  const say = (message: string): void => tell(course, step, name, message);
+  const item = step.keywords.loop === undefined ? undefined : index;
+  const { connections } = tools;
+  const { interrupt } = options;
+  const waiting = {
+    ...{ connections, journal, interrupt },
+    tell: (message: string) => tell(course, step, name, message),
+  };
   const attempting = (isAgain: boolean): Promise<Ended> =>
     attempts(step, module, scope, {
       isCheck,
@@ -128,19 +138,19 @@ export async function once(
       // What was looked up before may read otherwise after the change; and see mayHaveChanged.
       beforeChange: () => journal.commit(),
       onRetry(attempt, retries, reason) {
-        tell(course, step, name, `attempt ${attempt} of ${retries + 1}: ${reason}`, { item: index, attempt });
+        tell(course, step, name, `attempt ${attempt} of ${retries + 1}: ${reason}`, { item, attempt });
         return journal.commit();
       },
       async comeBack(error) {
-        if (!isAway(error) || !tools.connections.wasReached(error.host)) return undefined;
+        if (!isAway(error) || !wasReached(course, error.host)) return undefined;
         const away = hostNamed(inventory, error.host);
-        return away && comeBack(away, error, tools.connections, say, options.interrupt);
+        return away && comeBack(away, error, waiting);
       },
       interrupt: options.interrupt,
     });
   const ended = await settled(course, step, await attempting(turn.isAgain), turn.isAgain);
   if (ended !== 'rerun') return ledger?.settle(ended) ?? ended;
-  tell(course, step, name, 'its outcome is unknown; run again as decided', { item: index, isRerun: true });
+  tell(course, step, name, 'its outcome is unknown; run again as decided', { item, isRerun: true });
   await journal.commit();
   endItem(tries, index);
   const again = await settled(course, step, await attempting(false), false);

@@ -2,6 +2,7 @@ import { durationText } from '../core/duration.ts';
 import { Unreachable } from '../core/error.ts';
 import type { Host } from '../core/host.ts';
 import type { Connections } from './connections.ts';
+import type { Journal } from './journal.ts';
 import { pause } from './waiting.ts';
 
 /** How long a host that was reached before may be away. */
@@ -13,6 +14,15 @@ const LONGEST_PAUSE_MS = 5000;
 export const isAway = (error: unknown): error is Unreachable =>
   error instanceof Unreachable && (error.code === 'host.lost' || error.code === 'host.unreachable');
 
+const secondsOf = (ms: number): number => Math.ceil(ms / 1000) * 1000;
+
+interface Waiting {
+  readonly connections: Connections;
+  readonly journal: Journal;
+  tell(message: string): void;
+  readonly interrupt: AbortSignal;
+}
+
 /** How waiting for a host ended; `error` is why it is away still. */
 export type Back =
   { readonly kind: 'back' | 'interrupted' } | { readonly kind: 'away'; readonly error: Unreachable };
@@ -21,20 +31,25 @@ export type Back =
 export async function comeBack(
   host: Host,
   lost: Unreachable,
-  connections: Connections,
-  tell: (message: string) => void,
-  interrupt: AbortSignal,
+  { connections, journal, tell, interrupt }: Waiting,
 ): Promise<Back> {
-  const end = performance.now() + (host.connection.reconnectTimeoutMs ?? RECONNECT_MS);
+  const startedAt = performance.now();
+  const forMs = host.connection.reconnectTimeoutMs ?? RECONNECT_MS;
+  journal.append({ event: 'host_away', host: host.name, message: lost.message, forMs });
   let error = lost;
   for (let wait = 0; ; wait = Math.min(Math.max(wait * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS)) {
     await pause(wait, interrupt);
     if (interrupt.aborted) return { kind: 'interrupted' };
-    const leftMs = Math.round((end - performance.now()) / 1000) * 1000;
-    if (leftMs <= 0) return { kind: 'away', error };
-    tell(`${error.message}; connecting again, for ${durationText(leftMs)} at most`);
+    const awayMs = Math.round(performance.now() - startedAt);
+    if (awayMs >= forMs) return { kind: 'away', error };
+    tell(`${error.message}; connecting again, for ${durationText(secondsOf(forMs - awayMs))} at most`);
     try {
       await connections.get(host);
+      journal.append({
+        event: 'host_back',
+        host: host.name,
+        awayMs: Math.round(performance.now() - startedAt),
+      });
       return { kind: 'back' };
     } catch (failure) {
       if (!(failure instanceof Unreachable)) throw failure;
