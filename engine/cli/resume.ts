@@ -2,8 +2,6 @@ import { DrillbookError, Problems } from '../core/error.ts';
 import type { RunEvent } from '../core/event.ts';
 import { Redactor } from '../core/secret.ts';
 import type { Selection } from '../plan/selection.ts';
-import { copyNumber } from '../run/edits.ts';
-import { frozenStore } from '../run/frozen.ts';
 import type { Frozen } from '../run/frozen.ts';
 import { isBlank, openJournal, readJournal, runIds } from '../run/journal.ts';
 import type { Glance, Journal } from '../run/journal.ts';
@@ -13,6 +11,7 @@ import { command } from './_command.ts';
 import { checkOptions, executeWithView } from './_execute.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 import type { Asked } from './_prepare.ts';
+import { copyOf } from './_run-files.ts';
 
 const isDone = ({ last }: Glance): boolean => last?.event === 'run_finished' && last.outcome === 'done';
 
@@ -44,18 +43,6 @@ function startOf(journal: Journal): Extract<RunEvent, { event: 'run_started' }> 
     break;
   }
   throw new DrillbookError('usage.run', `run ${journal.run} did not begin`, { hint: 'see `drillbook runs`' });
-}
-
-/** What the run has of its own files: the copy that its journal tells of. */
-function copyOf(stateDir: string, run: string): Frozen | undefined {
-  const store = frozenStore(stateDir, run);
-  if (store.count() < 2) return store.open(1);
-  const journal = readJournal(stateDir, run);
-  try {
-    return store.open(copyNumber(journal.events()));
-  } finally {
-    journal.close();
-  }
 }
 
 function checkAsBegun(

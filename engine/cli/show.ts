@@ -2,15 +2,34 @@ import { DrillbookError } from '../core/error.ts';
 import { openView } from '../report/view.ts';
 import { readJournal, runIds } from '../run/journal.ts';
 import { command } from './_command.ts';
+import { runFiles, runFileText } from './_run-files.ts';
+import type { RunFile } from './_run-files.ts';
+
+const fileLine = ({ path, bytes, sha256, now }: RunFile): string =>
+  `${sha256 ?? 'too large to be kept'.padEnd(64)}  ${String(bytes).padStart(9)}  ${now.padEnd(6)}  ${path}`;
 
 export default command({
   summary: 'show what happened in a run: the newest, or the one named',
-  usage: '[RUN] [--diff] [--output plain|jsonl]',
-  options: { diff: { type: 'boolean' } },
-  help: { diff: 'show what changed in files' },
+  usage: '[RUN] [--diff] [--files | --file PATH] [--output plain|jsonl]',
+  options: { diff: { type: 'boolean' }, files: { type: 'boolean' }, file: { type: 'string' } },
+  help: {
+    diff: 'show what changed in files',
+    files: 'list the files the run began with, and what has become of them',
+    file: 'print one of them as it was, secrets masked',
+  },
   async run({ positionals, options, output, stateDir, isColor, isVerbose }) {
     const run = positionals[0] ?? runIds(stateDir).at(-1);
     if (run === undefined) throw new DrillbookError('usage.run', `there are no runs in ${stateDir}`);
+    if (typeof options['file'] === 'string') {
+      process.stdout.write(await runFileText(stateDir, run, options['file']));
+      return 0;
+    }
+    if (options['files'] === true) {
+      const files = runFiles(stateDir, run);
+      const isJson = output === 'json' || output === 'jsonl';
+      process.stdout.write(files.map((file) => `${isJson ? JSON.stringify(file) : fileLine(file)}\n`).join(''));
+      return 0;
+    }
     const journal = readJournal(stateDir, run);
     const { stdout, stderr } = process;
     const kind = output === 'json' || output === 'jsonl' ? 'jsonl' : 'plain';
