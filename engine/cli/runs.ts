@@ -1,4 +1,5 @@
 import { isBlank, readJournal, runIds } from '../run/journal.ts';
+import { isDue, ledgerOf } from '../run/obligations.ts';
 import { command } from './_command.ts';
 
 /**
@@ -14,18 +15,22 @@ interface Row {
   readonly isCheck: boolean;
   readonly outcome: string;
   readonly exitCode: number | null;
+  /** What it has bent and nobody put right, as its journal tells. */
+  readonly open: readonly string[];
 }
 
 function rowOf(stateDir: string, run: string): Row | undefined {
   if (isBlank(stateDir, run)) return undefined;
   const journal = readJournal(stateDir, run);
   try {
-    const { first: started, last, isDamaged } = journal.glance();
+    const { first: started, last, bends, isDamaged } = journal.glance();
     if (started?.event !== 'run_started') return undefined;
     const end = last?.event === 'run_finished' ? last : undefined;
     const { name, playbook, at, operator, isCheck } = started;
     const outcome = isDamaged ? 'damaged' : (end?.outcome ?? 'unfinished');
-    return { run, name, playbook, at, operator, isCheck, outcome, exitCode: end?.exitCode ?? null };
+    const due = ledgerOf(bends).open().filter(isDue);
+    const open = due.map(({ obligation }) => obligation);
+    return { run, name, playbook, at, operator, isCheck, outcome, exitCode: end?.exitCode ?? null, open };
   } finally {
     journal.close();
   }
@@ -52,10 +57,11 @@ export default command({
       process.stdout.write(rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
       return Promise.resolve(0);
     }
-    for (const { run, at, name, operator, isCheck, outcome } of rows) {
+    for (const { run, at, name, operator, isCheck, outcome, open } of rows) {
+      const mark = open.length === 0 ? '' : `  open: ${open.join(', ')}`;
       const what = isCheck ? `check ${outcome}` : outcome;
       process.stdout.write(
-        `${run}  ${at.slice(0, 19).replace('T', ' ')}  ${what.padEnd(16)}  ${operator.padEnd(10)}  ${name}\n`,
+        `${run}  ${at.slice(0, 19).replace('T', ' ')}  ${what.padEnd(16)}  ${operator.padEnd(10)}  ${name}${mark}\n`,
       );
     }
     if (rows.length === 0) process.stderr.write('no runs yet\n');

@@ -3,6 +3,8 @@ import { DrillbookError } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { Redactor } from '../core/secret.ts';
+import { isDue, obligationText } from '../run/obligations.ts';
+import type { Obligation } from '../run/obligations.ts';
 import type { LockHolder } from '../run/unlock.ts';
 import { command } from './_command.ts';
 
@@ -19,7 +21,10 @@ function* nodeLines(node: NodeStatus): Generator<string> {
 
 /** The state of a pair for a person to read. */
 export function* statusLines(
-  status: ClusterStatus & { readonly lock?: LockHolder | null },
+  status: ClusterStatus & {
+    readonly lock?: LockHolder | null;
+    readonly obligations?: readonly ReturnType<typeof noteOf>[];
+  },
 ): Generator<string> {
   yield `${status.cluster} (${status.stack}): ${status.state}`;
   for (const node of status.nodes) yield* nodeLines(node);
@@ -38,6 +43,8 @@ export function* statusLines(
     const lease = isAlive ? 'alive' : 'no longer renewed';
     yield `  locked by run ${run} of ${operator} (${from}) since ${since}, ${lease}`;
   }
+  for (const one of status.obligations ?? [])
+    yield `  ${isDue(one) ? 'open' : 'stays'}: ${obligationText(one)}, run ${one.run}`;
   for (const { code, message, hint } of status.problems) {
     yield `  problem: ${message} [${code}]`;
     yield `      ${hint}`;
@@ -53,6 +60,12 @@ async function lockOf(cluster: Cluster, on: (host: string) => Context): Promise<
     return null; // What the pair is like is wanted above all; `unlock` tells why.
   }
 }
+
+/** What a run has bent, as `status --output json` has it. */
+const noteOf = ({ obligation, message, run, step, host, at, isLasting }: Obligation) => ({
+  ...{ obligation, message, run, step, host, at },
+  isLasting: isLasting === true,
+});
 
 function pick(clusters: ReadonlyMap<string, Cluster>, name: string | undefined): readonly Cluster[] {
   if (name === undefined) {
@@ -71,27 +84,38 @@ export default command({
   usage: '[CLUSTER] -i INVENTORY [--output json]',
   options: { inventory: { type: 'string', short: 'i' } },
   help: { inventory: 'hosts, groups and clusters (YAML)' },
-  async run({ positionals, options, output, signal }) {
+  async run({ positionals, options, output, stateDir, signal }) {
     const file = options['inventory'];
     if (typeof file !== 'string')
       throw new DrillbookError('usage.inventory', 'which inventory?', { hint: 'give it with -i' });
-    const [{ loadInventory }, stacks, { contextsOf }] = await Promise.all([
+    const [{ loadInventory }, stacks, { contextsOf }, { ledgersIn, openIn }] = await Promise.all([
       import('../parse/inventory.ts'),
       import('../cluster/stacks.ts'),
       import('./_contexts.ts'),
+      import('../run/ledgers.ts'),
     ]);
     const redactor = new Redactor();
     const inventory = loadInventory(file, { onSecret: (value) => redactor.add(value) });
     const [wrong] = await stacks.settingsProblems(inventory);
     if (wrong !== undefined) throw wrong;
     const clusters = pick(inventory.clusters, positionals[0]);
+    // A damaged journal is told by `runs`; here the pair is wanted.
+    const ledgers = ledgersIn(stateDir, inventory, () => undefined);
     const contexts = contextsOf(inventory, redactor, signal);
     try {
       const [all, locks] = await Promise.all([
         Promise.all(clusters.map((cluster) => stacks.readStatus(cluster, contexts.on))),
         Promise.all(clusters.map((cluster) => lockOf(cluster, contexts.on))),
       ]);
-      const shown = redactor.value(all.map((status, i) => ({ ...status, lock: locks[i] ?? null })));
+      const shown = redactor.value(
+        all.map((status, i) => ({
+          ...status,
+          lock: locks[i] ?? null,
+          obligations: openIn(ledgers)
+            .filter(({ cluster }) => cluster === status.cluster)
+            .map(noteOf),
+        })),
+      );
       if (output === 'json')
         process.stdout.write(`${JSON.stringify(shown.length === 1 ? shown[0] : shown, undefined, 2)}\n`);
       else if (output === 'jsonl')

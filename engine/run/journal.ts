@@ -48,7 +48,10 @@ export interface Reading {
 
 export interface Glance {
   readonly first: RunEvent | undefined;
+  /** The last that tells how the run stands: what it has bent and its lock may be put right after its end. */
   readonly last: RunEvent | undefined;
+  /** What it has bent and put right. */
+  readonly bends: readonly RunEvent[];
   /** True when even this much does not fit; false says nothing of what is between the ends. */
   readonly isDamaged: boolean;
   /** True when a step has begun. */
@@ -213,17 +216,21 @@ function peek(path: string): DatabaseSync {
 const START = `SELECT 1 FROM event WHERE line LIKE '{"event":"step_%' LIMIT 1`;
 
 function glanceAt(database: DatabaseSync, head: Head | undefined): Glance {
-  const one = (order: string): RunEvent | undefined => {
-    const row = database.prepare(`SELECT line FROM event ORDER BY seq ${order} LIMIT 1`).get();
-    return row && (JSON.parse(String(row['line'])) as RunEvent);
-  };
-  const first = one('ASC');
+  const all = (rest: string): RunEvent[] =>
+    database
+      .prepare(`SELECT line FROM event ${rest}`)
+      .all()
+      .map(({ line }) => JSON.parse(String(line)) as RunEvent);
+  const [first] = all('ORDER BY seq LIMIT 1');
   try {
     const known = head && database.prepare('SELECT hash FROM event WHERE seq = ?').get(head.seq);
     const isDamaged = head !== undefined && known?.['hash'] !== head.hash;
-    return { first, last: one('DESC'), isDamaged, hasBegun: database.prepare(START).get() !== undefined };
+    const isBend = `line LIKE '{"event":"obligation_%'`;
+    const [last] = all(`WHERE NOT ${isBend} AND line NOT LIKE '{"event":"lock_%' ORDER BY seq DESC LIMIT 1`);
+    const bends = all(`WHERE ${isBend} ORDER BY seq`);
+    return { first, last, bends, isDamaged, hasBegun: database.prepare(START).get() !== undefined };
   } catch {
-    return { first, last: undefined, isDamaged: true, hasBegun: true };
+    return { first, last: undefined, bends: [], isDamaged: true, hasBegun: true };
   }
 }
 
