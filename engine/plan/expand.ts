@@ -267,7 +267,7 @@ function expandPlay(
 
 function gatherStep(play: Play, facts: Module, base: Inherited, prefix: string, e: Expanding): Step {
   const { gather } = play.keywords;
-  const params = Array.isArray(gather) ? { subset: gather } : {};
+  const params = Array.isArray(gather) ? { gather } : {};
   const path: Path = [...play.path, 'gather'];
   const task: Task = {
     kind: 'task',
