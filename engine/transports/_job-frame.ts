@@ -136,17 +136,21 @@ printf 'run %s %s %s %s\\n' ${marker} "$drillbook_me" "$1" "\${21}" >"$drillbook
   return lines.join('\n');
 }
 
-/** `jobs/RUN/HOST` as a word of shell. */
-export const folderWord = (id: JobId): string => quote(folderOf(id));
-
 /** `jobs/RUN/HOST`, its parts free of what a path or a shell takes for more than a letter. */
 export function folderOf({ run, host, key }: JobId): string {
   for (const name of [run, key]) {
     if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(name))
       throw new DrillbookError('bug', `no name of a job: ${name}`);
   }
-  return `jobs/${run}/${encodeURIComponent(host).replace(/^\./, '%2E')}`;
+  return `jobs/${run}/${hostWord(host)}`;
 }
+
+/** A host's name as a folder's: letters, digits, `.`, `_`, `-` and `%`. */
+export const hostWord = (host: string): string =>
+  encodeURIComponent(host).replace(
+    /^\.|[!~*'()]/g,
+    (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 
 /**
  * What a persistent shell reads to begin a job; `isKnown`: it has the folder already. One compound command, so that
@@ -160,7 +164,7 @@ export function startFrame(id: JobId, parts: JobParts, isKnown: boolean, marker:
   const deliver = `[ -s "$drillbook_job.out" ] && cat "$drillbook_job.out"
 [ -s "$drillbook_job.err" ] && cat "$drillbook_job.err" >&2`;
   return `{ trap : HUP PIPE
-${isKnown ? '' : preludeText(folderWord(id))}drillbook_job=$drillbook_jobs/${id.key}
+${isKnown ? '' : preludeText(folderOf(id))}drillbook_job=$drillbook_jobs/${id.key}
 drillbook_code=${SAYS.notBegun} drillbook_nonce=
 if [ -e "$drillbook_job.pid" ]; then drillbook_code=${SAYS.taken}; elif [ -n "$drillbook_jobs" ]; then
 ${outer}
@@ -182,7 +186,7 @@ printf '${marker}%d\\n' $drillbook_code; printf ${marker} >&2
 
 /** What it reads to wait for one and to take what it has said and how it ended. */
 export const attachFrame = (id: JobId, [first, later]: readonly [number, number], marker: string): string =>
-  `( set -- ${folderWord(id)} look
+  `( set -- ${folderOf(id)} look
 set -- "$( ${FIND_SCRIPT} )/${id.key}" ${marker} ${first} ${later}
 ${ATTACH_SCRIPT} )
 `;

@@ -110,7 +110,8 @@ export async function runJob(
   const begun = await start(session, id, parts, { ...options, onBytes: source?.() }).finally(() =>
     clearTimeout(timer),
   );
-  if (begun.code !== SAYS.taken) return jobEnd(session, begun);
+  // Who ends its own shell leaves nobody to say so: what it has written tells.
+  if (begun.code !== SAYS.taken && begun.isCut !== true) return jobEnd(session, begun);
   return jobEnd(session, await attach(session, id, { ...options, onBytes: source?.() }));
 }
 
