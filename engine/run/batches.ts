@@ -1,5 +1,6 @@
 import { DrillbookError } from '../core/error.ts';
 import type { PlayKeywords } from '../parse/playbook-schema.ts';
+import { breathe } from './waiting.ts';
 
 /** Runs `work` on every item, at most `limit` at once. After an error what is under way ends and nothing more begins. */
 export async function each<T>(
@@ -13,6 +14,7 @@ export async function each<T>(
     for (const item of queue) {
       if (errors.length > 0) return;
       await work(item).catch((error: unknown) => errors.push(error));
+      await breathe();
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));

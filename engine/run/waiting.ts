@@ -3,6 +3,8 @@ import { DrillbookError } from '../core/error.ts';
 
 /** What a transport may take to end what it has begun on a host, before it is left to itself. */
 const STOPPING_MS = 15_000;
+/** As long as nobody notices that the engine looks at nothing else. */
+const BREATH_MS = 20;
 /** The longest that a timer of Node takes; more would make it fire at once. */
 const MOST_MS = 2 ** 31 - 1;
 
@@ -39,6 +41,18 @@ export async function within<T>(
   } finally {
     for (const timer of timers) clearTimeout(timer);
   }
+}
+
+let breathedAt = 0;
+
+/**
+ * Lets signals, timers and the terminal have their turn now and then, among steps that wait for nothing outside the
+ * engine.
+ */
+export async function breathe(): Promise<void> {
+  if (performance.now() - breathedAt < BREATH_MS) return;
+  await new Promise((resolve) => setImmediate(resolve));
+  breathedAt = performance.now();
 }
 
 /** Resolves after `ms`, or early when the run is interrupted. */
