@@ -29,6 +29,11 @@ export interface Outcome {
   readonly isChanged?: boolean | undefined;
 }
 
+export interface JobWish extends ShOptions {
+  /** Done twice it does no harm: where it was lost it is begun anew, and nothing is in doubt. */
+  readonly isRepeatable?: boolean | undefined;
+}
+
 /** All that a module may touch. Become, environment and time limit of the task are in force already. */
 export interface Context {
   readonly host: Host;
@@ -40,9 +45,9 @@ export interface Context {
    * `sh` that happens once, in a resumable action's `run`: called again after an interruption or a lost connection, it
    * gives what the first call began, running still or ended. Calls are told apart by their order.
    */
-  job(script: string, options?: ShOptions): Promise<ShResult>;
+  job(script: string, options?: JobWish): Promise<ShResult>;
   /** A program that asks; once, as `job`. */
-  dialogue(command: string, answers: readonly Answer[], options?: ShOptions): Promise<DialogueResult>;
+  dialogue(command: string, answers: readonly Answer[], options?: JobWish): Promise<DialogueResult>;
   /** What was found out before an act: kept in the journal under `name`, so that a call again reads the same. JSON. */
   keep<T>(name: string, find: () => Promise<T>): Promise<T>;
   put(path: string, content: Uint8Array | string, mode?: number): Promise<void>;

@@ -2,7 +2,7 @@ import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError, Unreachable } from '../core/error.ts';
 import type { Files } from '../core/files.ts';
 import type { Become, Guard, Host, JobEnd, JobId, JobOptions, ShOptions, Transport } from '../core/host.ts';
-import type { Context } from '../core/module.ts';
+import type { Context, JobWish } from '../core/module.ts';
 import type { Redactor } from '../core/secret.ts';
 import { compileCondition } from '../parse/condition.ts';
 import type { Inventory } from '../parse/inventory.ts';
@@ -77,15 +77,16 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
   };
   const { taking } = circumstances;
   const asJob = <T>(
+    { isRepeatable = taking?.isState }: JobWish,
     call: (transport: Transport, id: JobId, mode: JobOptions['mode']) => Promise<JobEnd<T>>,
   ): Promise<T> => {
     if (!taking) throw new DrillbookError('bug', 'a job outside any step');
-    return takeJob(taking, host, (id, mode) =>
+    const begin = (id: JobId, mode: JobOptions['mode']): Promise<JobEnd<T>> =>
       onTransport(async (transport) => {
         await taking.boots.know(host, transport, become);
         return call(transport, id, mode);
-      }),
-    );
+      });
+    return takeJob(taking, host, isRepeatable === true, begin);
   };
   const guards = (isLook = false): readonly Guard[] => [
     ...tools.guardsOf(host),
@@ -115,11 +116,13 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
     cluster: cluster && { ...cluster, settings: settingsOf(circumstances.scope, cluster.settings) },
     signal: circumstances.signal,
     sh: (script, options) => onTransport((transport) => transport.sh(script, withDefaults(options))),
-    job: (script, options) =>
-      asJob((transport, id, mode) => transport.job(id, script, jobOptions(mode, options))),
+    job: (script, options = {}) =>
+      asJob(options, (transport, id, mode) => transport.job(id, script, jobOptions(mode, options))),
     keep: (name, find) => (taking ? keepIn(taking, name, find) : find()),
-    dialogue: (command, answers, options) =>
-      asJob((transport, id, mode) => transport.dialogue(id, command, answers, jobOptions(mode, options))),
+    dialogue: (command, answers, options = {}) =>
+      asJob(options, (transport, id, mode) =>
+        transport.dialogue(id, command, answers, jobOptions(mode, options)),
+      ),
     put: (path, content, mode) => {
       const bytes = typeof content === 'string' ? Buffer.from(content) : content;
       return onTransport((transport) =>

@@ -91,17 +91,17 @@ const doubt = (why: string, output: string): DrillbookError => {
 export async function takeJob<T>(
   taking: Taking,
   host: Host,
+  isRepeatable: boolean,
   call: (id: JobId, mode: JobOptions['mode']) => Promise<JobEnd<T>>,
 ): Promise<T> {
   const id = { run: taking.run, host: host.name, key: `${taking.key}.${taking.next()}` };
   let end = await call(id, taking.isAgain ? 'attach' : 'start');
   if (end.kind === 'absent') {
     // A claim of the last seconds does not outlive a power failure.
-    if (!taking.isState && !taking.boots.isSame(host.name, taking.since))
+    if (!isRepeatable && !taking.boots.isSame(host.name, taking.since))
       throw doubt(`${host.name} was rebooted since, and whether it had begun is not known`, '');
     end = await call(id, 'start');
-  } else if (end.kind === 'lost' && taking.isState)
-    end = await call({ ...id, key: `${id.key}.anew` }, 'start');
+  } else if (end.kind === 'lost' && isRepeatable) end = await call({ ...id, key: `${id.key}.anew` }, 'start');
   if (end.kind === 'ended') return end.result;
   if (end.kind === 'absent') throw new DrillbookError('bug', `job ${id.key} did not begin`);
   throw end.reason === 'rebooted'
