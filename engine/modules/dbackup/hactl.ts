@@ -20,7 +20,10 @@ const params = z.strictObject({
 type Params = z.output<typeof params>;
 
 async function look(ctx: Context): Promise<Hactl> {
-  const { code, stdout, stderr } = await ctx.sh('exec "$1" status', { args: [`${programs(ctx)}/hactl`] });
+  const { code, stdout, stderr } = await ctx.sh('exec "$1" status', {
+    args: [`${programs(ctx)}/hactl`],
+    isLook: true,
+  });
   if (code === 0) return parseHactl(stdout);
   const isMissing = code === 126 || code === 127;
   throw new StepFailed(

@@ -135,7 +135,7 @@ async function copy(
 
 /** The node's own address on the way to `host`: the only one the guest may come from. */
 async function addressTowards(ctx: Context, host: string): Promise<string> {
-  const { stdout } = await ctx.sh('ip -o route get "$1"', { args: [host] });
+  const { stdout } = await ctx.sh('ip -o route get "$1"', { args: [host], isLook: true });
   const address = /\bsrc (\S+)/.exec(stdout)?.[1];
   if (address !== undefined) return address;
   throw new StepFailed(
