@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { RunEvent } from '../../engine/core/event.ts';
 import type { OpenTransport, Transport } from '../../engine/core/host.ts';
 import { openTransport } from '../../engine/transports/open.ts';
@@ -12,7 +13,10 @@ import { standInInventory, tell, told } from './_stand-in.ts';
 /** A playbook for the stand-in pair; `a` is primary. */
 function onPair(playbook: string): Project {
   const book = project(playbook);
-  writeFileSync(book.inventory, standInInventory(book.dir, 'flips'));
+  // Its own lock, since the nodes are this machine.
+  const cluster = `flips-${randomUUID()}`;
+  onTestFinished(() => rmSync(`/var/lib/drillbook/locks/${cluster}`, { recursive: true, force: true }));
+  writeFileSync(book.inventory, standInInventory(book.dir, cluster));
   tell(book.dir, 'a', 'primary');
   tell(book.dir, 'b', 'standby');
   return book;
@@ -94,7 +98,7 @@ test('what destroys something is bound to the role its play is for, asks for a c
   const asked = await book.go();
   expect([asked.code, wiped(book)]).toEqual([5, []]);
   const last = asked.events.at(-1);
-  expect(last?.event === 'run_finished' ? last.reason : '').toContain('wipe: the disk of flips');
+  expect(last?.event === 'run_finished' ? last.reason : '').toContain('wipe: the disk of flips-');
   const code = await confirmed(book);
   const onEvent = atWipe(() => tell(book.dir, 'b', 'primary'));
   const refused = await book.go({ request: { code }, onEvent });
@@ -157,17 +161,13 @@ test('under --check nothing is refused, for nothing is done', async () => {
 });
 
 test('a step that changes the role itself and is interrupted before its end is told is taken up, not refused', async () => {
-  const book = onPair(
-    play('standby', `role: standby, shell: 'echo primary | tee {{dir}}/says >{{dir}}/holds'`),
-  );
-  const events: RunEvent[] = [];
-  await book.go({ onEvent: (event) => events.push(event) });
-  tell(book.dir, 'b', 'standby');
-  const end = events.findIndex((event) => event.event === 'step_finished' && event.name === 'wipe') + 1;
-  await book.die(end);
+  const text = play('standby', `role: standby, shell: 'echo primary | tee {{dir}}/says >{{dir}}/holds'`);
+  const { events } = await onPair(text).go();
+  const book = onPair(text);
+  await book.die(1 + events.findIndex((event) => event.event === 'step_finished' && event.name === 'wipe'));
   expect(told(book.dir, 'b')).toEqual(['primary', 'primary']);
   const resumed = await book.go({}, runIds(book.state)[0]);
-  expect([resumed.code, resumed.story]).toEqual([0, ['wipe changed']]);
+  expect([resumed.code, resumed.story], JSON.stringify(resumed.events.at(-1))).toEqual([0, ['wipe changed']]);
 });
 
 /** Numbers from 0 to 1, the same for the same seed (Park and Miller). */
