@@ -132,7 +132,7 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
     tags: merged.tags,
     isSelected: isTagged(merged.tags, e.selection),
     ...(keywords.stays === true ? { isLasting: true } : {}),
-    ...(task.undo ? { undo: undoOf(task.undo, { id, name }, { ...merged, when: [] }, prefix, e) } : {}),
+    ...(task.undo ? { undo: undoOf(task, task.undo, id, merged, prefix, e) } : {}),
   };
 }
 
@@ -144,8 +144,10 @@ function undoOf(
   prefix: string,
   e: Expanding,
 ): Step {
-  const step = stepOf(undo, { ...from, isIgnored: false }, prefix, { ...e, ids: new Map() });
-  return { ...step, id: `${task.id}/undo`, name: undo.keywords.name ?? `Undo: ${task.name}` };
+  const variables = new Set([...e.variables, ...Object.keys(task.keywords.vars ?? {})]);
+  const inner = { ...e, variables, ids: new Map<string, number>() };
+  const step = stepOf(undo, { ...from, when: [], isIgnored: false }, prefix, inner);
+  return { ...step, id: `${id}/undo`, name: undo.keywords.name ?? `Undo: ${task.keywords.name ?? describe(task)}` };
 }
 
 function expandItems(items: readonly Item[], from: Inherited, prefix: string, e: Expanding): PlanNode[] {
