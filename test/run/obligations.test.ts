@@ -1,11 +1,12 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { RunEvent } from '../../engine/core/event.ts';
 import type { DrillbookError } from '../../engine/core/error.ts';
 import { ledgerOf } from '../../engine/run/obligations.ts';
-import { runIds } from '../../engine/run/journal.ts';
-import { finished, project, run } from './_engine.ts';
+import { isBlank, readJournal, runIds } from '../../engine/run/journal.ts';
+import { project, run } from './_engine.ts';
 import type { Project, Ran } from './_engine.ts';
 
 /** Every act adds a line to the host's log, so that order and number are seen. */
@@ -158,10 +159,10 @@ plays:
         shell: echo 17
         register: made
         vars: { more: extra }
-        undo: { shell: '${log('{{sh made.stdout}} {{word}} {{more}}')}' }
+        undo: { shell: '${log('{{made.code}} {{word}} {{more}}')}' }
 `);
   expect((await book.go()).code).toBe(0);
-  expect(logOf(book).join(' ')).toBe('17 thing extra');
+  expect(logOf(book).join(' ')).toBe('0 thing extra');
 });
 
 test('under --check nothing is undone, since nothing is done', async () => {
@@ -197,5 +198,121 @@ handlers: [{ name: hook, shell: 'true', undo: { shell: 'true' } }]
   );
 });
 
-void finished;
-void runIds;
+/** Bends the host for all to see: a file is there until it is put back. */
+const bend = (name: string): string => `touch {{dir}}/bent-${name}; ${log(name)}`;
+const back = (name: string): string => `rm {{dir}}/bent-${name}; ${log(`un-${name}`)}`;
+
+const BENDING = `
+plays:
+  - name: first
+    hosts: all
+    tasks:
+      - { name: one, shell: '${bend('one')}', undo: { shell: '${back('one')}' } }
+      - name: two
+        file: { path: '{{dir}}/bent-two', state: touch }
+        undo: { shell: '${back('two')}' }
+      - block:
+          - { name: three, shell: '${bend('three')}; false', undo: { shell: '${back('three')}' } }
+        rescue:
+          - { name: four, shell: '${log('four')}' }
+  - name: second
+    hosts: all
+    serial: 1
+    tasks:
+      - { name: five, shell: '${bend('five')}', undo: { shell: '${back('five')}' } }
+      - { name: six, shell: '${log('six')}' }
+`;
+
+const HOSTS = ['a', 'b'];
+
+/** What is bent, found by looking at the hosts; and by reading the journal. */
+const bentIn = (book: Project): string[] =>
+  HOSTS.flatMap((host) =>
+    readdirSync(join(book.dir, host)).flatMap((file) => {
+      const name = file.startsWith('bent-') ? file.slice('bent-'.length) : undefined;
+      return name === undefined ? [] : [`${name}@${host}`];
+    }),
+  ).toSorted();
+
+const openIn = (book: Project, id: string): string[] => {
+  const journal = readJournal(book.state, id);
+  try {
+    const open = ledgerOf(journal.events()).open();
+    return open.map(({ step, host }) => `${step.split('/').at(-1)}@${host}`).toSorted();
+  } finally {
+    journal.close();
+  }
+};
+
+/** Commands that were under way when the run died have ended: they go on without it. */
+async function ended(book: Project): Promise<void> {
+  await expect.poll(() => execFileSync('ps', ['-eo', 'args']).includes(`${book.dir}/`)).toBe(false);
+}
+
+/** What is bent is in the ledger, and the ledger has no more but what is under way: one on each host. */
+function holdsTrue(book: Project, id: string): void {
+  const [bent, open] = [bentIn(book), openIn(book, id)];
+  expect(open).toEqual(expect.arrayContaining(bent));
+  for (const host of HOSTS)
+    expect(open.filter((one) => one.endsWith(`@${host}`) && !bent.includes(one)).length).toBeLessThan(2);
+}
+
+test('killed at any boundary of its journal, every undo runs exactly once and nothing stays bent', async () => {
+  const straight = project(BENDING, { hosts: HOSTS });
+  const { code, events } = await straight.go();
+  expect([code, bentIn(straight)]).toEqual([0, []]);
+  expect(events.length).toBeGreaterThan(60);
+  for (let n = 2; n <= events.length; n++) {
+    const book = project(BENDING, { hosts: HOSTS });
+    await book.die(n);
+    const [id = ''] = runIds(book.state);
+    if (isBlank(book.state, id)) continue;
+    await ended(book);
+    holdsTrue(book, id);
+    const resumed = await book.go({}, id);
+    expect([n, resumed.code, reasonOf(resumed)]).toEqual([n, 0, undefined]);
+    for (const host of HOSTS) expect([n, logOf(book, host)]).toEqual([n, logOf(straight, host)]);
+    expect([n, bentIn(book), openIn(book, id)]).toEqual([n, [], []]);
+  }
+}, 120_000);
+
+const BREAKING = `
+tasks:
+  - { name: one, shell: '${bend('one')}', undo: { shell: '${back('one')}' } }
+  - { name: two, shell: '${log('two')}' }
+  - { name: three, shell: '${bend('three')}', undo: { shell: '${back('three')}' } }
+  - { name: four, shell: 'test -e {{dir}}/../mended && ${log('four')}' }
+`;
+
+test('killed at any boundary while a failed run is undone, its tasks are done again, each between its undos', async () => {
+  const straight = project(BREAKING, { hosts: HOSTS });
+  const { code, events } = await straight.go();
+  expect([code, bentIn(straight)]).toEqual([1, []]);
+  for (let n = 2; n <= events.length; n++) {
+    const book = project(BREAKING, { hosts: HOSTS });
+    await book.die(n);
+    const [id = ''] = runIds(book.state);
+    if (isBlank(book.state, id)) continue;
+    await ended(book);
+    holdsTrue(book, id);
+    book.write('mended', '');
+    let resumed = await book.go({}, id);
+    // The end of a command that had failed before it was mended is its end.
+    if (resumed.code === 1) resumed = await book.go({}, id);
+    expect([n, resumed.code, reasonOf(resumed)]).toEqual([n, 0, undefined]);
+    for (const host of HOSTS) {
+      const told = logOf(book, host);
+      for (const name of ['one', 'three']) {
+        const own = told.filter((line) => line.replace('un-', '') === name);
+        expect([n, own]).toEqual([n, own.map((_, i) => (i % 2 === 0 ? name : `un-${name}`))]);
+        // What was undone before the fourth could run is done again for it.
+        expect([n, told.slice(0, told.indexOf('four')).findLast((line) => line.endsWith(name))]).toEqual([
+          n,
+          name,
+        ]);
+      }
+      expect([n, told.filter((line) => line === 'two' || line === 'four')]).toEqual([n, ['two', 'four']]);
+    }
+    expect([n, bentIn(book), openIn(book, id)]).toEqual([n, [], []]);
+  }
+}, 120_000);
