@@ -137,17 +137,15 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
 }
 
 /** All is as for its task, but for the conditions: what was changed is put back, whatever has become of them. */
-function undoOf(
-  undo: Task,
-  task: { readonly id: string; readonly name: string },
-  from: Inherited,
-  prefix: string,
-  e: Expanding,
-): Step {
+function undoOf(task: Task, undo: Task, id: string, from: Inherited, prefix: string, e: Expanding): Step {
   const variables = new Set([...e.variables, ...Object.keys(task.keywords.vars ?? {})]);
   const inner = { ...e, variables, ids: new Map<string, number>() };
   const step = stepOf(undo, { ...from, when: [], isIgnored: false }, prefix, inner);
-  return { ...step, id: `${id}/undo`, name: undo.keywords.name ?? `Undo: ${task.keywords.name ?? describe(task)}` };
+  return {
+    ...step,
+    id: `${id}/undo`,
+    name: undo.keywords.name ?? `Undo: ${task.keywords.name ?? describe(task)}`,
+  };
 }
 
 function expandItems(items: readonly Item[], from: Inherited, prefix: string, e: Expanding): PlanNode[] {
