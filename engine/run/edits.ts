@@ -12,6 +12,7 @@ import { editLines } from './edit-lines.ts';
 import { standings } from './finished-steps.ts';
 import type { Standing } from './finished-steps.ts';
 import type { Frozen, FrozenStore } from './frozen.ts';
+import type { Journal } from './journal.ts';
 import { digestOf, isAsStamped, pinnedFiles } from './pinned.ts';
 import type { Copy, Pinned } from './pinned.ts';
 import { pinStepFiles, stepFiles } from './step-files.ts';
@@ -135,15 +136,16 @@ const unlike = (run: string): DrillbookError =>
 
 /**
  * Holds a run to what it began with: keeps its files at the start; at a resume tells what was edited since. Throws
- * `plan.edited` where that was not accepted, `plan.finished` where it cannot be; nothing is touched then.
+ * `plan.edited` where that was not accepted, `plan.finished` where it cannot be; nothing is touched then. `number` is
+ * that of the copy it goes by.
  */
-export async function holdToFiles(pinning: Pinning, run: string, past: readonly RunEvent[]): Promise<Held> {
+export async function holdToFiles(pinning: Pinning, journal: Journal, number: number): Promise<Held> {
+  const { run } = journal;
   const { plan, files, frozen, redactor } = pinning;
   pinStepFiles(plan, files);
-  const number = copyNumber(past);
-  const before = past.length > 0 ? frozen.open(number) : undefined;
+  const before = journal.count > 0 ? frozen.open(number) : undefined;
   if (!before) {
-    if (past.some((event) => 'step' in event))
+    if (standings(journal.past()).size > 0)
       throw new DrillbookError('journal.broken', `the files that run ${run} began with are missing`, {
         hint: `frozen-${number} in the folder of the run; put it back from a copy, or begin a new run`,
       });
@@ -152,7 +154,7 @@ export async function holdToFiles(pinning: Pinning, run: string, past: readonly 
   }
   if (pinning.isAsBegun === true) {
     if (outlineOf(plan) !== before.steps) throw unlike(run);
-    checkLarge(before.copy, plan, files, standings(past));
+    checkLarge(before.copy, plan, files, standings(journal.past()));
     return { plan: withIds(plan, before.renamed), accepted: undefined };
   }
   const given = givenOf(plan);
@@ -180,7 +182,7 @@ export async function holdToFiles(pinning: Pinning, run: string, past: readonly 
     pinning.tell?.(`edited since the run began, and no step does anything else: ${names}`);
     return { plan: now, accepted: undefined };
   }
-  const done = standings(past);
+  const done = standings(journal.past());
   pinning.tell?.(redactor.text(editLines(found, around, done).join('\n')));
   if (pinning.acceptChanges !== true) {
     const what = [...edited.map((path) => basename(path)), ...around.map(({ what }) => what)];

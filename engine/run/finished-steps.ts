@@ -13,7 +13,7 @@ interface Mark {
   readonly state: 'begun' | 'finished' | 'failed';
 }
 
-function marksOf(events: readonly RunEvent[]): Map<string, Map<string, Mark>> {
+function marksOf(events: Iterable<RunEvent>): Map<string, Map<string, Mark>> {
   const hosts = new Map<string, Map<string, Mark>>();
   for (const event of events) {
     if (event.event !== 'step_started' && event.event !== 'step_finished') continue;
@@ -34,7 +34,7 @@ function marksOf(events: readonly RunEvent[]): Map<string, Map<string, Mark>> {
 }
 
 /** The steps that a resume takes from the journal or settles, as far as they will not be run from the start again. */
-export function standings(events: readonly RunEvent[]): ReadonlyMap<string, Standing> {
+export function standings(events: Iterable<RunEvent>): ReadonlyMap<string, Standing> {
   const steps = new Map<string, { finished: string[]; inFlight: string[] }>();
   for (const [host, marks] of marksOf(events)) {
     const failed = [...marks.values()].flatMap(({ state, seq }) => (state === 'failed' ? [seq] : []));

@@ -1,4 +1,4 @@
-import type { Happening, RunEvent, StepOutcome } from '../core/event.ts';
+import type { RunEvent, StepOutcome } from '../core/event.ts';
 import type { Boot } from './jobs.ts';
 import { endItem, keptOf, newTries, spend } from './tries.ts';
 import type { Tries } from './tries.ts';
@@ -6,9 +6,17 @@ import type { Tries } from './tries.ts';
 export type Finished = Extract<RunEvent, { event: 'step_finished' }>;
 export type Progress = Extract<RunEvent, { event: 'step_progress' }>;
 
+/** How a step ended, without what it left: of that a run may have more than fits in memory. */
+export interface Ending {
+  readonly seq: number;
+  readonly outcome: StepOutcome;
+  readonly isForgiven: boolean;
+  readonly hasChanges: boolean;
+}
+
 /** Where a step stood when the run ended. */
 export interface Past {
-  readonly finished?: Finished;
+  readonly finished?: Ending;
   /** Items of its loop that ended, by index. */
   readonly items: ReadonlyMap<number, Progress>;
   /** Begun and not finished, so that something of it may have been under way. */
@@ -26,6 +34,8 @@ export interface History {
   take(step: string, host: string): Past | undefined;
   /** What `take` would give next. */
   peek(step: string, host: string): Past | undefined;
+  /** The end as the journal has it, with what the step left. */
+  whole(ending: Ending): Finished;
   /** From here on the host goes another way than the journal tells: what it did after `seq` no longer counts. */
   diverge(host: string, seq: number): void;
   /** The same for every host, after what the journal has of `step` on any of them. */
@@ -40,7 +50,7 @@ export interface History {
 
 interface Entry {
   readonly seq: number;
-  finished?: Finished;
+  finished?: Ending;
   items: Map<number, Progress>;
   readonly tries: Tries;
   /** Ctrl-C came between two attempts or items: nothing was under way. */
@@ -56,6 +66,16 @@ const newEntry = (seq: number, rest: Partial<Entry> = {}): Entry => ({
   isEarly: false,
   ...rest,
 });
+
+const endingOf = ({ seq, outcome, isForgiven = false, changes = [] }: Finished): Ending => ({
+  seq,
+  outcome,
+  isForgiven,
+  hasChanges: changes.length > 0,
+});
+
+/** Shared by all that ended well: nothing is taken up again there. */
+const NOTHING: Pick<Entry, 'items' | 'tries' | 'isPaused' | 'isEarly'> = newEntry(0);
 
 /** Host → step → each time it ran. */
 type Book = Map<string, Map<string, Entry[]>>;
@@ -111,10 +131,10 @@ function advance(last: Entry | undefined, event: Progress): void {
 /** In doubt or interrupted: a resume takes it up where it was. */
 const isUnfinished = ({ outcome }: Finished): boolean => outcome === 'in_doubt' || outcome === 'not_run';
 
-function read(events: readonly RunEvent[]): Book {
-  const book: Book = new Map();
+/** The steps of a run as they are told, event by event. */
+function reader(book: Book): (event: RunEvent) => void {
   let resumedAt = 0;
-  for (const event of events) {
+  return (event) => {
     if (event.event === 'run_resumed') resumedAt = event.seq;
     if (event.event === 'step_started') {
       begin(book, event.host, event.step, event.seq, resumedAt);
@@ -137,20 +157,32 @@ function read(events: readonly RunEvent[]): Book {
         begin(book, event.host, event.step, event.seq, resumedAt);
       }
       const list = entriesOf(book, event.host, event.step);
-      const last = list.at(-1);
-      if (last && !last.finished) last.finished = event;
-      else list.push(newEntry(event.seq, { finished: event }));
+      const last = list.at(-1)?.finished ? undefined : list.pop();
+      const finished = endingOf(event);
+      const seq = last?.seq ?? event.seq;
+      list.push(
+        isSettled(finished) ? { ...NOTHING, seq, finished } : { ...(last ?? newEntry(seq)), finished },
+      );
     }
-  }
-  return book;
+  };
 }
 
-export function historyOf(events: readonly RunEvent[]): History {
-  const book = read(events);
-  const hasBegun = events.some((event) => 'step' in event);
-  const roles = events.flatMap((event) =>
-    hasBegun && event.event === 'roles_found' ? [[event.cluster, event.roles] as const] : [],
-  );
+/** Reads a journal once; `at` gives an event of it again. */
+export function historyOf(events: Iterable<RunEvent>, at: (seq: number) => RunEvent): History {
+  const book: Book = new Map();
+  const hear = reader(book);
+  const found = new Map<string, Readonly<Record<string, string>>>();
+  const lastOf = new Map<string, number>();
+  const boots: Boot[] = [];
+  const confirmed = new Set<string>();
+  for (const event of events) {
+    hear(event);
+    if ('step' in event && event.step !== undefined) lastOf.set(event.step, event.seq);
+    if (event.event === 'roles_found') found.set(event.cluster, event.roles);
+    if (event.event === 'host_connected') boots.push(event);
+    if (event.event === 'confirmation_given') confirmed.add(event.question);
+  }
+  const roles = lastOf.size > 0 ? found : new Map<string, never>();
   const diverged = new Map<string, number>();
   let divergedAll = Number.POSITIVE_INFINITY;
 
@@ -168,16 +200,12 @@ export function historyOf(events: readonly RunEvent[]): History {
       diverged.set(host, Math.min(seq, diverged.get(host) ?? Number.POSITIVE_INFINITY));
     },
     divergeAll(step) {
-      const last = events.findLast((event) => 'step' in event && event.step === step);
-      divergedAll = Math.min(divergedAll, last?.seq ?? divergedAll);
+      divergedAll = Math.min(divergedAll, lastOf.get(step) ?? divergedAll);
     },
-    roles: new Map(roles),
-    boots: events.flatMap(({ event, seq, ...rest }) =>
-      event === 'host_connected' ? [{ seq, ...(rest as { host: string; boot: string }) }] : [],
-    ),
-    confirmed: new Set(
-      events.flatMap((event) => (event.event === 'confirmation_given' ? [event.question] : [])),
-    ),
+    whole: ({ seq }) => at(seq) as Finished,
+    roles,
+    boots,
+    confirmed,
   };
 }
 
@@ -186,17 +214,6 @@ export const wentWell = (outcome: StepOutcome | undefined): boolean =>
   outcome === 'ok' || outcome === 'changed' || outcome === 'skipped';
 
 /** Resume does not run a settled step again: it went well, or its failure was allowed for. */
-export function isSettled(finished: Finished | undefined): boolean {
+export function isSettled(finished: Pick<Finished, 'outcome' | 'isForgiven'> | undefined): boolean {
   return finished !== undefined && (wentWell(finished.outcome) || finished.isForgiven === true);
 }
-
-/** How the last part of a run ended, or undefined while it is open. */
-export const endOf = (
-  events: readonly RunEvent[],
-): Extract<Happening, { event: 'run_finished' }> | undefined => {
-  const last = events.findLast(
-    (event) =>
-      event.event === 'run_finished' || event.event === 'run_resumed' || event.event === 'run_interrupted',
-  );
-  return last?.event === 'run_finished' ? last : undefined;
-};

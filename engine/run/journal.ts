@@ -22,6 +22,8 @@ export interface Journal {
    * of the run are made known. Throws `JournalBroken` where the chain ends.
    */
   past(): Iterable<RunEvent>;
+  /** One of these again. */
+  at(seq: number): RunEvent;
   /**
    * Puts an event at the end; views hear it now, the disk has it after `commit`. `real` are fields of it without their
    * masks, kept sealed.
@@ -276,6 +278,7 @@ function revealed(row: Row, event: RunEvent, sealer: Sealer, redactor: Redactor)
 
 function journalOver({ database, run, stateDir, redactor }: Making): Journal {
   const insert = database.prepare('INSERT INTO event (seq, line, hash, sealed) VALUES (?, ?, ?, ?)');
+  const read = database.prepare('SELECT seq, line, hash, sealed FROM event WHERE seq = ?');
   const sealer = sealerOf(stateDir);
   const listeners: ((event: RunEvent) => void)[] = [];
   const last = database.prepare('SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1').get();
@@ -339,6 +342,10 @@ function journalOver({ database, run, stateDir, redactor }: Making): Journal {
       }
       // Another process may have gone on with the run since it was opened here.
       if (end && pending.length === 0) [count, previous] = [end.seq, end.hash];
+    },
+    at(seq) {
+      const row = read.get(seq) as unknown as Row;
+      return revealed(row, JSON.parse(row.line) as RunEvent, sealer, redactor);
     },
     append(happening, real) {
       const { event, ...rest } = happening;

@@ -9,7 +9,7 @@ import { failure, registeredOf } from './ended.ts';
 import type { Ended } from './ended.ts';
 import { finish } from './finish.ts';
 import { isSettled } from './history.ts';
-import type { Finished, Past } from './history.ts';
+import type { Ending, Past } from './history.ts';
 import type { HostState } from './host-state.ts';
 import { asksItem, loop } from './loop.ts';
 import { once } from './once.ts';
@@ -79,12 +79,22 @@ function nameOf(course: Course, step: Step, scope: Scope): string {
   }
 }
 
+/** True for a step whose result is of use to later ones. */
+const leavesSomething = ({ keywords, moduleName }: Step): boolean =>
+  keywords.register !== undefined ||
+  keywords.notify !== undefined ||
+  moduleName === 'set' ||
+  moduleName === 'facts';
+
 /** Takes a step that has ended from the journal. */
-function replay(course: Course, step: Step, state: HostState, sharers: States, past: Finished): boolean {
-  const { outcome, result, reason, isForgiven } = past;
+function replay(course: Course, step: Step, state: HostState, sharers: States, past: Ending): boolean {
+  const { outcome, isForgiven } = past;
   count(course, state.host.name, outcome);
+  const { result, reason } = leavesSomething(step)
+    ? course.history.whole(past)
+    : { result: {}, reason: undefined };
   remember(course, step, sharers, registeredOf({ outcome, result, reason }), outcome, true);
-  return isForgiven === true && !step.isIgnored;
+  return isForgiven && !step.isIgnored;
 }
 
 /** Under --check, what needs the result of a step that has only pretended cannot be told. */
@@ -113,7 +123,7 @@ function foreseen(step: Step, state: HostState, ended: Ended, isCheck: boolean):
 function mayHaveChanged({ module, keywords }: Step, past: Past | undefined): boolean {
   const isHeard = keywords.notify !== undefined || keywords.register !== undefined;
   if (module?.kind !== 'state' || !isHeard || !past) return false;
-  return past.isOpen || (past.finished?.changes?.length ?? 0) > 0;
+  return past.isOpen || past.finished?.hasChanges === true;
 }
 
 /** What was under way of an undo that has to run; times it ran to its end are of no more concern. */

@@ -1,7 +1,7 @@
 import { rolesOf } from '../cluster/model.ts';
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
-import type { Counts, Happening } from '../core/event.ts';
+import type { Counts, Happening, RunEvent } from '../core/event.ts';
 import type { OpenTransport } from '../core/host.ts';
 import type { Context, Result } from '../core/module.ts';
 import { isSecretInput } from '../plan/inputs.ts';
@@ -84,15 +84,24 @@ async function readStatus(
   return stacks.readStatus(found, via);
 }
 
+/** The same events, which others hear as they are read. */
+function* heard(events: Iterable<RunEvent>, ...listeners: ((event: RunEvent) => void)[]): Iterable<RunEvent> {
+  for (const event of events) {
+    for (const hear of listeners) hear(event);
+    yield event;
+  }
+}
+
 /** Runs a plan from its start or, with a journal that has events, from where it was. Returns the exit code. */
 export async function execute(request: RunRequest): Promise<number> {
   const { journal, redactor, isCheck, operator, interrupt } = request;
   const startedAt = performance.now();
   const isResume = journal.count > 0;
-  const past = [...journal.past()];
-  const { plan, accepted } = await holdToFiles(request, journal.run, past);
-  const history = historyOf(past);
-  const ledger = ledgerOf(past);
+  const ledger = ledgerOf([]);
+  let copy = 1;
+  const countCopies = ({ event }: RunEvent): void => void (event === 'changes_accepted' && copy++);
+  const history = historyOf(heard(journal.past(), ledger.hear, countCopies), journal.at);
+  const { plan, accepted } = await holdToFiles(request, journal, copy);
   journal.subscribe(ledger.hear);
   const roles = new Map(history.roles);
   const states = new Map([...plan.inventory.hosts].map(([name, host]) => [name, hostState(host)] as const));
