@@ -52,7 +52,7 @@ export type Happening =
       readonly isEarly?: boolean | undefined;
     }
   | {
-      /** What an action found out before it acted, for when it is taken up again. */
+      /** What a step found out before it acted, for when it is taken up again. */
       readonly event: 'step_kept';
       readonly step: string;
       readonly host: string;

@@ -25,8 +25,6 @@ export interface Attempting {
   contextWith(signal: AbortSignal, life: Life): Context;
   /** Wraps what acts: it, and not a look, is bound to the step's role. Left out where there is none. */
   whileActing?<T>(act: () => Promise<T>): Promise<T>;
-  /** Called when a state module has looked and is about to change something. */
-  beforeChange(): Promise<void>;
   /** Left out where nothing is done for real. */
   readonly ledger?: StepLedger | undefined;
   onRetry(attempt: number, retries: number, reason: string): Promise<void>;
@@ -64,7 +62,7 @@ async function live(
   const isForeseen = a.isCheck && module.kind === 'action';
   try {
     const ended = await within(timeout, (signal) =>
-      perform(step, module, a.contextWith(signal, life), scope, a),
+      perform(step, module, a.contextWith(signal, life), scope, a, life.kept),
     );
     if (ended) return judged(step, scope, ended, isForeseen);
     return { outcome: 'failed', result: {}, reason: `not done within ${durationText(timeout ?? 0)}` };

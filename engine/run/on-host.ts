@@ -119,11 +119,10 @@ function foreseen(step: Step, state: HostState, ended: Ended, isCheck: boolean):
   };
 }
 
-/** A state that may have been reached before an interruption, its handlers and later steps not yet told. */
-function mayHaveChanged({ module, keywords }: Step, past: Past | undefined): boolean {
+/** A state that was changed, and failed all the same: its handlers and later steps were not told. */
+function wasChanged({ module, keywords }: Step, past: Past | undefined): boolean {
   const isHeard = keywords.notify !== undefined || keywords.register !== undefined;
-  if (module?.kind !== 'state' || !isHeard || !past) return false;
-  return past.isOpen || past.finished?.hasChanges === true;
+  return module?.kind === 'state' && isHeard && past?.finished?.hasChanges === true;
 }
 
 /** What was under way of an undo that has to run; times it ran to its end are of no more concern. */
@@ -182,8 +181,8 @@ export async function onHost(
     await valued(() => fresh(course, step, state, scope, name, past, doubt?.decision)),
     step.checkMode ?? options.isCheck,
   );
-  if (ended.outcome === 'ok' && mayHaveChanged(step, past)) {
-    const reason = 'in place; it may have been changed before the interruption';
+  if (ended.outcome === 'ok' && wasChanged(step, past)) {
+    const reason = 'in place; it was changed when the run failed here';
     return end({ ...ended, outcome: 'changed', reason });
   }
   return end(ended);

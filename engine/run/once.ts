@@ -135,8 +135,6 @@ export async function once(
         return contextFor(host, { ...own, signal, taking, roleGuards, onExchange }, tools);
       },
       whileActing: binding.whileActing,
-      // What was looked up before may read otherwise after the change; and see mayHaveChanged.
-      beforeChange: () => journal.commit(),
       onRetry(attempt, retries, reason) {
         tell(course, step, name, `attempt ${attempt} of ${retries + 1}: ${reason}`, { item, attempt });
         return journal.commit();

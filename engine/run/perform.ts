@@ -34,13 +34,17 @@ const says = (changes: readonly Change[]): string => changes.map((change) => cha
 const acting = <T>({ whileActing }: Attempting, act: () => Promise<T>): Promise<T> =>
   whileActing === undefined ? act() : whileActing(act);
 
+/** What a state module was about to change, as an attempt keeps it. */
+const FOUND = 'found';
+
 async function ensure(
   module: Extract<Module, { kind: 'state' }>,
   ctx: Context,
   params: Record<string, unknown>,
   a: Attempting,
+  kept: ReadonlyMap<string, unknown>,
 ): Promise<Ended> {
-  const { isCheck, ledger, beforeChange } = a;
+  const { isCheck, ledger } = a;
   const found = await module.check(ctx, params);
   const isFine = found.changes.length === 0;
   // For a step that only ever looks (`check_mode: true`): what is decided by it must not count as a change.
@@ -48,17 +52,21 @@ async function ensure(
     const result = { ...found.result, would_change: !isFine };
     return { outcome: isFine ? 'ok' : 'changed', result, changes: found.changes };
   }
-  if (isFine) return { outcome: 'ok', result: found.result ?? {} };
+  const isBegun = kept.has(FOUND);
+  if (isFine && !isBegun) return { outcome: 'ok', result: found.result ?? {} };
   await ledger?.beforeAct(() => true);
-  await beforeChange();
+  // In the journal before the change: taken up again it is told as what it is, and only then. What was looked up before
+  // may read otherwise after it, so that all of that is durable too.
+  const { changes } = await ctx.keep(FOUND, () => Promise.resolve({ changes: found.changes }));
+  if (isFine) return { outcome: 'changed', result: found.result ?? {}, changes };
   const after: Checked =
     (await acting(a, () => module.apply(ctx, params, found))) ?? (await module.check(ctx, params));
   const result = after.result ?? found.result ?? {};
-  if (after.changes.length === 0) return { outcome: 'changed', result, changes: found.changes };
+  if (after.changes.length === 0) return { outcome: 'changed', result, changes };
   return {
     outcome: 'failed',
     result,
-    changes: found.changes,
+    changes,
     reason: `the change did not take: still to do: ${says(after.changes)}`,
   };
 }
@@ -102,13 +110,14 @@ export async function perform(
   ctx: Context,
   scope: Scope,
   a: Attempting,
+  kept: ReadonlyMap<string, unknown>,
 ): Promise<Ended> {
   const params = paramsOf(step, module, scope);
   for (const [name, value] of Object.entries(params)) {
     if (typeof value === 'string' && paramMeta(module, name).secret) ctx.secret(value);
   }
   a.ledger?.learn(params);
-  if (module.kind === 'state') return ensure(module, ctx, params, a);
+  if (module.kind === 'state') return ensure(module, ctx, params, a, kept);
   if (module.kind === 'query') return endedOf(await module.read(ctx, params), 'query');
   return a.isCheck ? foresee(module, ctx, params) : act(module, ctx, params, a);
 }

@@ -27,7 +27,7 @@ test.each([
         interrupt: new AbortController().signal,
         ...{ spent: 0, isAgain: false, kept: new Map() },
       },
-      ...{ beforeChange: () => Promise.resolve(), onRetry: () => Promise.resolve() },
+      onRetry: () => Promise.resolve(),
       comeBack: () => Promise.resolve(undefined),
       contextWith: () => ({}) as Context,
     },
