@@ -2,6 +2,7 @@ import { DrillbookError } from '../core/error.ts';
 import type { JobId } from '../core/host.ts';
 import { body, quote, REFUSED } from './_frame.ts';
 import type { Script } from './_frame.ts';
+import type { Exchange } from './_shell.ts';
 
 /*
  * A job is the script of an exchange whose output goes to files and whose end is written down, so that it needs no
@@ -121,8 +122,7 @@ function claimText({ staged, isFollowed, needs }: JobParts, marker: string): str
   const lines = [
     ...(needs === undefined ? [] : [needs]),
     ...(staged === undefined ? [] : [`exec <"$drillbook_job.in.${staged}" || exit`]),
-    `exec ${isFollowed ? '3>&1 ' : ''}>>"$drillbook_job.out" 2>>"$drillbook_job.err" || exit
-read -r drillbook_stat </proc/self/stat
+    `read -r drillbook_stat </proc/self/stat
 set -- \${drillbook_stat%% *} \${drillbook_stat##*) }
 set -C
 { true >"$drillbook_job.pid"; } 2>/dev/null || exit
@@ -130,7 +130,8 @@ set +C
 printf 'run %s %s %s %s\\n' ${marker} "$drillbook_me" "$1" "\${21}" >"$drillbook_job.pid" || { rm -f "$drillbook_job.pid"; exit; }`,
     ...(staged === undefined ? [] : [`rm -f "$drillbook_job".in.*`]),
     // A connection that is cut right here must not end the job.
-    ...(isFollowed ? [`trap '' PIPE; printf . >&3; trap - PIPE; exec 3>&-`] : []),
+    ...(isFollowed ? [`trap '' PIPE; printf .; trap - PIPE`] : []),
+    `exec >&3 2>&4 3>&- 4>&-`,
     `unset drillbook_jobs drillbook_me drillbook_stat${isFollowed ? '' : ' drillbook_job'}`,
   ];
   return lines.join('\n');
@@ -153,6 +154,24 @@ export const hostWord = (host: string): string =>
   );
 
 /**
+ * Prints an output file (`fd`: it is open for appending there, so that its position tells its size). To start `cat`
+ * takes longer than most commands; a builtin loop loses NUL bytes, which the sizes at the end of the frame betray.
+ */
+const tellText = (
+  name: 'out' | 'err',
+  fd: number,
+): string => `read -r drillbook_rest drillbook_${name} 2>/dev/null </proc/$$/fdinfo/${fd}
+if [ "\${drillbook_${name}:-9999}" -gt 2048 ]; then cat "$drillbook_job.${name}"
+elif [ -s "$drillbook_job.${name}" ]; then
+while IFS= read -r drillbook_rest; do printf '%s\\n' "$drillbook_rest"; done <"$drillbook_job.${name}"
+printf %s "$drillbook_rest"
+fi`;
+
+/** True when what came is not what the job's files hold. */
+export const isMaimed = ({ stdout, stderr, notes: [out, err] }: Exchange): boolean =>
+  out !== undefined && err !== undefined && (stdout.length !== Number(out) || stderr.length !== Number(err));
+
+/**
  * What a persistent shell reads to begin a job; `isKnown`: it has the folder already. One compound command, so that
  * nothing of a frame cut short is run. The shell that waits for the script must live to write its end, whatever
  * becomes of the connection; a trap that does nothing leaves the script's own signals alone.
@@ -161,25 +180,27 @@ export function startFrame(id: JobId, parts: JobParts, isKnown: boolean, marker:
   const { stdin = '', staged, isFollowed } = parts;
   const inner = `(\n${body({ ...parts, claim: claimText(parts, marker) }, marker)}\n)`;
   const outer = stdin === '' ? `${inner} </dev/null` : `printf %s ${quote(stdin)} | ${inner}`;
-  const deliver = `[ -s "$drillbook_job.out" ] && cat "$drillbook_job.out"
-[ -s "$drillbook_job.err" ] && cat "$drillbook_job.err" >&2`;
+  const deliver = `${tellText('out', 3)}
+{ ${tellText('err', 4)}
+} >&2
+`;
   return `{ trap : HUP PIPE
 ${isKnown ? '' : preludeText(folderOf(id))}drillbook_job=$drillbook_jobs/${id.key}
-drillbook_code=${SAYS.notBegun} drillbook_nonce=
+drillbook_code=${SAYS.notBegun} drillbook_nonce= drillbook_out= drillbook_err=
 if [ -e "$drillbook_job.pid" ]; then drillbook_code=${SAYS.taken}; elif [ -n "$drillbook_jobs" ]; then
-${outer}
+{ ${outer}
 drillbook_end=$?
 [ -e "$drillbook_job.pid" ] && read -r drillbook_code drillbook_nonce drillbook_rest <"$drillbook_job.pid"
 if [ "$drillbook_nonce" = ${marker} ]; then
 drillbook_code=$drillbook_end
 printf %3d $drillbook_code 1<>"$drillbook_job.pid"
-${isFollowed ? '' : deliver}
-elif [ -e "$drillbook_job.pid" ]; then drillbook_code=${SAYS.taken}
+${isFollowed ? '' : deliver}elif [ -e "$drillbook_job.pid" ]; then drillbook_code=${SAYS.taken}
 elif [ $drillbook_end = ${REFUSED} ]; then drillbook_code=${REFUSED}
 fi
+} 3>>"$drillbook_job.out" 4>>"$drillbook_job.err"
 fi
 ${staged === undefined ? '' : `rm -f "$drillbook_job.in.${staged}"\n`}trap - HUP PIPE
-printf '${marker}%d\\n' $drillbook_code; printf ${marker} >&2
+printf '${marker}%s\\n' "$drillbook_code $drillbook_out $drillbook_err"; printf ${marker} >&2
 }
 `;
 }

@@ -1,7 +1,7 @@
 import { StepFailed } from '../core/error.ts';
 import type { Become, JobEnd, JobId, JobOptions } from '../core/host.ts';
 import { newMarker } from './_frame.ts';
-import { attachFrame, folderOf, SAYS, STAGE_SCRIPT, startFrame } from './_job-frame.ts';
+import { attachFrame, folderOf, isMaimed, SAYS, STAGE_SCRIPT, startFrame } from './_job-frame.ts';
 import type { JobParts } from './_job-frame.ts';
 import { KILL_JOB_SCRIPT } from './_kill-job.ts';
 import { bytesOf, isInline } from './_session.ts';
@@ -111,7 +111,7 @@ export async function runJob(
     clearTimeout(timer),
   );
   // Who ends its own shell leaves nobody to say so: what it has written tells.
-  if (begun.code !== SAYS.taken && begun.isCut !== true) return jobEnd(session, begun);
+  if (begun.code !== SAYS.taken && begun.isCut !== true && !isMaimed(begun)) return jobEnd(session, begun);
   return jobEnd(session, await attach(session, id, { ...options, onBytes: source?.() }));
 }
 

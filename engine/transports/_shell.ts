@@ -18,6 +18,8 @@ export interface Exchange {
   readonly stderr: Buffer;
   /** The shell ended in mid-exchange: the code is its own. */
   readonly isCut?: boolean;
+  /** What the frame says beside the code. */
+  readonly notes: readonly string[];
 }
 
 /** A `sh` that stays, as one user; one exchange at a time. */
@@ -135,6 +137,7 @@ export async function openShell(
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     let isCut = false;
+    let notes: readonly string[] = [];
     const ending = await new Promise<Ending>((resolve) => {
       const out = cutter(marker, (bytes) => {
         stdout.push(bytes);
@@ -144,7 +147,10 @@ export async function openShell(
       let code: string | undefined;
       let isErrDone = false;
       const check = (): void => {
-        if (code?.endsWith('\n') === true && isErrDone) resolve({ code: Number(code), isLost: false });
+        if (code?.endsWith('\n') !== true || !isErrDone) return;
+        const [number, ...rest] = code.trim().split(' ');
+        notes = rest;
+        resolve({ code: Number(number), isLost: false });
       };
       sink = {
         stdout(piece) {
@@ -166,7 +172,7 @@ export async function openShell(
     });
     sink = undefined;
     if (ending.isLost || ending.code === undefined) throw lost(host);
-    return { code: ending.code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr), isCut };
+    return { code: ending.code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr), isCut, notes };
   }
 
   if (become !== undefined) {
