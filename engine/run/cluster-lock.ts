@@ -7,7 +7,7 @@ import type { Connections } from './connections.ts';
 import type { Journal } from './journal.ts';
 import { folderName, oneLine, refusal, seenOf } from './lock-record.ts';
 import type { LockSeen } from './lock-record.ts';
-import { FENCE, RELEASE, RENEW, TAKE } from './lock-scripts.ts';
+import { FENCE, HAS_ENDED, RELEASE, RENEW, TAKE } from './lock-scripts.ts';
 import { within } from './waiting.ts';
 
 const RENEW_MS = 20_000;
@@ -51,22 +51,20 @@ export function clusterLocks(
   const me = randomBytes(8).toString('hex');
   const held = new Map<string, Held>();
   const renewing = new Set<string>();
-  let refused: unknown;
   /** All that could be reached at first was locked: what comes now is told by itself. */
   let isBegun = false;
+  let isOver = false;
   let timer: NodeJS.Timeout | undefined;
   const sorted = clusters.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const clusterOf = (host: string): Cluster | undefined => sorted.find(({ nodes }) => nodes.includes(host));
 
-  // In order of names, so that of two engines one gets all: first nodes one after the other, the rest after their first.
-  const order = sorted.flatMap(({ nodes }) => nodes.toSorted().slice(0, 1));
+  // In order of names, so that of two engines one gets all: first nodes one after the other, then the rest.
+  const firsts = sorted.flatMap(({ nodes }) => nodes.toSorted().slice(0, 1));
   const rest = sorted.flatMap(({ nodes }) => nodes.toSorted().slice(1));
-  const before = (host: string): string | undefined =>
-    order.includes(host) ? order[order.indexOf(host) - 1] : clusterOf(host)?.nodes.toSorted()[0];
-  const settled = new Map<string, Promise<unknown>>();
+  const reached = new Map<string, Transport>();
 
-  const args = ({ seen }: Held): string[] => [
-    ...[seen.folder, String(seen.token), me, String(seen.token + 1)],
+  const args = ({ seen: { folder, token } }: Held): string[] => [
+    ...[folder, String(token), me, String(token + 1)],
   ];
 
   function tell(cluster: string, hosts: readonly string[]): void {
@@ -79,34 +77,55 @@ export function clusterLocks(
     if (Object.keys(tokens).length > 0) journal.append({ event: 'lock_taken', cluster, tokens });
   }
 
-  async function takeOn(cluster: Cluster, host: Host, transport: Transport): Promise<void> {
-    const known = held.get(host.name)?.seen.token;
-    const since = new Date().toISOString();
-    const said = await transport.sh(TAKE, {
-      args: [
-        folderName(cluster.name),
-        me,
-        journal.run,
-        oneLine(operator),
-        oneLine(from),
-        since,
-        String(known ?? ''),
-      ],
-      become: host.become,
-    });
-    const seen = seenOf(cluster.name, host.name, said);
-    if (seen.word !== 'taken') throw refusal(cluster.name, seen);
-    held.set(host.name, { cluster: cluster.name, seen });
-    if (isBegun && known !== seen.token) tell(cluster.name, [host.name]);
+  /** A node that was away when the run ended that `seen` tells of: another node has its word that it did. */
+  async function hasEnded(cluster: Cluster, seen: LockSeen): Promise<boolean> {
+    const args = [folderName(cluster.name), seen.run, seen.since];
+    const said = await Promise.allSettled(
+      cluster.nodes
+        .filter((name) => name !== seen.host)
+        .map((name) => reached.get(name)?.sh(HAS_ENDED, { args, become: inventory.hosts.get(name)?.become })),
+    );
+    return said.some((one) => one.status === 'fulfilled' && one.value?.code === 0);
   }
 
   async function lock(host: Host, transport: Transport): Promise<void> {
     const cluster = clusterOf(host.name);
     if (!cluster) return;
-    const earlier = before(host.name);
-    if (earlier !== undefined) await settled.get(earlier);
-    if (refused !== undefined) throw refused;
-    await takeOn(cluster, host, transport);
+    reached.set(host.name, transport);
+    const known = held.get(host.name)?.seen.token;
+    const ask = async (over: string): Promise<LockSeen> => {
+      const words = [journal.run, operator, from, new Date().toISOString()].map(oneLine);
+      const args = [folderName(cluster.name), me, ...words, String(known ?? ''), over];
+      return seenOf(cluster.name, host.name, await transport.sh(TAKE, { args, become: host.become }));
+    };
+    let seen = await ask('');
+    if (seen.word !== 'taken' && seen.state === 'held' && (await hasEnded(cluster, seen)))
+      seen = await ask(seen.holder);
+    if (seen.word !== 'taken') throw refusal(cluster.name, seen);
+    held.set(host.name, { cluster: cluster.name, seen });
+    if (isBegun && known !== seen.token) tell(cluster.name, [host.name]);
+  }
+
+  /** Locks a node, unless it is away: then it is locked when it is first reached. */
+  async function lockIfThere(name: string): Promise<void> {
+    const host = inventory.hosts.get(name);
+    const transport = reached.get(name);
+    if (!host || !transport) return;
+    try {
+      await lock(host, transport);
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+    }
+  }
+
+  async function reach(connections: Connections, name: string): Promise<void> {
+    const host = inventory.hosts.get(name);
+    if (!host) return;
+    try {
+      reached.set(name, await connections.get(host));
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+    }
   }
 
   function renew(connections: Connections): void {
@@ -125,6 +144,7 @@ export function clusterLocks(
 
   async function release(connections: Connections): Promise<void> {
     clearInterval(timer);
+    if (isOver) return;
     const at = new Date().toISOString();
     await Promise.allSettled(
       [...held].map(async ([name, own]) => {
@@ -140,13 +160,16 @@ export function clusterLocks(
         });
       }),
     );
-    for (const cluster of new Set([...held.values()].map((own) => own.cluster)))
-      journal.append({ event: 'lock_released', cluster });
-    held.clear();
+    if (!isBegun) held.clear();
+    for (const { name, nodes } of sorted)
+      if (nodes.some((node) => held.has(node))) journal.append({ event: 'lock_released', cluster: name });
+    isOver = true;
   }
 
   return {
-    onConnect: lock,
+    async onConnect(host, transport) {
+      if (isBegun) await lock(host, transport);
+    },
     guardsOf({ name }) {
       const own = held.get(name);
       if (!own) return [];
@@ -154,24 +177,14 @@ export function clusterLocks(
       return [{ code: 'guard.lock', script: FENCE, args: [...args(own), what] }];
     },
     async take(connections) {
-      for (const name of [...order, ...rest]) {
-        const host = inventory.hosts.get(name);
-        if (!host) continue;
-        const taking = async (): Promise<void> => {
-          try {
-            const transport = await connections.get(host);
-            if (!held.has(name)) await lock(host, transport);
-          } catch (error) {
-            // Who cannot be reached is locked when it first is.
-            if (!(error instanceof Unreachable)) refused ??= error;
-          }
-        };
-        settled.set(name, taking());
-      }
-      await Promise.all(settled.values());
-      if (refused !== undefined) {
+      await Promise.all([...firsts, ...rest].map((name) => reach(connections, name)));
+      try {
+        for (const name of firsts) await lockIfThere(name);
+        const others = await Promise.allSettled(rest.map(lockIfThere));
+        for (const other of others) if (other.status === 'rejected') throw other.reason;
+      } catch (error) {
         await release(connections);
-        throw refused;
+        throw error;
       }
       for (const { name, nodes } of sorted) tell(name, nodes);
       isBegun = true;

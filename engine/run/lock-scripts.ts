@@ -46,7 +46,10 @@ tell() { # after a reboot the lease counts from the boot
 }
 add() { # a record after token $top: holder, state, run, operator, from, since; false where somebody was faster
   next=$((top + 1)); now
-  printf '%s\\n' "$@" "$boot $up" >"$dir/.$1" || { rm -f "$dir/.$1"; exit 1; }
+  printf '%s\\n' "$@" "$boot $up" >"$dir/.$1" || {
+    echo "$@" | tee "$dir/.$1" >/dev/null # Says why, which the builtin does not.
+    rm -f "$dir/.$1"; exit 1
+  }
   if ! said=$(ln "$dir/.$1" "$dir/$next" 2>&1); then
     if [ -e "$dir/.$1" ] && ! [ -e "$dir/$next" ]; then printf '%s\\n' "$said" >&2; rm -f "$dir/.$1"; exit 1; fi
     return 1
@@ -60,7 +63,7 @@ note() { printf '%s token %s: %s\\n' "$1" "$2" "$3" 2>/dev/null >>"$dir/log"; }
 
 /**
  * Takes the lock. Arguments: cluster, holder, run, operator, from, time, and the token it had before this connection, if
- * any. Says taken or held, the folder, then as LOOK. Its own lock, and the run's, is no hindrance.
+ * any, and a holder of whom another node knows that it has ended. Says taken or held, the folder, then as LOOK. Its own lock, and the run's, is no hindrance.
  */
 export const TAKE = `${COMMON}
 umask 022
@@ -68,7 +71,7 @@ if [ "$own" != "$root" ]; then
   mkdir -m 755 "$own" 2>/dev/null
   if ! [ -d "$own" ] || [ -L "$own" ] || ! [ -O "$own" ]; then printf '%s is not a folder of ours\\n' "$own" >&2; exit 1; fi
   until record "$root/locks/$cluster"; do :; done
-  if [ "$state" = held ] && [ "$run" != "$2" ]; then tell held "$root/locks/$cluster"; exit; fi
+  if [ "$state" = held ] && [ "$run" != "$2" ] && [ "$holder" != "$7" ]; then tell held "$root/locks/$cluster"; exit; fi
 fi
 [ -d "$dir" ] || { mkdir -p "$dir" && chmod 755 "$own" "$own/locks" "$dir"; } || exit 1
 while :; do
@@ -76,7 +79,7 @@ while :; do
   if [ "$state" = held ] && [ "$holder" = "$1" ]; then tell taken "$dir"; exit; fi
   # Whoever was put out in the meantime does not come in again by a new connection.
   if [ -n "$6" ] && [ "$top" -ge "$6" ]; then tell held "$dir"; exit; fi
-  case $state in held | damaged) [ -n "$run" ] && [ "$run" = "$2" ] || { tell held "$dir"; exit; } ;; esac
+  case $state in held | damaged) [ "$run" = "$2" ] || [ "\${holder:-?}" = "$7" ] || { tell held "$dir"; exit; } ;; esac
   [ -z "$6" ] || top=$(($6 - 1)) # A power failure lost the record.
   add "$1" held "$2" "$3" "$4" "$5" && break
 done
@@ -89,7 +92,7 @@ while [ "$low" -lt "$top" ]; do set -- "$@" "$low" "$low.lease" "$low.released";
 note "$5" "$top" "taken by run $2 of $3 ($4)"
 [ $((top % 50)) != 0 ] || { tail -n 200 log >.log && mv -f .log log; }
 record "$dir"; tell taken "$dir"
-shift 7
+shift 8
 rm -f "$@" .[!.]*
 `;
 
@@ -98,6 +101,16 @@ export const LOOK = `${COMMON}
 until record "$dir"; do :; done
 if [ "$own" != "$root" ] && [ "$state" != held ]; then dir=$root/locks/$cluster; until record "$dir"; do :; done; fi
 tell look "$dir"
+`;
+
+/** True when the log has a run's release after its taking. Arguments: cluster, run, time of the taking. */
+export const HAS_ENDED = `${COMMON}
+at=
+while read -r time line; do
+  case $line in "token "*": released by run $1") at=$time ;; esac
+done 2>/dev/null <"$dir/log"
+# Times of one jump host; as texts they sort as they follow (ISO 8601).
+[ -n "$at" ] && expr "$at" '>' "$2" >/dev/null
 `;
 
 /** Puts the holder out. Arguments: cluster, folder, token, holder as seen, new holder, operator, from, time. Says unlocked or changed, then as LOOK. */
@@ -139,7 +152,7 @@ if ! { read -r refused; } 2>/dev/null <"$1/$2" || [ "$refused" != "$3" ] || [ -e
   done
   { ${reads}; } 2>/dev/null <"$1/$top"
   case $state in
-    held) refused="$5 is held by run $run of $operator ($from) since $since" ;;
+    held) refused="$5 was taken over by run $run of $operator ($from) at $since" ;;
     unlocked) refused="$5 was taken from this run by $operator ($from) at $since" ;;
     *) refused="$5 is gone" ;;
   esac
