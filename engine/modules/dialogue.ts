@@ -64,6 +64,7 @@ export default action({
     stdout_lines: 'the same as a list of lines',
     answered: 'the prompts that came, as they were shown',
   },
+  isResumable: true,
   async run(ctx, given) {
     for (const { answer, secret } of given.responses) if (secret) ctx.secret(answer);
     const answers = given.responses.map(({ prompt, answer, optional }) => ({
