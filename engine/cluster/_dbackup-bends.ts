@@ -14,14 +14,18 @@ function failover({ cluster, nodes, arbitration }: ClusterStatus): readonly Bend
   return [bend('failover-disabled', cluster, said === 'disabled', 'automatic failover is off')];
 }
 
-/** A primary must take writes, and so must one node of two; a standby takes none as it should. */
+const isPrimary = ({ role, witnesses }: NodeStatus): boolean =>
+  role === 'primary' || (witnesses['hactl'] ?? '').startsWith('primary');
+
+/** A primary must take writes, and where none is known one of the two; a standby takes none, as it should. */
 function readOnly(node: NodeStatus, { nodes }: ClusterStatus): readonly Bend[] {
   const said = node.witnesses['read_only'];
   if (said !== 'on' && said !== 'off') return [];
   const isAll = nodes.every(({ witnesses }) => witnesses['read_only'] === 'on');
-  const isPrimary = node.role === 'primary' || (node.witnesses['hactl'] ?? '').startsWith('primary');
-  const isBent = said === 'on' && (isPrimary || isAll) && node.role !== 'free';
-  return [bend('read-only', node.name, isBent, `the database of ${node.name} takes no writes`)];
+  const mustWrite = isPrimary(node) || (isAll && !nodes.some(isPrimary) && node.role !== 'free');
+  return [
+    bend('read-only', node.name, said === 'on' && mustWrite, `the database of ${node.name} takes no writes`),
+  ];
 }
 
 const service = (name: string, node: NodeStatus, isRunning: boolean): Bend =>

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import { bends } from '../../engine/cluster/_dbackup-bends.ts';
+import type { ClusterStatus, NodeStatus } from '../../engine/core/cluster.ts';
+
+const node = (name: string, more: Partial<NodeStatus>): NodeStatus => ({
+  name,
+  address: name,
+  online: true,
+  role: name === 'a' ? 'primary' : 'standby',
+  services: { 'dbackup3-backupd': name === 'a' ? 'active' : 'inactive' },
+  ...more,
+  witnesses: { read_only: name === 'a' ? 'off' : 'on', keepalived: 'running', ...more.witnesses },
+});
+
+interface Picture {
+  readonly a?: Partial<NodeStatus>;
+  readonly b?: Partial<NodeStatus>;
+  readonly failover?: string;
+}
+
+const status = ({ a = {}, b = {}, failover = 'enabled' }: Picture): ClusterStatus => ({
+  cluster: 'pair',
+  stack: 'dbackup',
+  state: 'running',
+  nodes: [node('a', a), node('b', b)],
+  replication: { kind: 'mysql', state: 'normal', lagSeconds: 0, percent: null },
+  vips: [],
+  heartbeats: [],
+  arbitration: { failover },
+  problems: [],
+});
+
+const FREE = { role: 'free', witnesses: { keepalived: 'stopped' } } as const;
+
+const table: readonly (readonly [string, Picture, readonly string[]])[] = [
+  ['a whole pair', {}, []],
+  ['failover off', { failover: 'disabled' }, ['failover-disabled@pair']],
+  ['a primary that takes no writes', { a: { witnesses: { read_only: 'on' } } }, ['read-only@a']],
+  [
+    'a primary by the word of hactl that takes no writes',
+    { a: { role: 'unknown', witnesses: { read_only: 'on', hactl: 'primary, failover enabled' } } },
+    ['read-only@a'],
+  ],
+  [
+    'no primary, since neither takes writes',
+    { a: { role: 'unknown', witnesses: { read_only: 'on' } } },
+    ['read-only@a', 'read-only@b'],
+  ],
+  [
+    'keepalived stopped on the standby',
+    { b: { witnesses: { keepalived: 'stopped' } } },
+    ['keepalived-stopped@b'],
+  ],
+  [
+    'backupd stopped on the primary',
+    { a: { services: { 'dbackup3-backupd': 'inactive' } } },
+    ['backupd-stopped@a'],
+  ],
+  ['a pair that was dissolved', { a: FREE, b: FREE, failover: 'unknown' }, []],
+];
+
+test.each(table)('%s', (_, picture, expected) => {
+  const bent = bends(status(picture)).filter(({ isBent }) => isBent);
+  expect(bent.map(({ obligation }) => obligation)).toEqual(expected);
+});
+
+test('a standby that takes no writes is as it should be, and seen to be', () => {
+  const seen = bends(status({})).find(({ obligation }) => obligation === 'read-only@b');
+  expect(seen?.isBent).toBe(false);
+});
+
+test('what cannot be told is told neither way', () => {
+  const away = { online: false, role: 'unknown', witnesses: { read_only: 'unknown' } } as const;
+  const seen = bends(status({ b: away, failover: 'unknown' })).map(({ obligation }) => obligation);
+  expect(seen).toEqual(['read-only@a', 'keepalived-stopped@a', 'backupd-stopped@a']);
+});
