@@ -4,6 +4,7 @@ import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openFleet, type Fleet } from './fleet.ts';
+import { diskFolder, journalSteps, longFigures } from './journal.ts';
 import { has, install, peakMb, stopRunning, timed, type Side } from './shell.ts';
 import { drillbook, sidesFor } from './sides.ts';
 
@@ -12,7 +13,7 @@ type SideName = 'drillbook' | 'floor' | 'ansible';
 
 interface Case {
   readonly name: string;
-  readonly unit: 's' | 'MB';
+  readonly unit: 's' | 'ms' | 'MB';
   readonly value: number;
   readonly samples: readonly number[];
   /** Our value divided by theirs. */
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     delay: { type: 'string', default: '0' },
     without: { type: 'string', multiple: true, default: [] },
+    only: { type: 'string' },
   },
 });
 
@@ -148,6 +150,23 @@ async function startCases(fleet: Fleet, rounds: number, hasAnsible: boolean): Pr
   ];
 }
 
+/** What the journal costs a step, and what it takes to go on with a long run. */
+async function journalCases(rounds: number): Promise<Case[]> {
+  const folder = diskFolder();
+  try {
+    const steps = await journalSteps(folder.path);
+    const { runMb, resumeMb, resumeSeconds } = await longFigures(folder.path, rounds);
+    return [
+      caseOf('journal-step-ms', 'ms', steps, {}),
+      caseOf('resume-100k-s', 's', resumeSeconds, {}),
+      caseOf('resume-100k-mb', 'MB', [resumeMb], {}),
+      caseOf('run-100k-mb', 'MB', [runMb], {}),
+    ];
+  } finally {
+    folder.remove();
+  }
+}
+
 function prepare(): { readonly isReady: boolean; readonly hasAnsible: boolean } {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     say('the benchmark needs Linux and root: it makes a network namespace with an sshd');
@@ -163,7 +182,26 @@ function prepare(): { readonly isReady: boolean; readonly hasAnsible: boolean } 
   return { isReady: true, hasAnsible: has('ansible-playbook') || install('ansible-core') };
 }
 
+const machineText = (): string => {
+  const [cpu] = cpus();
+  return `${cpus().length} × ${cpu?.model.trim() ?? 'unknown'}, Linux ${release()}, Node ${process.versions.node}`;
+};
+
+function report(machine: string, missing: readonly string[], cases: readonly Case[]): void {
+  const text = `${JSON.stringify({ machine, delayMs: Number(values.delay), missing, cases }, null, 2)}\n`;
+  if (values.json === undefined) process.stdout.write(text);
+  else writeFileSync(values.json, text);
+}
+
 async function main(): Promise<number> {
+  if (values.only !== undefined && values.only !== 'journal') {
+    say('--only journal is all that can be measured by itself');
+    return 2;
+  }
+  if (values.only === 'journal') {
+    report(machineText(), [], await journalCases(Number(values.rounds)));
+    return 0;
+  }
   const { isReady, hasAnsible } = prepare();
   if (!isReady) return 2;
   const counts = values.hosts.split(',').map(Number);
@@ -185,18 +223,15 @@ async function main(): Promise<number> {
     });
   }
   try {
-    const [cpu] = cpus();
-    const machine = `${cpus().length} × ${cpu?.model.trim() ?? 'unknown'}, Linux ${release()}, Node ${process.versions.node}`;
+    const machine = machineText();
     say(
       `${machine}${values.delay === '0' ? '' : `, ${values.delay} ms of delay`}; medians of ${rounds}, whole processes`,
     );
     const cases = await startCases(fleet, Math.max(rounds, 5), hasAnsible);
     for (const count of counts)
       cases.push(...(await fleetCases(fleet, count, rounds, hasAnsible ? ['floor', 'ansible'] : ['floor'])));
-    const report = { machine, delayMs: Number(values.delay), missing: hasAnsible ? [] : ['ansible'], cases };
-    const text = `${JSON.stringify(report, null, 2)}\n`;
-    if (values.json === undefined) process.stdout.write(text);
-    else writeFileSync(values.json, text);
+    cases.push(...(await journalCases(rounds)));
+    report(machine, hasAnsible ? [] : ['ansible'], cases);
     return 0;
   } finally {
     leave();

@@ -38,12 +38,22 @@ export function stopRunning(): void {
 
 export interface Side {
   readonly command: readonly [string, ...string[]];
+  /** How it is to end; 0 when left out. */
+  readonly exitCode?: number;
+  /** The time ends with this in the output, rather than with the process. */
+  readonly until?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }
 
-/** One whole process, from its start to the end of its output; it must succeed. */
-export function timed({ command: [program, ...args], env, cwd }: Side): Promise<Measured> {
+/** One whole process, from its start to the end of its output; it must end as it is to. */
+export function timed({
+  command: [program, ...args],
+  env,
+  cwd,
+  exitCode = 0,
+  until,
+}: Side): Promise<Measured> {
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(program, args, {
@@ -56,17 +66,21 @@ export function timed({ command: [program, ...args], env, cwd }: Side): Promise<
     const { pid } = child;
     if (pid !== undefined) running.add(pid);
     const pieces: Buffer[] = [];
-    child.stdout.on('data', (piece: Buffer) => pieces.push(piece));
+    let seenAt: number | undefined;
+    child.stdout.on('data', (piece: Buffer) => {
+      pieces.push(piece);
+      if (until !== undefined && piece.includes(until)) seenAt ??= performance.now();
+    });
     child.stderr.on('data', (piece: Buffer) => pieces.push(piece));
     child.once('error', reject);
     child.once('exit', (code) => {
-      const seconds = (performance.now() - start) / 1000;
+      const seconds = ((seenAt ?? performance.now()) - start) / 1000;
       if (pid !== undefined) running.delete(pid);
       // Not `close`: a ControlPersist master keeps the pipe open after Ansible has ended.
       child.stdout.destroy();
       child.stderr.destroy();
       const output = Buffer.concat(pieces).toString();
-      if (code === 0) resolve({ seconds, output });
+      if (code === exitCode && (until === undefined || seenAt !== undefined)) resolve({ seconds, output });
       else reject(new Error(`${program} ${args.join(' ')}: exit code ${code}\n${output.slice(-4000)}`));
     });
   });
