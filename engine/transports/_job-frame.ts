@@ -94,10 +94,46 @@ done
 `;
 
 /**
- * Once in the life of a shell, or for another folder: where the jobs lie, and for their claims the shell's pid and
- * start time, and the boot. Kept in variables, for a shell that reads byte by byte reads a short frame much faster.
+ * What a shell is told before its first job, for one that reads byte by byte reads a short frame much faster.
+ * `drillbook_claim` asks whether the job is ours to run, in the subshell that is to run it. `drillbook_end` writes down how
+ * it ended. `drillbook_tell` prints an output file, which is open for appending ($2), so that its position tells its
+ * size: to start `cat` takes longer than most commands, and a builtin loop loses NUL bytes, which the sizes betray.
  */
-const preludeText = (folder: string): string => `drillbook_jobs=$( set -- ${folder} make
+const FUNCTIONS = `
+drillbook_claim() {
+  read -r drillbook_rest </proc/self/stat
+  set -- "$1" "\${drillbook_rest%% *}" \${drillbook_rest##*) }
+  set -C
+  { true >"$drillbook_job.pid"; } 2>/dev/null || exit
+  set +C
+  printf 'run %s %s %s %s\\n' "$1" "$drillbook_me" "$2" "\${22}" >"$drillbook_job.pid" && return
+  rm -f "$drillbook_job.pid"
+  exit
+}
+drillbook_end() {
+  [ -e "$drillbook_job.pid" ] || { [ "$2" != ${REFUSED} ] || drillbook_code=$2; return 1; }
+  drillbook_code=${SAYS.taken} drillbook_nonce=
+  read -r drillbook_rest drillbook_nonce drillbook_rest <"$drillbook_job.pid"
+  [ "$drillbook_nonce" = "$1" ] || return
+  drillbook_code=$2
+  printf %3d "$2" 1<>"$drillbook_job.pid"
+  return 0
+}
+drillbook_tell() {
+  drillbook_size=
+  read -r drillbook_rest drillbook_size 2>/dev/null </proc/$$/fdinfo/$2
+  drillbook_code="$drillbook_code $drillbook_size"
+  if [ "\${drillbook_size:-9999}" -gt 2048 ]; then cat "$1"
+  elif [ -s "$1" ]; then
+    while IFS= read -r drillbook_rest; do printf '%s\\n' "$drillbook_rest"; done <"$1"
+    printf %s "$drillbook_rest"
+  fi
+}
+`;
+
+/** Once in the life of a shell, or for another folder: where the jobs lie, and who the shell is, for their claims. */
+const preludeText = (folder: string): string => `${FUNCTIONS}
+drillbook_jobs=$( set -- ${folder} make
 ${FIND_SCRIPT} )
 read -r drillbook_me </proc/self/stat
 set -- \${drillbook_me##*) }
@@ -117,22 +153,17 @@ export interface JobParts extends Script {
   readonly needs?: string | undefined;
 }
 
-/** Asks whether the job is ours to run, in the subshell that is to run it. */
+/** What comes between the guards and the script. */
 function claimText({ staged, isFollowed, needs }: JobParts, marker: string): string {
   const lines = [
     ...(needs === undefined ? [] : [needs]),
     ...(staged === undefined ? [] : [`exec <"$drillbook_job.in.${staged}" || exit`]),
-    `read -r drillbook_stat </proc/self/stat
-set -- \${drillbook_stat%% *} \${drillbook_stat##*) }
-set -C
-{ true >"$drillbook_job.pid"; } 2>/dev/null || exit
-set +C
-printf 'run %s %s %s %s\\n' ${marker} "$drillbook_me" "$1" "\${21}" >"$drillbook_job.pid" || { rm -f "$drillbook_job.pid"; exit; }`,
+    `drillbook_claim ${marker}`,
     ...(staged === undefined ? [] : [`rm -f "$drillbook_job".in.*`]),
     // A connection that is cut right here must not end the job.
     ...(isFollowed ? [`trap '' PIPE; printf .; trap - PIPE`] : []),
     `exec >&3 2>&4 3>&- 4>&-`,
-    `unset drillbook_jobs drillbook_me drillbook_stat${isFollowed ? '' : ' drillbook_job'}`,
+    ...(isFollowed ? [] : ['unset drillbook_job']),
   ];
   return lines.join('\n');
 }
@@ -153,20 +184,6 @@ export const hostWord = (host: string): string =>
     (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
   );
 
-/**
- * Prints an output file (`fd`: it is open for appending there, so that its position tells its size). To start `cat`
- * takes longer than most commands; a builtin loop loses NUL bytes, which the sizes at the end of the frame betray.
- */
-const tellText = (
-  name: 'out' | 'err',
-  fd: number,
-): string => `read -r drillbook_rest drillbook_${name} 2>/dev/null </proc/$$/fdinfo/${fd}
-if [ "\${drillbook_${name}:-9999}" -gt 2048 ]; then cat "$drillbook_job.${name}"
-elif [ -s "$drillbook_job.${name}" ]; then
-while IFS= read -r drillbook_rest; do printf '%s\\n' "$drillbook_rest"; done <"$drillbook_job.${name}"
-printf %s "$drillbook_rest"
-fi`;
-
 /** True when what came is not what the job's files hold. */
 export const isMaimed = ({ stdout, stderr, notes: [out, err] }: Exchange): boolean =>
   out !== undefined && err !== undefined && (stdout.length !== Number(out) || stderr.length !== Number(err));
@@ -180,27 +197,17 @@ export function startFrame(id: JobId, parts: JobParts, isKnown: boolean, marker:
   const { stdin = '', staged, isFollowed } = parts;
   const inner = `(\n${body({ ...parts, claim: claimText(parts, marker) }, marker)}\n)`;
   const outer = stdin === '' ? `${inner} </dev/null` : `printf %s ${quote(stdin)} | ${inner}`;
-  const deliver = `${tellText('out', 3)}
-{ ${tellText('err', 4)}
-} >&2
-`;
+  const tell = `{ drillbook_tell "$drillbook_job.out" 3; drillbook_tell "$drillbook_job.err" 4 >&2; }`;
   return `{ trap : HUP PIPE
 ${isKnown ? '' : preludeText(folderOf(id))}drillbook_job=$drillbook_jobs/${id.key}
-drillbook_code=${SAYS.notBegun} drillbook_nonce= drillbook_out= drillbook_err=
+drillbook_code=${SAYS.notBegun}
 if [ -e "$drillbook_job.pid" ]; then drillbook_code=${SAYS.taken}; elif [ -n "$drillbook_jobs" ]; then
 { ${outer}
-drillbook_end=$?
-[ -e "$drillbook_job.pid" ] && read -r drillbook_code drillbook_nonce drillbook_rest <"$drillbook_job.pid"
-if [ "$drillbook_nonce" = ${marker} ]; then
-drillbook_code=$drillbook_end
-printf %3d $drillbook_code 1<>"$drillbook_job.pid"
-${isFollowed ? '' : deliver}elif [ -e "$drillbook_job.pid" ]; then drillbook_code=${SAYS.taken}
-elif [ $drillbook_end = ${REFUSED} ]; then drillbook_code=${REFUSED}
-fi
+drillbook_end ${marker} $?${isFollowed ? '' : ` && ${tell}`}
 } 3>>"$drillbook_job.out" 4>>"$drillbook_job.err"
 fi
 ${staged === undefined ? '' : `rm -f "$drillbook_job.in.${staged}"\n`}trap - HUP PIPE
-printf '${marker}%s\\n' "$drillbook_code $drillbook_out $drillbook_err"; printf ${marker} >&2
+printf '${marker}%s\\n' "$drillbook_code"; printf ${marker} >&2
 }
 `;
 }

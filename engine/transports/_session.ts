@@ -5,7 +5,7 @@ import type { Redactor } from '../core/secret.ts';
 import { frame, newMarker, rawFrame, REFUSED, refusalMark } from './_frame.ts';
 import { KILL_SCRIPT } from './_kill.ts';
 import { makePool } from './_pool.ts';
-import { openShell } from './_shell.ts';
+import { lost, openShell } from './_shell.ts';
 import type { Exchange, Shell } from './_shell.ts';
 import { stopped, within } from './_stop.ts';
 import type { Carrier } from './_wire.ts';
@@ -189,6 +189,7 @@ export function makeSession(carrier: Carrier, redactor: Redactor): Session {
   async function boot(become: Become | undefined): Promise<string> {
     const shell = await pools.main.take(real(become));
     try {
+      if ((await shell.pid) === undefined) throw lost(host);
       return await shell.boot;
     } finally {
       pools.main.give(shell);

@@ -44,7 +44,8 @@ interface Sink {
   stderr(piece: Buffer): void;
 }
 
-const lost = (host: string): Unreachable =>
+/** What an exchange throws whose connection, or shell, went away. */
+export const lost = (host: string): Unreachable =>
   new Unreachable(host, 'lost', `the connection to ${host} was lost during an exchange`, {
     hint: 'whether the command ran to its end is not known',
   });

@@ -62,6 +62,7 @@ export function makeTransport(connect: () => Promise<Carrier>, redactor: Redacto
     async dial(endpoint) {
       return (await session()).carrier.dial(endpoint);
     },
+    isGone: () => opened?.carrier.isGone() === true,
     async close() {
       const last = await current?.catch(() => undefined);
       current = undefined;
