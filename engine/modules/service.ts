@@ -238,6 +238,9 @@ export default state({
   examples: `
 - service: { name: keepalived, state: started, enabled: true }
 - service: { name: dbackup3-backupd, state: restarted }
+- name: Stopped until the end of the play
+  service: { name: cron, state: stopped }
+  undo: { service: { name: cron, state: started } }
 `,
   returns: {
     name: 'name of the unit',

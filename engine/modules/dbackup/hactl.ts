@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { durationText, zDuration } from '../../core/duration.ts';
-import { StepFailed } from '../../core/error.ts';
+import { DrillbookError, StepFailed } from '../../core/error.ts';
+import type { DialogueResult } from '../../core/host.ts';
 import type { Context, Outcome, Result } from '../../core/module.ts';
 import { action } from '../../core/module.ts';
 import type { Hactl } from './_hactl-status.ts';
@@ -114,23 +115,36 @@ async function wouldChange(ctx: Context, { command }: Params): Promise<boolean> 
   }
 }
 
+/**
+ * Tells hactl; undefined where nobody heard how that ended, and the node is as the command leaves it. A second command
+ * does no harm, so one that was lost short of that is given once more.
+ */
+async function tell(ctx: Context, { command, event }: Params): Promise<DialogueResult | undefined> {
+  const words = [`${programs(ctx)}/hactl`, command, ...(event === undefined ? [] : [event])];
+  const line = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
+  // hactl asks before promote and demote alone; the words are those of section 6.
+  const answers = [{ prompt: /continue\s*\?\s*\[y\/N\]\s*:\s*$/, answer: 'y', isOptional: true }];
+  try {
+    return await ctx.dialogue(line, answers);
+  } catch (error) {
+    const isLost = error instanceof DrillbookError && error.code === 'doubt.lost';
+    if (!isLost || command === 'approve') throw error;
+    if (DONE[command]?.(await look(ctx)) === true) return undefined;
+    return ctx.dialogue(line, answers, { isRepeatable: true });
+  }
+}
+
 async function run(ctx: Context, params: Params): Promise<Outcome> {
   const { command, event } = params;
   if (command === 'approve' && event === undefined)
     throw new StepFailed('approve needs `event`: the state keepalived has come to');
-  const before = await look(ctx);
-  if (command === 'status') return { result: resultOf(before), isChanged: false };
+  if (command === 'status') return { result: resultOf(await look(ctx)), isChanged: false };
+  const before = await ctx.keep('before', () => look(ctx));
   if (DONE[command]?.(before) === true) {
     const now = await untilReached(ctx, params);
     return { result: { ...resultOf(now), note: `nothing to do: ${seen(now)}` }, isChanged: false };
   }
-  // hactl asks before promote and demote alone; the words are those of section 6.
-  const words = [`${programs(ctx)}/hactl`, command, ...(event === undefined ? [] : [event])];
-  const answers = [{ prompt: /continue\s*\?\s*\[y\/N\]\s*:\s*$/, answer: 'y', isOptional: true }];
-  const { code, output } = await ctx.dialogue(
-    words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' '),
-    answers,
-  );
+  const { code, output } = (await tell(ctx, params)) ?? { code: 0, output: '' };
   if (code !== 0) {
     const last = output.trim().split('\n').at(-1) ?? '';
     throw new StepFailed(
@@ -151,6 +165,9 @@ export default action({
   examples: `
 - name: Automatic failover is off
   dbackup.hactl: disable
+- name: Nobody takes over until the end of the play
+  dbackup.hactl: disable
+  undo: { dbackup.hactl: enable }
 - name: This node becomes primary
   dbackup.hactl: { command: promote, wait: 1m }
 `,
@@ -168,6 +185,7 @@ export default action({
     note: 'Why nothing was done',
     output: 'What hactl printed',
   },
+  isResumable: true,
   run,
   wouldChange,
   obligation({ command }) {
