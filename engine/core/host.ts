@@ -149,6 +149,8 @@ export interface Transport {
   get(path: string, options?: { become?: Become | undefined }): Promise<Uint8Array>;
   /** A byte stream to a TCP port or unix socket as seen from the host. */
   dial(endpoint: Endpoint): Promise<Duplex>;
+  /** The connection was there and is no more; a further call would make another one. */
+  isGone(): boolean;
   close(): Promise<void>;
 }
 

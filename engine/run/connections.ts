@@ -22,6 +22,7 @@ export function connections(
   const known = new Map<string, Promise<Transport>>();
   const reached = new Set<string>();
   const opened = new WeakMap<Transport, Promise<Transport>>();
+  const made = new WeakMap<Promise<Transport>, Transport>();
   const connect = async (host: Host): Promise<Transport> => {
     const transport = open(host, { redactor });
     await transport.open();
@@ -36,14 +37,20 @@ export function connections(
   return {
     get(host) {
       let connection = known.get(host.name);
+      // Left to itself it would connect anew behind our back.
+      if (connection && made.get(connection)?.isGone()) {
+        connection.then((gone) => gone.close()).catch(() => undefined);
+        connection = undefined;
+      }
       if (!connection) {
-        connection = connect(host);
-        known.set(host.name, connection);
-        const made = connection;
-        made.then(
+        const making = connect(host);
+        connection = making;
+        known.set(host.name, making);
+        making.then(
           (transport) => {
             reached.add(host.name);
-            opened.set(transport, made);
+            opened.set(transport, making);
+            made.set(making, transport);
           },
           () => known.delete(host.name),
         );

@@ -7,11 +7,13 @@ const HOST: Host = { name: 'a', groups: [], vars: {}, connection: { transport: '
 
 test('a connection that two steps used and that broke is dropped once; the new one stays', async () => {
   const closed: number[] = [];
+  const gone: number[] = [];
   let made = 0;
   const open = (): Transport => {
     const number = ++made;
     return {
       open: () => Promise.resolve(),
+      isGone: () => gone.includes(number),
       close: () => Promise.resolve(void closed.push(number)),
     } as unknown as Transport;
   };
@@ -22,4 +24,9 @@ test('a connection that two steps used and that broke is dropped once; the new o
   pool.drop(HOST, other);
   expect(await pool.get(HOST)).toBe(next);
   expect([made, closed]).toEqual([2, [1]]);
+
+  // One that is known to be gone is not given out: on the new one all is done that a new one needs.
+  gone.push(2);
+  const [third, same] = await Promise.all([pool.get(HOST), pool.get(HOST)]);
+  expect([third === next, third === same, made]).toEqual([false, true, 3]);
 });
