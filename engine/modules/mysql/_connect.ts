@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
-import { DrillbookError, StepFailed } from '../../core/error.ts';
+import { DrillbookError, StepFailed, Unreachable } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
-import { clientRows } from './_client.ts';
+import { clientRows, NO_CLIENT } from './_client.ts';
 import type { Login } from './_settings.ts';
 
 export type Value = string | number | boolean | null;
@@ -61,6 +61,12 @@ export function parseVersion(text: string): Version {
   };
 }
 
+/** Of a session that broke off: throws where that is because the host is out of reach. */
+async function seeHost(ctx: Context, error: unknown): Promise<void> {
+  if (error instanceof DrillbookError) return;
+  await ctx.sh(':', { isLook: true });
+}
+
 interface Wire {
   query(sql: string, values?: readonly Value[]): Promise<[unknown, unknown]>;
   destroy(): void;
@@ -112,8 +118,16 @@ async function useWire<T>(
       return last;
     };
     return await use({ version: parseVersion(String(asRows(first)[0]?.['version'])), rows, script });
-  } catch (error) {
-    throw wrap(error);
+  } catch (cause) {
+    const error = wrap(cause);
+    const { fatal } = error as { fatal?: boolean };
+    if (error instanceof DrillbookError || fatal !== true) throw error;
+    await seeHost(ctx, error);
+    throw new StepFailed(
+      `The database server on ${ctx.host.name} ended the session: ${(error as Error).message}`,
+      {},
+      { cause },
+    );
   } finally {
     ctx.signal.removeEventListener('abort', end);
     wire.destroy();
@@ -145,7 +159,9 @@ export async function withServer<T>(
     wire = await wireTo(ctx, login);
   } catch (cause) {
     const error = wrap(cause);
+    if (error instanceof Unreachable) throw error;
     if (error instanceof DrillbookError && error.code.startsWith('guard.')) throw error;
+    await seeHost(ctx, error);
     const isByIdentity = 'socketPath' in login.endpoint && login.password === undefined;
     if (isByIdentity && !(error instanceof SqlError && error.errno < 1044)) {
       const viaClient = await clientServer(ctx, login, error);
@@ -165,22 +181,36 @@ export async function withServer<T>(
   return await useWire(ctx, wire, login, use);
 }
 
+/** Statements by the `mysql` client on the node, in a process of their own; the last one's rows, as text. */
+export async function byClient(
+  ctx: Context,
+  login: Login,
+  statements: readonly string[],
+  run: Parameters<typeof clientRows>[0],
+  first?: unknown,
+): Promise<readonly Row[]> {
+  const answer = await clientRows(run, login, statements);
+  if (!('errno' in answer)) return answer.rows;
+  const { errno, message } = answer;
+  if (errno === NO_CLIENT)
+    throw new StepFailed(
+      `${ctx.host.name} has no program mariadb or mysql to talk to its server with`,
+      {},
+      { hint: 'install the client (mariadb-client, mysql-client)' },
+    );
+  if ((errno >= 1000 && errno < 2000) || errno >= 3000)
+    throw new SqlError(errno, `The database server refused: ${message}`, HINTS[errno]);
+  throw new StepFailed(
+    `No database server answers on ${where(login)} of ${ctx.host.name}: ${message || rootOf(first).message}`,
+    {},
+    { hint: 'is its service running, and is the address right?' },
+  );
+}
+
 /** A session by the `mysql` client on the node, each statement a process of its own. */
 async function clientServer(ctx: Context, login: Login, first: unknown): Promise<Server> {
-  const script = async (statements: readonly string[]): Promise<readonly Row[]> => {
-    const answer = await clientRows(ctx, login, statements);
-    if (!('errno' in answer)) return answer.rows;
-    if ((answer.errno >= 1000 && answer.errno < 2000) || answer.errno >= 3000)
-      throw new SqlError(answer.errno, `The database server refused: ${answer.message}`, HINTS[answer.errno]);
-    const { message: why } = rootOf(first);
-    throw new StepFailed(
-      `No database server answers on ${where(login)} of ${ctx.host.name}: ${answer.message || why}`,
-      {},
-      {
-        hint: 'is its service running, and is the address right?',
-      },
-    );
-  };
+  const script = (statements: readonly string[]) =>
+    byClient(ctx, login, statements, (text, options) => ctx.sh(text, options), first);
   const { format } = await import('mysql2');
   const rows = (sql: string, values: readonly Value[] = []) => script([format(sql, [...values])]);
   const [row] = await rows('SELECT VERSION() AS version');

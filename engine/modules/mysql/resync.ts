@@ -9,7 +9,7 @@ import type { Server } from './_connect.ts';
 import { withServer } from './_connect.ts';
 import { changeSource, sourceOf, sourcePosition, untilRunning } from './_replicate.ts';
 import type { BinlogPosition, ReplicaStatus } from './_server.ts';
-import { binlogOf, replicaOf, wordsOf } from './_server.ts';
+import { binlogOf, comparePositions, replicaOf, wordsOf } from './_server.ts';
 import { databaseOf, loginOf, loginParam } from './_settings.ts';
 import { quoteName, statementOf } from './_statement.ts';
 
@@ -28,14 +28,21 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-/** Dump on one side of the pipe, load on the other. `$1`–`$4` dump: host, port, user, dialect; `$5`, `$6` load: socket, user; then databases. Standard input: password of the dump, of the load. */
+/**
+ * Dump on one side of the pipe, load on the other. `$1`–`$4` dump: host, port, user, dialect; `$5`, `$6` load: socket,
+ * user; `$7` statement that stops replication, `$8` 1 where super_read_only is set aside meanwhile; then databases.
+ * Standard input: password of the dump, of the load.
+ */
 const COPY = `IFS= read -r from; IFS= read -r to
-host=$1 port=$2 user=$3 dialect=$4 socket=$5 admin=$6
-shift 6
+host=$1 port=$2 user=$3 dialect=$4 socket=$5 admin=$6 stop=$7 strict=$8
+shift 8
 pick() { command -v "$1" || command -v "$2" || { echo "neither $1 nor $2 is installed" >&2; exit 127; }; }
 dump=$(pick mariadb-dump mysqldump) && load=$(pick mariadb mysql) || exit 127
 at=$(mktemp -d) || exit 1
-trap 'rm -rf "$at"' EXIT
+sql() { echo "$1" | "$load" --defaults-extra-file="$at/to.cnf" -S "$socket"; }
+shut() { [ "$strict" != 1 ] || { strict=; sql 'SET GLOBAL super_read_only = ON'; }; }
+trap 'shut; rm -rf "$at"' EXIT
+trap 'exit 143' HUP INT TERM
 options() { printf '[client]\\nuser="%s"\\n' "$1"; [ -z "$2" ] || printf 'password="%s"\\n' "$2"; }
 (umask 077; options "$user" "$from" >"$at/from.cnf"; options "$admin" "$to" >"$at/to.cnf")
 case $dialect in
@@ -43,11 +50,14 @@ case $dialect in
   master) set -- --set-gtid-purged=OFF --master-data=1 --databases "$@" ;;
   mariadb) set -- --master-data=1 --databases "$@" ;;
 esac
+sql "$stop" || exit
+[ "$strict" != 1 ] || sql 'SET GLOBAL super_read_only = OFF' || exit
 { "$dump" --defaults-extra-file="$at/from.cnf" -h "$host" -P "$port" --protocol=tcp --single-transaction --quick --hex-blob \\
     --routines --events --triggers --add-drop-database --default-character-set=utf8mb4 "$@" 2>"$at/error"
   echo $? >"$at/code"; } |
 "$load" --defaults-extra-file="$at/to.cnf" -S "$socket" --default-character-set=utf8mb4 --init-command='SET SESSION sql_log_bin = 0'
 code=$?
+shut || code=$?
 cat "$at/error" >&2
 dumped=$(cat "$at/code")
 [ "$dumped" -eq 0 ] || exit "$dumped"
@@ -55,51 +65,47 @@ exit $code`;
 
 const GUEST = 'drillbook_resync';
 
+interface Guest {
+  readonly password: string;
+  /** The address it may come from, and no other. */
+  readonly from: string;
+}
+
+const farewell = async ({ from }: Pick<Guest, 'from'>): Promise<string[]> => [
+  'SET SESSION sql_log_bin = 0',
+  await statementOf('DROP USER IF EXISTS ?@?', [GUEST, from]),
+];
+
 /** An account for this one dump, open to the replica's address alone and to no one afterwards. */
-async function withGuest<T>(
-  source: Server,
-  from: string,
-  databases: readonly string[],
-  use: (password: string) => Promise<T>,
-): Promise<T> {
+async function newGuest(source: Server, from: string, databases: readonly string[]): Promise<Guest> {
   const password = randomBytes(18).toString('base64url');
   const name = await statementOf('?@?', [GUEST, from]);
   const monitor =
     source.version.flavour === 'mariadb' && source.version.number >= 100500
       ? 'BINLOG MONITOR'
       : 'REPLICATION CLIENT';
-  const drop = ['SET SESSION sql_log_bin = 0', `DROP USER IF EXISTS ${name}`];
   const rights = 'SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES';
   const grants = databases.map((database) => `GRANT ${rights} ON ${quoteName(database)}.* TO ${name}`);
   const hasRole = source.version.flavour === 'mysql' && source.version.number >= 80020;
   // mysqldump reads the text of routines where the account may see all of mysql.proc or of the dictionary.
-  try {
-    await source.script([
-      ...drop,
-      await statementOf(`CREATE USER ${name} IDENTIFIED BY ?`, [password]),
-      `GRANT RELOAD, PROCESS, ${monitor} ON *.* TO ${name}`,
-      hasRole ? `GRANT SHOW_ROUTINE ON *.* TO ${name}` : `GRANT SELECT ON mysql.proc TO ${name}`,
-      ...grants,
-    ]);
-    return await use(password);
-  } finally {
-    await source.script(drop);
-  }
+  await source.script([
+    ...(await farewell({ from })),
+    await statementOf(`CREATE USER ${name} IDENTIFIED BY ?`, [password]),
+    `GRANT RELOAD, PROCESS, ${monitor} ON *.* TO ${name}`,
+    hasRole ? `GRANT SHOW_ROUTINE ON *.* TO ${name}` : `GRANT SELECT ON mysql.proc TO ${name}`,
+    ...grants,
+  ]);
+  return { password, from };
 }
 
-/** Lets the administrator in to a server that holds off even him, for as long as `use` takes. */
-async function writable<T>(server: Server, use: () => Promise<T>): Promise<T> {
-  if (server.version.flavour !== 'mysql') return use();
-  const [row] = await server.rows('SELECT @@GLOBAL.super_read_only AS strict');
-  if (Number(row?.['strict']) !== 1) return use();
-  await server.rows('SET GLOBAL super_read_only = OFF');
-  try {
-    return await use();
-  } finally {
-    await server.rows('SET GLOBAL super_read_only = ON');
-  }
+/** Whether the server holds off even the administrator; the copy sets that aside and puts it back. */
+async function isStrict({ version, rows }: Server): Promise<boolean> {
+  if (version.flavour !== 'mysql') return false;
+  const [row] = await rows('SELECT @@GLOBAL.super_read_only AS strict');
+  return Number(row?.['strict']) === 1;
 }
 
+/** Once a copy is under way, neither its guest nor its replica is touched before it has ended. */
 async function copy(
   ctx: Context,
   source: Server,
@@ -108,29 +114,33 @@ async function copy(
 ): Promise<void> {
   const { host, port } = sourceOf(ctx);
   const names = databases ?? [databaseOf(ctx.cluster).name];
-  const from = await addressTowards(ctx, host);
   const dialect =
     source.version.flavour === 'mariadb' ? 'mariadb' : source.version.number >= 80026 ? 'source' : 'master';
   const admin = loginOf(ctx.cluster, login);
   const socket = 'socketPath' in admin.endpoint ? admin.endpoint.socketPath : databaseOf(ctx.cluster).socket;
-  await withGuest(source, from, names, async (password) => {
-    ctx.secret(password);
-    ctx.progress(`copying ${names.join(', ')} from ${host}`);
-    const { code, stderr } = await writable(replica, () =>
-      ctx.sh(COPY, {
-        args: [host, String(port), GUEST, dialect, socket, admin.user, ...names],
-        stdin: `${password}\n${optionText(admin.password)}\n`,
-      }),
-    );
-    if (code !== 0)
-      throw new StepFailed(
-        `Copying ${names.join(', ')} from ${host} to ${ctx.host.name} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
-        { code, stderr },
-        {
-          hint: 'replication is left stopped, since the copy is not whole; mend the cause and run the resync again',
-        },
-      );
+  const strict = await ctx.keep('super_read_only', () => isStrict(replica));
+  const guest = await ctx.keep('guest', async () => {
+    const made = await newGuest(source, await addressTowards(ctx, host), names);
+    ctx.secret(made.password);
+    return made;
   });
+  ctx.secret(guest.password);
+  ctx.progress(`copying ${names.join(', ')} from ${host}`);
+  const { stop } = wordsOf(replica.version);
+  const { code, stderr } = await ctx.job(COPY, {
+    args: [host, String(port), GUEST, dialect, socket, admin.user, stop, strict ? '1' : '0', ...names],
+    stdin: `${guest.password}\n${optionText(admin.password)}\n`,
+    isRepeatable: true,
+  });
+  await source.script(await farewell(guest));
+  if (code === 0) return;
+  throw new StepFailed(
+    `Copying ${names.join(', ')} from ${host} to ${ctx.host.name} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+    { code, stderr },
+    {
+      hint: 'replication is left stopped, since the copy is not whole; mend the cause and run the resync again',
+    },
+  );
 }
 
 /** The node's own address on the way to `host`: the only one the guest may come from. */
@@ -150,13 +160,14 @@ async function addressTowards(ctx: Context, host: string): Promise<string> {
  * this node's log. Its own thread is left as it was, running or not.
  */
 async function turnBack(
+  ctx: Context,
   there: Context,
   source: Server,
   replica: Server,
-  before: ReplicaStatus | undefined,
-): Promise<BinlogPosition | undefined> {
-  const end = await binlogOf(replica);
-  if (before === undefined || end === undefined) return undefined;
+  before: ReplicaStatus | null,
+): Promise<BinlogPosition | null> {
+  const end = await ctx.keep('reverse', async () => (await binlogOf(replica)) ?? null);
+  if (before === null || end === null) return null;
   const words = wordsOf(source.version);
   const { prefix, change } = words;
   const gtid = source.version.flavour === 'mysql' ? `${prefix}_AUTO_POSITION = 0` : 'MASTER_USE_GTID = no';
@@ -166,7 +177,16 @@ async function turnBack(
   ]);
   const isStopped =
     before.io === 'No' && before.sqlErrno === 0 && before.ioErrno === 0 && before.sql === 'No';
-  await source.script([words.stop, place, ...(isStopped ? [] : [words.start])]);
+  await ctx.keep('turned', async () => {
+    const now = await replicaOf(source);
+    // Turned before an interruption; once more, and what it has applied since would be applied twice.
+    const isTurned =
+      now !== undefined &&
+      comparePositions(before.applied, end) < 0 &&
+      comparePositions(now.applied, end) >= 0;
+    await source.script([...(isTurned ? [] : [words.stop, place]), ...(isStopped ? [] : [words.start])]);
+    return true;
+  });
   if (!isStopped) await untilRunning(there, source, 30_000);
   return end;
 }
@@ -182,7 +202,7 @@ async function resync(ctx: Context, params: Params): Promise<Outcome> {
       {},
       { hint: 'give `source`, a host of the inventory' },
     );
-  const began = Date.now();
+  const began = await ctx.keep('began', () => Promise.resolve(Date.now()));
   const there = ctx.on(peer);
   const way = sourceOf(ctx);
   return withServer(there, loginOf(there.cluster, params.login), (source) =>
@@ -195,14 +215,17 @@ async function resync(ctx: Context, params: Params): Promise<Outcome> {
         );
       }
       const words = wordsOf(replica.version);
-      const position = await sourcePosition(ctx, way);
-      const back = await replicaOf(source);
-      // The dump itself brings the position; before it, the source it belongs to has to be named.
-      await replica.script([words.stop, await changeSource(replica, way, position)]);
+      const back = await ctx.keep('source', async () => (await replicaOf(source)) ?? null);
+      // The dump itself brings the position; before it, the source it belongs to has to be named, and not after it.
+      await ctx.keep('named', async () => {
+        const position = await sourcePosition(ctx, way);
+        await replica.script([words.stop, await changeSource(replica, way, position)]);
+        return true;
+      });
       await copy(ctx, source, replica, params);
       await replica.rows(words.start);
       const now = await untilRunning(ctx, replica, params.wait);
-      const reverse = await turnBack(there, source, replica, back);
+      const reverse = await turnBack(ctx, there, source, replica, back);
       const durationMs = Date.now() - began;
       ctx.progress(`copied in ${durationText(durationMs)}`);
       return {
@@ -211,7 +234,7 @@ async function resync(ctx: Context, params: Params): Promise<Outcome> {
           source: peer,
           state: 'running',
           applied: now.applied,
-          reverse: reverse ?? null,
+          reverse,
           duration: durationMs / 1000,
         },
       };
@@ -238,5 +261,6 @@ export default action({
   destroys: ({ databases }) =>
     `all tables of ${databases?.join(', ') ?? 'the Catalog'} on this node, replaced by those of its peer; what this node alone has is lost`,
   role: 'not_primary',
+  isResumable: true,
   run: resync,
 });
