@@ -64,7 +64,11 @@ export async function playbookJsonSchema(): Promise<object> {
       },
       task: {
         ...task,
-        properties: { ...task.properties, ...Object.fromEntries([...modules, ...builtIn]) },
+        properties: {
+          ...task.properties,
+          ...Object.fromEntries([...modules, ...builtIn]),
+          undo: { $ref: '#/$defs/task', description: task.properties?.['undo']?.description },
+        },
         oneOf: names.map((name) => ({ required: [name] })),
       },
     },

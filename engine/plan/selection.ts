@@ -53,7 +53,13 @@ export function startAt(plays: readonly PlannedPlay[], wanted: string): PlannedP
   const map = (nodes: readonly PlanNode[]): PlanNode[] =>
     nodes.map((node) =>
       node.kind === 'step'
-        ? { ...node, isSelected: node.isSelected && !before.has(node) }
+        ? {
+            ...node,
+            isSelected: node.isSelected && !before.has(node),
+            ...(node.undo
+              ? { undo: { ...node.undo, isSelected: node.undo.isSelected && !before.has(node) } }
+              : {}),
+          }
         : { ...node, block: map(node.block), rescue: map(node.rescue), always: map(node.always) },
     );
   return plays.map((play) => ({ ...play, nodes: map(play.nodes) }));

@@ -94,7 +94,7 @@ export function stepLedger(
       const isChanged = ended.outcome === 'changed';
       const isClosing = isChanged || ended.outcome === 'ok';
       // It looked as if nothing were to do, and then there was.
-      if (opening && isChanged && !isOpenAlready()) append(opening);
+      if (opening && isChanged && !(isDeclared && isIdle) && !isOpenAlready()) append(opening);
       // Once, and without effect. After a resume or another attempt an earlier one may have had it.
       const isNothing = isOpened && acts === 1 && ended.outcome === 'ok' && (isIdle || !isDeclared);
       const done = ledger
