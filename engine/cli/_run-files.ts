@@ -35,6 +35,7 @@ export function copyOf(stateDir: string, run: string): Frozen | undefined {
 }
 
 function mustHaveCopy(stateDir: string, run: string): Frozen {
+  readJournal(stateDir, run).close(); // It tells where there is no such run.
   const frozen = copyOf(stateDir, run);
   if (frozen) return frozen;
   throw new DrillbookError('usage.run', `run ${run} has no copy of its files`);

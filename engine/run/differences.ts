@@ -63,7 +63,7 @@ function* sectionsOf(nodes: readonly PlanNode[], around: string): Generator<read
 }
 
 /** The hosts a step may run on; where only the run can tell, any host. */
-function candidatesOf(play: PlannedPlay, { inventory }: Plan): readonly string[] {
+export function candidatesOf(play: PlannedPlay, { inventory }: Plan): readonly string[] {
   const isLate = play.hosts.includes('{{') || needsRoles(play.hosts);
   return isLate ? [...inventory.hosts.keys()] : selectHosts(play.hosts, inventory);
 }
@@ -122,7 +122,7 @@ function editsOf(before: Placed, after: Placed): readonly Edit[] {
   return [...section, ...own, ...byLabel.values()];
 }
 
-/** Old step → new step: the same id and doing, then the same doing under another id, then the same id alone. */
+/** Old step → new step: the same id and doing, then the same doing under another id (on other hosts), then the id alone. */
 function matched(before: readonly Placed[], after: readonly Placed[]): Map<Placed, Placed> {
   const pairs = new Map<Placed, Placed>();
   const taken = new Set<Placed>();
@@ -145,6 +145,7 @@ function matched(before: readonly Placed[], after: readonly Placed[]): Map<Place
   };
   pass((placed) => `${placed.step.id} ${prints.get(placed)}`);
   pass((placed) => prints.get(placed) ?? '');
+  pass(({ step, section, doing }) => JSON.stringify([section, step.name, [...doing].sort()]));
   pass((placed) => placed.step.id);
   return pairs;
 }

@@ -91,6 +91,10 @@ export function doingOf(step: Step, plan: Plan, files: Pinned): Doing {
     ['no_log', step.isSecret || undefined],
     ['check_mode', step.checkMode],
     ['is among the steps to run', step.isSelected],
+    ...[...(step.undo ? doingOf(step.undo, plan, files) : [])].map(([what, value]): [string, unknown] => [
+      `undo: ${what}`,
+      value,
+    ]),
   ];
   return new Map(parts.filter(([, value]) => value !== undefined));
 }

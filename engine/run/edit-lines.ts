@@ -1,16 +1,24 @@
 import { placeText } from '../core/place.ts';
+import type { Redactor } from '../core/secret.ts';
 import type { Differences, Edit, Placed } from './differences.ts';
 import { isHidden } from './doing.ts';
 import type { Standing } from './finished-steps.ts';
 import { standingText } from './refusals.ts';
 
 const MOST = 60;
+const SECRET_NAME = /pass(?:word|phrase|wd)|secret/i;
 
-/** A value on one line; of a long one the part where it begins to differ. */
+/** What is a secret by its name, written into the playbook as it is. */
+function withheld(this: unknown, key: string, value: unknown): unknown {
+  const isAnswer = key === 'answer' && (this as { secret?: unknown }).secret === true;
+  return typeof value === 'string' && (isAnswer || SECRET_NAME.test(key)) ? '‹secret›' : value;
+}
+
+/** A value on one line; of a long one the part where it begins to differ, cut after the secrets are out of it. */
 function shown(value: unknown, other: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = JSON.stringify(value) ?? 'nothing';
-  const than = JSON.stringify(other) ?? '';
+  const text = JSON.stringify(value, withheld) ?? 'nothing';
+  const than = JSON.stringify(other, withheld) ?? '';
   if (text.length <= MOST) return text;
   let same = 0;
   while (same < text.length && text[same] === than[same]) same++;
@@ -18,23 +26,26 @@ function shown(value: unknown, other: unknown): string {
   return `${from > 0 ? '…' : ''}${text.slice(from, from + MOST)}${from + MOST < text.length ? '…' : ''}`;
 }
 
-const isSecretEdit = (what: string): boolean => /^(connection|become) of /.test(what);
+const isNeverShown = (what: string): boolean =>
+  /^(?:connection|become) of /.test(what) || SECRET_NAME.test(what);
 
-function editLine({ what, before, after, hosts }: Edit, isUnseen: boolean): string {
+function editLine({ what, hosts, ...edit }: Edit, isUnseen: boolean, redactor: Redactor): string {
+  const [before, after] = [redactor.value(edit.before), redactor.value(edit.after)];
   const where = hosts === undefined ? '' : ` on ${hosts.join(', ')}`;
   if (what.startsWith('file ')) {
     const how = before === undefined ? 'new' : after === undefined ? 'gone' : 'edited';
     return `${what}${where}: ${how}`;
   }
-  if (isUnseen) return `${what}${where}: changed (not shown)`;
+  if (isUnseen || isNeverShown(what)) return `${what}${where}: changed (not shown)`;
   return `${what}${where}: ${shown(before, after)} → ${shown(after, before)}`;
 }
 
-/** The differences for an operator, a line each; secrets are still in them. */
+/** The differences for an operator, a line each. */
 export function editLines(
   found: Differences,
   around: readonly Edit[],
   done: ReadonlyMap<string, Standing>,
+  redactor: Redactor,
 ): readonly string[] {
   const nameOf = ({ step }: Placed): string => `${step.id} (${placeText(step.at)})`;
   const standing = (id: string): string => {
@@ -45,7 +56,7 @@ export function editLines(
     `  changed: ${nameOf(after)}${standing(before.step.id)}`,
     ...edits.map((edit) => {
       const isUnseen = [before.step, after.step].some((step) => isHidden(step, edit.what));
-      return `    ${editLine(edit, isUnseen)}`;
+      return `    ${editLine(edit, isUnseen, redactor)}`;
     }),
   ]);
   return [
@@ -57,6 +68,6 @@ export function editLines(
       (placed) =>
         `  moved: ${nameOf(placed)}${standing(found.renamed.get(placed.step.id) ?? placed.step.id)}`,
     ),
-    ...around.map((edit) => `  ${editLine(edit, isSecretEdit(edit.what))}`),
+    ...around.map((edit) => `  ${editLine(edit, false, redactor)}`),
   ];
 }

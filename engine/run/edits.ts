@@ -5,8 +5,8 @@ import type { Happening, RunEvent } from '../core/event.ts';
 import type { Files } from '../core/files.ts';
 import type { Redactor } from '../core/secret.ts';
 import { stepsOf } from '../plan/plan.ts';
-import type { Plan, PlanNode, Step, Vars } from '../plan/plan.ts';
-import { differences } from './differences.ts';
+import type { Plan, PlannedPlay, PlanNode, Step, Vars } from '../plan/plan.ts';
+import { candidatesOf, differences } from './differences.ts';
 import type { Differences } from './differences.ts';
 import { editLines } from './edit-lines.ts';
 import { standings } from './finished-steps.ts';
@@ -53,18 +53,20 @@ export function copyNumber(past: Iterable<RunEvent>): number {
 export const recordOf = ({ files }: Copy): Readonly<Record<string, string>> =>
   Object.fromEntries([...files].map(([path, file]) => [path, digestOf(file)]));
 
-const allSteps = (plan: Plan): Step[] =>
-  plan.plays.flatMap((play) => [...stepsOf(play.nodes), ...play.handlers]);
+const stepsIn = (play: PlannedPlay): Step[] => [...stepsOf(play.nodes), ...play.handlers];
 
 const outlineOf = (plan: Plan): string =>
   createHash('sha256')
-    .update(JSON.stringify(allSteps(plan).map(({ id, moduleName }) => [id, moduleName])))
+    .update(JSON.stringify(plan.plays.flatMap(stepsIn).map(({ id, moduleName }) => [id, moduleName])))
     .digest('hex');
 
 /** The plan with the ids that the journal knows its steps by. */
 function withIds(plan: Plan, ids: Readonly<Record<string, string>>): Plan {
   if (Object.keys(ids).length === 0) return plan;
-  const own = (step: Step): Step => ({ ...step, id: ids[step.id] ?? step.id });
+  const own = (step: Step): Step => {
+    const id = ids[step.id] ?? step.id;
+    return { ...step, id, ...(step.undo ? { undo: { ...step.undo, id: `${id}/undo` } } : {}) };
+  };
   const map = (nodes: readonly PlanNode[]): PlanNode[] =>
     nodes.map((node) =>
       node.kind === 'step'
@@ -112,8 +114,9 @@ const HINT =
 
 /** What was too large to be kept must be on the disk as it was, where a step still needs it. */
 function checkLarge(copy: Copy, plan: Plan, files: Files, done: ReadonlyMap<string, Standing>): void {
-  for (const step of allSteps(plan)) {
-    if (done.get(step.id)?.finished.length) continue;
+  for (const [play, step] of plan.plays.flatMap((play) => stepsIn(play).map((one) => [play, one] as const))) {
+    const finished = done.get(step.id)?.finished ?? [];
+    if (candidatesOf(play, plan).every((host) => finished.includes(host))) continue;
     for (const path of stepFiles(step, plan, files)) {
       const file = copy.files.get(path);
       if (file === undefined || Buffer.isBuffer(file) || isAsStamped(path, file)) continue;
@@ -183,7 +186,7 @@ export async function holdToFiles(pinning: Pinning, journal: Journal, number: nu
     return { plan: now, accepted: undefined };
   }
   const done = standings(journal.past());
-  pinning.tell?.(redactor.text(editLines(found, around, done).join('\n')));
+  pinning.tell?.(redactor.text(editLines(found, around, done, redactor).join('\n')));
   if (pinning.acceptChanges !== true) {
     const what = [...edited.map((path) => basename(path)), ...around.map(({ what }) => what)];
     const named = [...new Set(what)].join(', ');

@@ -27,6 +27,8 @@ export interface Pinned extends Files {
 
 /** Larger files of steps are known by size and time alone. */
 const MOST_BYTES = 1024 * 1024;
+/** Of all files of steps together; the rest are known by size and time. */
+const MOST_TOGETHER = 64 * MOST_BYTES;
 
 /** Files pinned as they are read; those of `before` are so already. */
 export function pinnedFiles(before?: Copy): Pinned {
@@ -37,6 +39,7 @@ export function pinnedFiles(before?: Copy): Pinned {
     const file = files.get(path);
     return Buffer.isBuffer(file) ? file : undefined;
   };
+  let together = 0;
   const pin = (path: string, isWhole: boolean): void => {
     if (files.has(path) || folders.has(path)) return;
     const entries = disk.tree(path);
@@ -46,7 +49,9 @@ export function pinnedFiles(before?: Copy): Pinned {
       return;
     }
     const { size, mtimeMs } = statSync(path);
-    files.set(path, isWhole && size <= MOST_BYTES ? readFileSync(path) : { size, mtimeMs });
+    const isKept = isWhole && size <= MOST_BYTES && together + size <= MOST_TOGETHER;
+    if (isKept) together += size;
+    files.set(path, isKept ? readFileSync(path) : { size, mtimeMs });
   };
   return {
     pin,

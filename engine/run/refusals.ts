@@ -46,9 +46,8 @@ function gone(placed: Placed, standing: Standing, { inventory }: Plan): readonly
 
 /** The row of steps that matters: a handler comes when it is called, a rescue only where something fails. */
 const rowOf = (placed: readonly Placed[], isDone: (placed: Placed) => boolean): readonly Placed[] => {
-  const row = placed.filter(
-    (one) => isDone(one) || !(one.section === 'handlers' || one.section.includes('rescue')),
-  );
+  const isCalled = ({ section }: Placed): boolean => section === 'handlers' || section.includes('rescue');
+  const row = placed.filter((one) => isDone(one) || (one.step.isSelected && !isCalled(one)));
   return row.slice(0, row.findLastIndex(isDone) + 1);
 };
 

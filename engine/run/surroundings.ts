@@ -1,5 +1,6 @@
 import type { Plan, PlannedPlay, Vars } from '../plan/plan.ts';
 import type { Edit } from './differences.ts';
+import { usesOfInvariants } from './uses.ts';
 
 /** Label → value of all that a plan is made of beside its steps. */
 type Surroundings = ReadonlyMap<string, unknown>;
@@ -23,9 +24,12 @@ function inventoryOf({ inventory: { hosts, groups, clusters } }: Plan): [string,
     ['hosts', [...hosts.keys()]],
     ...[...groups].map(([name, members]): [string, unknown] => [`group ${name}`, members]),
     ...ofHosts,
-    ...[...clusters].map(([name, { stack, nodes }]): [string, unknown] => [
-      `cluster ${name}`,
-      { stack, nodes },
+    ...[...clusters].flatMap(([name, { stack, nodes, settings }]): [string, unknown][] => [
+      [`cluster ${name}`, { stack, nodes }],
+      ...Object.entries(settings).map(([key, value]): [string, unknown] => [
+        `${key} of cluster ${name}`,
+        value,
+      ]),
     ]),
   ];
 }
@@ -35,6 +39,7 @@ function surroundings(plan: Plan): Surroundings {
   return new Map([
     ...playsOf(plan),
     ...invariants.map(({ name, condition }): [string, unknown] => [`invariant ${name}`, condition.text]),
+    ...[...usesOfInvariants(plan)].map(([what, value]): [string, unknown] => [`invariants: ${what}`, value]),
     ['confirm', playbook.confirm] as const,
     ...inventoryOf(plan),
   ]);

@@ -38,10 +38,28 @@ function ownReferences(step: Step, contents: readonly string[]): readonly Refere
 }
 
 /** Modules of a system (`mysql.replication`) read the settings of their cluster by themselves. */
-const readsCluster = (step: Step): boolean => step.moduleName.includes('.');
+const readsCluster = ({ moduleName, undo }: Step): boolean =>
+  moduleName.includes('.') || (undo !== undefined && readsCluster(undo));
 
 /** Everything a step reads on a host, through as many variables as it takes; values are not rendered. */
 export function usesOf(step: Step, host: Host, plan: Plan, contents: readonly string[]): Uses {
+  const references = [step, ...(step.undo ? [step.undo] : [])].flatMap((one) =>
+    ownReferences(one, one === step ? contents : []),
+  );
+  const whole: readonly Reference[] = readsCluster(step) ? [CLUSTER] : [];
+  return collected([...references, ...whole], step.vars, host, plan);
+}
+
+/** The same for the invariants, by the first host of the inventory. */
+export function usesOfInvariants(plan: Plan): Uses {
+  const [host] = plan.inventory.hosts.values();
+  const references = plan.invariants.flatMap(({ condition }) => condition.references);
+  return host ? collected(references, [plan.playbook.vars], host, plan) : new Map();
+}
+
+const CLUSTER: Reference = { root: 'cluster', rest: [], offset: 0, isOptional: false };
+
+function collected(references: readonly Reference[], layers: readonly Vars[], host: Host, plan: Plan): Uses {
   const { inventory, inputs } = plan;
   const uses: Uses = new Map();
 
@@ -51,9 +69,9 @@ export function usesOf(step: Step, host: Host, plan: Plan, contents: readonly st
     follow(templateReferences(value), on);
   };
   const variable = (name: string, on: Host): void => {
-    const own = on === host ? step.vars : step.vars.slice(0, 0);
-    const layers = [on.vars, ...own, inputs.overrides].filter((layer) => Object.hasOwn(layer, name));
-    add(on === host ? `variable ${name}` : `variable ${name} of ${on.name}`, layers.at(-1)?.[name], on);
+    const own = [on.vars, ...(on === host ? layers : []), inputs.overrides];
+    const values = own.flatMap((layer) => (Object.hasOwn(layer, name) ? [layer[name]] : []));
+    add(on === host ? `variable ${name}` : `variable ${name} of ${on.name}`, values.at(-1), on);
   };
   const wholeHost = (on: Host, rest: readonly string[]): void => {
     const [part, name] = rest;
@@ -98,7 +116,6 @@ export function usesOf(step: Step, host: Host, plan: Plan, contents: readonly st
       } else variable(root, on);
     }
   };
-  follow(ownReferences(step, contents), host);
-  if (readsCluster(step)) cluster([]);
+  follow(references, host);
   return uses;
 }

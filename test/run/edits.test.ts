@@ -2,6 +2,8 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Problems } from '../../engine/core/error.ts';
+import { frozenStore } from '../../engine/run/frozen.ts';
+import { runIds } from '../../engine/run/journal.ts';
 import { project } from './_engine.ts';
 import type { Project, Ran, Wishes } from './_engine.ts';
 
@@ -125,7 +127,7 @@ describe('an edit of a step', () => {
     const book = project(`tasks: [{ name: one, shell: '${mark('one')}' }]`);
     // Events: run_started, play_started, host_connected, step_started; dead before its end is told.
     await book.die(5);
-    const [run = ''] = (await import('../../engine/run/journal.ts')).runIds(book.state);
+    const [run = ''] = runIds(book.state);
     edit(book, 'book.yml', "'echo", "'true; echo");
     const { refused } = await accept(book, run);
     expect(refused).toContain('is under way on a, and would have to be another: `shell`');
@@ -388,4 +390,107 @@ test('without the copy, or with one that was changed, nothing goes on', async ()
   expect((await resume(book, run)).refused).toContain('was changed');
   rmSync(path);
   expect((await resume(book, run)).refused).toBe(`the files that run ${run} began with are missing`);
+});
+
+test('what a role, a tag or an undo makes of a step is part of what it does', async () => {
+  const book = project(`
+tasks:
+  - { name: tagged, command: 'true', tags: [extra] }
+  - { name: one, shell: '${mark('one')}', undo: { shell: '${mark('undone')}' } }
+  - { name: two, shell: 'test -e {{dir}}/mended', tags: [late] }
+  - { name: three, command: 'true', tags: [extra] }
+`);
+  const wishes = { selection: { skipTags: ['extra'] } };
+  const { run } = await book.go(wishes);
+  const written = readFileSync(book.playbook, 'utf8');
+  edit(book, 'book.yml', ', tags: [extra]', '');
+  expect((await accept(book, run, wishes)).refused).toBe(
+    'step `tagged` (all/tagged) stands before `one`, which has finished on a',
+  );
+  writeFileSync(book.playbook, written.replace(mark('undone'), mark('otherwise')));
+  expect((await accept(book, run, wishes)).refused).toContain('would have to be another: `undo: shell`');
+});
+
+test('a renamed step keeps its undo', async () => {
+  const book = project(`
+tasks:
+  - { name: one, shell: '${mark('one')}', undo: { shell: '${mark('undone')}' } }
+  - { name: two, shell: '${mark('two')}' }
+`);
+  await book.die(8);
+  const [run = ''] = runIds(book.state);
+  edit(book, 'book.yml', 'name: one', 'name: the first');
+  expect((await resume(book, run)).ran?.code).toBe(0);
+  expect([marks(book, 'one'), marks(book, 'two'), marks(book, 'undone')]).toEqual([['a'], ['a'], ['a']]);
+});
+
+test('hosts, clusters, plays and invariants are told beside the steps', async () => {
+  const tasks = `tasks: [{ name: fails, shell: 'test -e {{dir}}/mended' }]`;
+  const book = project(
+    `
+name: Test
+vars: { most: 5 }
+invariants: [{ name: small, that: '1 < most' }]
+plays:
+  - { hosts: all, ${tasks} }
+`,
+    { hosts: ['a', 'b'] },
+  );
+  const { run } = await book.go();
+  edit(book, 'book.yml', 'most: 5', 'most: 6');
+  edit(book, 'book.yml', 'hosts: all', 'hosts: a, serial: 1');
+  edit(book, 'inventory.yml', 'hosts:', 'groups: { pair: { hosts: [a, b] } }\nhosts:');
+  edit(book, 'inventory.yml', 'b: {', 'b: { become: { password: hunter22-of-b },');
+  const { told } = await resume(book, run);
+  expect(told.split('\n').map((line) => line.trim())).toEqual([
+    'edited since the run began:',
+    'hosts of play 1: "all" → "a"',
+    'serial of play 1: nothing → 1',
+    'invariants: variable most: 5 → 6',
+    'become of b: changed (not shown)',
+    'group pair: nothing → ["a","b"]',
+    '',
+  ]);
+});
+
+test('a long text is shown where it differs, and no part of a secret with it', async () => {
+  const secret = `begin-${'s3cret'.repeat(8)}-end`;
+  const book = project(`
+name: Test
+vars: { password: !secret ${secret} }
+plays:
+  - hosts: all
+    tasks:
+      - { name: stops, command: 'false' }
+      - { name: long, shell: 'echo ${'x'.repeat(80)} ${secret} one' }
+      - { name: hides, shell: 'echo early', no_log: true }
+      - name: asks
+        dialogue: { cmd: cat, responses: [{ prompt: a, answer: early-answer, secret: true }] }
+      - { name: logs in, mysql.execute: { statement: SELECT 1, login: { password: early-password } } }
+`);
+  const { run } = await book.go();
+  edit(book, 'book.yml', `${secret} one`, `${secret} two`);
+  edit(book, 'book.yml', 'echo early', 'echo late');
+  edit(book, 'book.yml', 'early-answer', 'late-answer');
+  edit(book, 'book.yml', 'early-password', 'late-password');
+  const { told } = await resume(book, run);
+  expect(told).toContain('‹secret› one"');
+  expect(told).toContain('‹secret› two"');
+  expect(told).not.toContain('cret'.repeat(2));
+  expect(told).toContain('    shell: changed (not shown)\n');
+  expect(told).toContain('dialogue.responses: ');
+  expect(told).toContain('mysql.execute.login: ');
+  expect(told).not.toMatch(/-answer|-password/);
+});
+
+test('a plan that comes out otherwise, from the same files, is not gone on with', async () => {
+  const book = project(TASKS);
+  const { run } = await book.go();
+  const store = frozenStore(book.state, run);
+  const frozen = store.open(1);
+  if (!frozen) throw new Error('no copy');
+  await store.keep(1, { ...frozen, steps: 'of another version' });
+  expect((await resume(book, run)).refused).toContain('this version of drillbook makes another plan');
+  edit(book, 'book.yml', 'name: one', 'name: the first');
+  expect((await resume(book, run)).refused).toContain('this version of drillbook makes another plan');
 });
