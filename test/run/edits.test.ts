@@ -123,6 +123,18 @@ describe('an edit of a step', () => {
     expect((await accept(book, run)).refused).toContain('has finished on a, and would');
   });
 
+  test('that finished on one host may read something else on another', async () => {
+    const book = project(`tasks: [{ name: one, shell: 'test {{want}} = yes' }]`, { hosts: ['a', 'b'] });
+    edit(book, 'inventory.yml', 'a: { vars: {', 'a: { vars: { want: "yes",');
+    edit(book, 'inventory.yml', 'b: { vars: {', 'b: { vars: { want: "no",');
+    const { run, story } = await book.go();
+    expect(story.toSorted()).toEqual(['one@a changed', 'one@b failed']);
+    edit(book, 'inventory.yml', 'want: "no"', 'want: "yes"');
+    const accepted = await accept(book, run);
+    expect(accepted.told).toContain('variable want on b: "no" → "yes"');
+    expect([accepted.refused, accepted.ran?.story]).toEqual(['', ['one changed']]);
+  });
+
   test('in flight is refused, and shown as such', async () => {
     const book = project(`tasks: [{ name: one, shell: '${mark('one')}' }]`);
     // Events: run_started, play_started, host_connected, step_started; dead before its end is told.
