@@ -126,7 +126,7 @@ test('killed at each of its steps, failover is switched back exactly once', asyn
     const { stdout } = await lab.ssh('dbk1', 'wc -l < /root/worked');
     expect([words, Number(stdout)]).toEqual([words, i + 1]);
   }
-}, 240_000);
+}, 400_000);
 
 test('a run that leaves failover off ends with exit code 4, until it is switched on by hand', async () => {
   const file = join(state, 'forgets.yml');

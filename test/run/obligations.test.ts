@@ -117,6 +117,25 @@ test('after a failure it is undone, and a resume does it again before it goes on
   expect(third.story).toEqual(['one changed', 'three changed', 'four changed', 'Undo: one changed']);
 });
 
+test('what was done again after a failure is not done a third time when that resume is interrupted', async () => {
+  const book = project(FAILING);
+  const first = await book.go();
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  const interrupt = new AbortController();
+  const second = await book.go(
+    {
+      request: { interrupt: interrupt.signal },
+      onEvent: (event) => {
+        if (event.event === 'step_finished' && event.name === 'three') interrupt.abort();
+      },
+    },
+    first.run,
+  );
+  expect([second.code, logOf(book).slice(4)]).toEqual([3, ['one', 'three']]);
+  const third = await book.go({}, first.run);
+  expect([third.code, logOf(book).slice(6)]).toEqual([0, ['four', 'un-one']]);
+});
+
 test('after an interruption what is bent stays so for the resume', async () => {
   const book = project(FAILING);
   writeFileSync(join(book.dir, 'a/mended'), '');
