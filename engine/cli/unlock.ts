@@ -99,7 +99,7 @@ export default command({
         import('./_contexts.ts'),
         import('../run/unlock.ts'),
         import('../run/lock-record.ts'),
-        import('../run/cluster-lock.ts'),
+        import('../run/node-lock.ts'),
         import('./_execute.ts'),
       ]);
     const redactor = new Redactor();

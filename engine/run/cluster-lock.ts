@@ -1,18 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { hostname, userInfo } from 'node:os';
-import { Unreachable } from '../core/error.ts';
+import { DrillbookError, Unreachable } from '../core/error.ts';
 import type { Cluster, Guard, Host, Transport } from '../core/host.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import type { Connections } from './connections.ts';
 import type { Journal } from './journal.ts';
-import { folderName, oneLine, refusal, seenOf } from './lock-record.ts';
+import { refusal } from './lock-record.ts';
 import type { LockSeen } from './lock-record.ts';
-import { FENCE, HAS_ENDED, RELEASE, RENEW, TAKE } from './lock-scripts.ts';
-import { within } from './waiting.ts';
+import { barredBy, fenceOf, hasEndedOn, releaseOn, renewOn, takeOn, whereFrom } from './node-lock.ts';
+import type { Held, Taker } from './node-lock.ts';
+import { atMost } from './waiting.ts';
 
 const RENEW_MS = 20_000;
-/** A node that is away at the end keeps its record: nobody waits long for it. */
-const RELEASE_MS = 10_000;
+/** A run does not wait longer for a node that may be down once the others are there. */
+const PATIENCE_MS = 3_000;
+const RELEASE_MS = 5_000;
 
 /** The locks of a run on the nodes of the clusters it may touch. */
 export interface ClusterLocks {
@@ -28,169 +29,167 @@ export interface ClusterLocks {
   stop(): void;
 }
 
-interface Held {
-  readonly cluster: string;
-  readonly seen: LockSeen;
-}
-
-/** `root@jump`: where a run comes from. */
-export function whereFrom(): string {
-  try {
-    return `${userInfo().username}@${hostname()}`;
-  } catch {
-    return `${process.getuid?.() ?? '?'}@${hostname()}`; // A user id without a name, as containers have.
-  }
+export interface Locking {
+  readonly journal: Pick<Journal, 'run' | 'append'>;
+  readonly operator: string;
+  readonly from?: string;
 }
 
 /** `clusters`: those to be locked, see `lockable`. */
 export function clusterLocks(
   clusters: readonly Cluster[],
-  inventory: Inventory,
-  { journal, operator, from = whereFrom() }: { journal: Journal; operator: string; from?: string },
+  { hosts }: Pick<Inventory, 'hosts'>,
+  { journal, operator, from = whereFrom() }: Locking,
 ): ClusterLocks {
-  const me = randomBytes(8).toString('hex');
-  const held = new Map<string, Held>();
-  const renewing = new Set<string>();
-  /** All that could be reached at first was locked: what comes now is told by itself. */
-  let isBegun = false;
-  let isOver = false;
-  let timer: NodeJS.Timeout | undefined;
-  const sorted = clusters.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const clusterOf = (host: string): Cluster | undefined => sorted.find(({ nodes }) => nodes.includes(host));
-
+  const taker: Taker = { id: randomBytes(8).toString('hex'), run: journal.run, operator, from };
   // In order of names, so that of two engines one gets all: first nodes one after the other, then the rest.
+  const sorted = clusters.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const firsts = sorted.flatMap(({ nodes }) => nodes.toSorted().slice(0, 1));
   const rest = sorted.flatMap(({ nodes }) => nodes.toSorted().slice(1));
+  const clusterOf = (host: string): Cluster | undefined => sorted.find(({ nodes }) => nodes.includes(host));
+
   const reached = new Map<string, Transport>();
+  const held = new Map<string, Held>();
+  const renewing = new Set<string>();
+  /** Undefined while nodes are gathered that will be locked together. */
+  let taken: Promise<void> | undefined;
+  /** What was told when a node that was reached late refused: nothing goes on anywhere. */
+  let barred: string | undefined;
+  let isOver = false;
+  let timer: NodeJS.Timeout | undefined;
 
-  const args = ({ seen: { folder, token } }: Held): string[] => [
-    ...[folder, String(token), me, String(token + 1)],
-  ];
-
-  function tell(cluster: string, hosts: readonly string[]): void {
-    const tokens = Object.fromEntries(
-      hosts.flatMap((name) => {
-        const own = held.get(name);
-        return own?.cluster === cluster ? [[name, own.seen.token]] : [];
-      }),
-    );
-    if (Object.keys(tokens).length > 0) journal.append({ event: 'lock_taken', cluster, tokens });
+  function tell(cluster: Cluster, names: readonly string[]): void {
+    const tokens = names.flatMap((name) => {
+      const own = held.get(name);
+      return own ? [[name, own.seen.token] as const] : [];
+    });
+    if (tokens.length > 0)
+      journal.append({ event: 'lock_taken', cluster: cluster.name, tokens: Object.fromEntries(tokens) });
   }
 
-  /** A node that was away when the run ended that `seen` tells of: another node has its word that it did. */
+  /** A node that was away when a run ended does not know it; another may. */
   async function hasEnded(cluster: Cluster, seen: LockSeen): Promise<boolean> {
-    const args = [folderName(cluster.name), seen.run, seen.since];
-    const said = await Promise.allSettled(
-      cluster.nodes
-        .filter((name) => name !== seen.host)
-        .map((name) => reached.get(name)?.sh(HAS_ENDED, { args, become: inventory.hosts.get(name)?.become })),
-    );
-    return said.some((one) => one.status === 'fulfilled' && one.value?.code === 0);
+    const asked = cluster.nodes.map(async (name) => {
+      const [transport, host] = [reached.get(name), hosts.get(name)];
+      return name !== seen.host && transport && host && hasEndedOn(transport, cluster, host, seen);
+    });
+    return (await Promise.allSettled(asked)).some((one) => one.status === 'fulfilled' && one.value === true);
   }
 
-  async function lock(host: Host, transport: Transport): Promise<void> {
-    const cluster = clusterOf(host.name);
-    if (!cluster) return;
-    reached.set(host.name, transport);
+  async function lock(cluster: Cluster, host: Host, transport: Transport): Promise<void> {
     const known = held.get(host.name)?.seen.token;
-    const ask = async (over: string): Promise<LockSeen> => {
-      const words = [journal.run, operator, from, new Date().toISOString()].map(oneLine);
-      const args = [folderName(cluster.name), me, ...words, String(known ?? ''), over];
-      return seenOf(cluster.name, host.name, await transport.sh(TAKE, { args, become: host.become }));
-    };
-    let seen = await ask('');
+    let seen = await takeOn(cluster, host, transport, taker, { known });
     if (seen.word !== 'taken' && seen.state === 'held' && (await hasEnded(cluster, seen)))
-      seen = await ask(seen.holder);
+      seen = await takeOn(cluster, host, transport, taker, { known, over: seen.holder });
     if (seen.word !== 'taken') throw refusal(cluster.name, seen);
-    held.set(host.name, { cluster: cluster.name, seen });
-    if (isBegun && known !== seen.token) tell(cluster.name, [host.name]);
+    held.set(host.name, { cluster: cluster.name, host, seen });
   }
 
-  /** Locks a node, unless it is away: then it is locked when it is first reached. */
-  async function lockIfThere(name: string): Promise<void> {
-    const host = inventory.hosts.get(name);
-    const transport = reached.get(name);
-    if (!host || !transport) return;
+  async function lockLate(cluster: Cluster, host: Host, transport: Transport): Promise<void> {
+    const before = held.get(host.name)?.seen.token;
     try {
-      await lock(host, transport);
+      await lock(cluster, host, transport);
+    } catch (error) {
+      if (error instanceof DrillbookError && error.code === 'guard.lock') barred ??= error.message;
+      throw error;
+    }
+    if (before !== held.get(host.name)?.seen.token) tell(cluster, [host.name]);
+  }
+
+  /** Who is not there is locked when it is first reached. */
+  async function lockIfThere(name: string, connections: Connections): Promise<void> {
+    const [host, transport, cluster] = [hosts.get(name), reached.get(name), clusterOf(name)];
+    if (!host || !transport || !cluster) return;
+    try {
+      await lock(cluster, host, transport);
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
+      connections.drop(host, transport);
     }
   }
 
-  async function reach(connections: Connections, name: string): Promise<void> {
-    const host = inventory.hosts.get(name);
-    if (!host) return;
+  /** Connects to all; those that are slow are left behind once another is there. */
+  async function gather(connections: Connections): Promise<void> {
+    let isFirst: (() => void) | undefined;
+    const first = new Promise<void>((resolve) => (isFirst = resolve));
+    const all = [...firsts, ...rest].map(async (name) => {
+      const host = hosts.get(name);
+      if (!host) return;
+      try {
+        const transport = await connections.get(host);
+        if (taken === undefined) reached.set(name, transport);
+        isFirst?.();
+      } catch (error) {
+        if (!(error instanceof Unreachable)) throw error;
+      }
+    });
+    const complete = Promise.all(all);
+    await Promise.race([complete, first.then(() => atMost(PATIENCE_MS, complete))]);
+  }
+
+  async function takeAll(connections: Connections): Promise<void> {
     try {
-      reached.set(name, await connections.get(host));
+      for (const name of firsts) await lockIfThere(name, connections);
+      const others = await Promise.allSettled(rest.map((name) => lockIfThere(name, connections)));
+      for (const other of others) if (other.status === 'rejected') throw other.reason;
     } catch (error) {
-      if (!(error instanceof Unreachable)) throw error;
+      await giveBack(connections);
+      held.clear();
+      throw error;
     }
   }
 
   function renew(connections: Connections): void {
     for (const [name, own] of held) {
-      const host = inventory.hosts.get(name);
       const open = connections.opened(name);
-      if (!host || !open || renewing.has(name)) continue;
+      if (!open || renewing.has(name)) continue;
       renewing.add(name);
       // A renewal that fails is no failure of a step: the fence alone decides who may go on.
       open
-        .then((transport) => transport.sh(RENEW, { args: args(own), become: host.become }))
+        .then((transport) => renewOn(transport, own, taker))
         .catch(() => undefined)
         .finally(() => renewing.delete(name));
     }
   }
 
-  async function release(connections: Connections): Promise<void> {
-    clearInterval(timer);
-    if (isOver) return;
-    const at = new Date().toISOString();
-    await Promise.allSettled(
-      [...held].map(async ([name, own]) => {
-        const host = inventory.hosts.get(name);
-        if (!host) return;
-        await within(RELEASE_MS, async (signal) => {
-          const transport = await connections.get(host);
-          return transport.sh(RELEASE, {
-            args: [...args(own), journal.run, at],
-            become: host.become,
-            signal,
-          });
-        });
-      }),
-    );
-    if (!isBegun) held.clear();
-    for (const { name, nodes } of sorted)
-      if (nodes.some((node) => held.has(node))) journal.append({ event: 'lock_released', cluster: name });
-    isOver = true;
+  async function giveBack(connections: Connections): Promise<void> {
+    const work = [...held.values()].map(async (own) => {
+      await releaseOn(await connections.get(own.host), own, taker);
+    });
+    await atMost(RELEASE_MS, Promise.allSettled(work));
   }
 
   return {
     async onConnect(host, transport) {
-      if (isBegun) await lock(host, transport);
+      const cluster = clusterOf(host.name);
+      if (!cluster) return;
+      reached.set(host.name, transport);
+      if (taken === undefined) return;
+      await taken;
+      await lockLate(cluster, host, transport);
     },
     guardsOf({ name }) {
+      const cluster = clusterOf(name);
+      if (!cluster) return [];
       const own = held.get(name);
-      if (!own) return [];
-      const what = `the lock of cluster ${own.cluster} on ${name}`;
-      return [{ code: 'guard.lock', script: FENCE, args: [...args(own), what] }];
+      if (barred !== undefined) return [barredBy(barred)];
+      return [own ? fenceOf(own, taker) : barredBy(`cluster ${cluster.name} is not locked on ${name}`)];
     },
     async take(connections) {
-      await Promise.all([...firsts, ...rest].map((name) => reach(connections, name)));
-      try {
-        for (const name of firsts) await lockIfThere(name);
-        const others = await Promise.allSettled(rest.map(lockIfThere));
-        for (const other of others) if (other.status === 'rejected') throw other.reason;
-      } catch (error) {
-        await release(connections);
-        throw error;
-      }
-      for (const { name, nodes } of sorted) tell(name, nodes);
-      isBegun = true;
+      await gather(connections);
+      taken = takeAll(connections);
+      await taken;
+      for (const cluster of sorted) tell(cluster, cluster.nodes);
       timer = setInterval(() => renew(connections), RENEW_MS).unref();
     },
-    release,
+    async release(connections) {
+      clearInterval(timer);
+      if (isOver) return;
+      isOver = true;
+      await giveBack(connections);
+      for (const { name, nodes } of sorted)
+        if (nodes.some((node) => held.has(node))) journal.append({ event: 'lock_released', cluster: name });
+    },
     stop: () => clearInterval(timer),
   };
 }

@@ -55,6 +55,18 @@ export async function breathe(): Promise<void> {
   breathedAt = performance.now();
 }
 
+/** Waits for `work`, but no longer than `ms`; what became of it is of no account then. */
+export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  work.catch(() => undefined);
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Resolves after `ms`, or early when the run is interrupted. */
 export function pause(ms: number, interrupt: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

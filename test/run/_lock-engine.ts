@@ -1,20 +1,18 @@
 import { expect, onTestFinished } from 'vitest';
 import { Unreachable } from '../../engine/core/error.ts';
-import type { Happening } from '../../engine/core/event.ts';
+import type { Happening, RunEvent } from '../../engine/core/event.ts';
 import type { Become, Cluster, Host, Transport } from '../../engine/core/host.ts';
 import { Redactor } from '../../engine/core/secret.ts';
-import type { Inventory } from '../../engine/parse/inventory.ts';
 import { clusterLocks } from '../../engine/run/cluster-lock.ts';
 import type { ClusterLocks } from '../../engine/run/cluster-lock.ts';
 import type { Connections } from '../../engine/run/connections.ts';
-import type { Journal } from '../../engine/run/journal.ts';
 import { openTransport } from '../../engine/transports/open.ts';
 
 /** An engine's side of the locks: a connection of its own to each node, and any number of runs. */
 export interface Engine {
   readonly hosts: ReadonlyMap<string, Host>;
-  /** Makes a node as if it could not be reached, or reachable again. */
-  setAway(name: string, isAway: boolean): void;
+  /** Makes a node as if it could not be reached, or did not answer, or reachable again. */
+  setAway(name: string, away: boolean | 'silent'): void;
   run(id: string, cluster: string): Run;
 }
 
@@ -45,7 +43,7 @@ export async function lockEngine(
   hosts: readonly Host[],
   open: (host: Host) => Transport = (host) => openTransport(host, { redactor: new Redactor() }),
 ): Promise<Engine> {
-  const away = new Set<string>();
+  const away = new Map<string, boolean | 'silent'>();
   const transports = new Map<string, Transport>();
   for (const host of hosts) {
     const transport = open(host);
@@ -55,7 +53,8 @@ export async function lockEngine(
   }
   const get = async (name: string): Promise<Transport> => {
     const transport = transports.get(name);
-    if (!transport || away.has(name)) throw new Unreachable(name, 'away', `${name} is away`);
+    if (away.get(name) === 'silent') return new Promise(() => undefined);
+    if (!transport || away.get(name) === true) throw new Unreachable(name, 'away', `${name} is away`);
     return Promise.resolve(transport);
   };
   const byName = new Map(hosts.map((host) => [host.name, host]));
@@ -64,16 +63,23 @@ export async function lockEngine(
     if (!host) throw new Error(`no host ${name}`);
     return host;
   };
-  const connections = { get: ({ name }: Host) => get(name), opened: get } as Connections;
+  const connections = {
+    get: ({ name }: Host) => get(name),
+    opened: get,
+    drop: () => undefined,
+  } as unknown as Connections;
   return {
     hosts: byName,
-    setAway: (name, isAway) => void (isAway ? away.add(name) : away.delete(name)),
+    setAway: (name, how) => void away.set(name, how),
     run(id, cluster) {
       const events: Happening[] = [];
-      const journal = { run: id, append: (event: Happening) => events.push(event) } as unknown as Journal;
+      const append = (event: Happening): RunEvent => {
+        events.push(event);
+        return { ...event, run: id, seq: events.length, at: '' };
+      };
       const own: Cluster = { name: cluster, stack: 'none', nodes: [...byName.keys()], settings: {} };
-      const inventory = { hosts: byName } as unknown as Inventory;
-      const locks = clusterLocks([own], inventory, { journal, operator: 'tester', from });
+      const journal = { run: id, append };
+      const locks = clusterLocks([own], { hosts: byName }, { journal, operator: 'tester', from });
       onTestFinished(() => locks.stop());
       return {
         locks,
