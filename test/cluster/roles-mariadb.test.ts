@@ -1,0 +1,3 @@
+import { rolesOnPair } from './_roles.ts';
+
+rolesOnPair('mariadb', 10);
