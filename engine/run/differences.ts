@@ -3,7 +3,7 @@ import type { Plan, PlannedPlay, PlanNode, Step } from '../plan/plan.ts';
 import { doingOf } from './doing.ts';
 import type { Doing } from './doing.ts';
 import type { Pinned } from './pinned.ts';
-import { stepFiles } from './step-files.ts';
+import { pinnedOf } from './step-files.ts';
 import { usesOf } from './uses.ts';
 
 /** A plan with the files it was made from. */
@@ -76,10 +76,9 @@ function placedSteps({ plan, files }: Made): Placed[] {
       ...play.handlers.map((step) => [step, 'handlers'] as const),
     ];
     return steps.map(([step, section]): Placed => {
-      const contents = stepFiles(step, plan, files).flatMap((path) => {
-        const file = files.copy.files.get(path);
-        return Buffer.isBuffer(file) ? [file.toString()] : [];
-      });
+      const contents = pinnedOf(step, plan, files).flatMap(({ content }) =>
+        Buffer.isBuffer(content) ? [content.toString()] : [],
+      );
       const uses = hosts.map((host) => [host.name, usesOf(step, host, plan, contents)] as const);
       return { step, play, section, doing: doingOf(step, plan, files), uses: new Map(uses) };
     });

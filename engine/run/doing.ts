@@ -1,9 +1,8 @@
-import { basename } from 'node:path';
 import { fullParams, paramMeta } from '../plan/params.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { digestOf } from './pinned.ts';
 import type { Pinned } from './pinned.ts';
-import { stepFiles } from './step-files.ts';
+import { pinnedOf } from './step-files.ts';
 
 /** Keyword, `MODULE.PARAMETER` or `file NAME` → what is written there. */
 export type Doing = ReadonlyMap<string, unknown>;
@@ -69,10 +68,10 @@ export function isHidden({ module, moduleName, isSecret }: Step, part: string): 
 export function doingOf(step: Step, plan: Plan, files: Pinned): Doing {
   const { keywords } = step;
   const own = Object.entries(keywords).filter(([name]) => !NOT_ITS_OWN.includes(name));
-  const read = stepFiles(step, plan, files).map((path): [string, unknown] => {
-    const file = files.copy.files.get(path);
-    return [`file ${basename(path)}`, file && digestOf(file)];
-  });
+  const read = pinnedOf(step, plan, files).map(({ name, content }): [string, unknown] => [
+    `file ${name}`,
+    typeof content === 'object' ? digestOf(content) : content,
+  ]);
   const parts: [string, unknown][] = [
     ['module', step.moduleName],
     ...paramsOf(step),

@@ -15,7 +15,7 @@ import type { Frozen, FrozenStore } from './frozen.ts';
 import type { Journal } from './journal.ts';
 import { digestOf, isAsStamped, pinnedFiles } from './pinned.ts';
 import type { Copy, Pinned } from './pinned.ts';
-import { pinStepFiles, stepFiles } from './step-files.ts';
+import { pinnedOf, pinStepFiles } from './step-files.ts';
 import { refusals } from './refusals.ts';
 import { editsAround } from './surroundings.ts';
 
@@ -113,13 +113,12 @@ const HINT =
   '`--accept-changes` goes on with the files as they are now, `--as-begun` with those the run began with';
 
 /** What was too large to be kept must be on the disk as it was, where a step still needs it. */
-function checkLarge(copy: Copy, plan: Plan, files: Files, done: ReadonlyMap<string, Standing>): void {
+function checkLarge(plan: Plan, files: Pinned, done: ReadonlyMap<string, Standing>): void {
   for (const [play, step] of plan.plays.flatMap((play) => stepsIn(play).map((one) => [play, one] as const))) {
     const finished = done.get(step.id)?.finished ?? [];
     if (candidatesOf(play, plan).every((host) => finished.includes(host))) continue;
-    for (const path of stepFiles(step, plan, files)) {
-      const file = copy.files.get(path);
-      if (file === undefined || Buffer.isBuffer(file) || isAsStamped(path, file)) continue;
+    for (const { path, content } of pinnedOf(step, plan, files)) {
+      if (typeof content !== 'object' || Buffer.isBuffer(content) || isAsStamped(path, content)) continue;
       throw new DrillbookError('plan.file', `${path} is not the file that the run began with`, {
         at: step.at,
         hint: 'it was too large to be kept; put it back, or see `--accept-changes`',
@@ -157,7 +156,7 @@ export async function holdToFiles(pinning: Pinning, journal: Journal, number: nu
   }
   if (pinning.isAsBegun === true) {
     if (outlineOf(plan) !== before.steps) throw unlike(run);
-    checkLarge(before.copy, plan, files, standings(journal.past()));
+    checkLarge(plan, files, standings(journal.past()));
     return { plan: withIds(plan, before.renamed), accepted: undefined };
   }
   const given = givenOf(plan);

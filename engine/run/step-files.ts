@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 import type { Files } from '../core/files.ts';
 import { render } from '../parse/template.ts';
 import { localFile } from '../plan/local-file.ts';
@@ -7,7 +7,7 @@ import { fullParams, paramMeta } from '../plan/params.ts';
 import { stepsOf } from '../plan/plan.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { hostState } from './host-state.ts';
-import type { Pinned } from './pinned.ts';
+import type { Pinned, Stamp } from './pinned.ts';
 import { scopeOf } from './scope.ts';
 import type { World } from './scope.ts';
 
@@ -67,6 +67,28 @@ export function stepFiles(step: Step, plan: Plan, files: Files, world = worldOf(
     .flatMap((text) => (typeof text === 'string' ? namesOf(text, step, world) : []))
     .filter((name) => step.moduleName === 'package' || !(isAbsolute(name) || name.startsWith('~')))
     .flatMap((name) => pathsOf(name, step, files));
+}
+
+/** The same, once they are pinned: each with what is known of it, of a folder all that is in it; with a short name. */
+export function pinnedOf(step: Step, plan: Plan, files: Pinned): readonly StepFile[] {
+  const { copy } = files;
+  return stepFiles(step, plan, files).flatMap((path) => {
+    const short = (inner: string): string => relative(dirname(path), inner);
+    const entries = copy.folders.get(path) ?? [{ path, isFolder: false }];
+    return entries.map((entry): StepFile => {
+      const content = entry.isFolder ? 'folder' : copy.files.get(entry.path);
+      return { path: entry.path, name: short(entry.path), content };
+    });
+  });
+}
+
+/** A file that a step reads, or a folder. */
+export interface StepFile {
+  readonly path: string;
+  /** Its path as seen from where the step's own name ends. */
+  readonly name: string;
+  /** Undefined where it could not be read. */
+  readonly content: Buffer | Stamp | 'folder' | undefined;
 }
 
 /** Reads what the steps of a plan will read, so that it stays the same from here on. */

@@ -266,6 +266,35 @@ test('show --files lists the copy and what has become of each; --file prints one
   expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('has no file `nothing`')]);
 });
 
+test('of a folder every file counts, and all of it is kept', async () => {
+  const book = project(
+    `
+tasks:
+  - { name: stops, shell: 'test -e {{dir}}/mended' }
+  - { name: copies, copy: { src: site/, dest: '{{dir}}/site' } }
+`,
+    { files: { 'files/site/deep/page': 'early\n', 'files/site/other': 'other\n' } },
+  );
+  const state = ['--state', book.state];
+  expect((await drillbook(['run', book.playbook, '-i', book.inventory, ...state])).code).toBe(1);
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  writeFileSync(join(book.dir, 'files/site/deep/page'), 'late\n');
+  writeFileSync(join(book.dir, 'files/site/deep/more'), 'more\n');
+  rmSync(join(book.dir, 'files/site/other'));
+  const refused = await drillbook(['resume', ...state]);
+  expect(refused.code).toBe(2);
+  for (const line of ['site/deep/page: edited', 'site/deep/more: new', 'site/other: gone'])
+    expect(refused.stderr).toContain(`    file ${line}\n`);
+  rmSync(join(book.dir, 'files'), { recursive: true });
+  expect((await drillbook(['resume', ...state, '--as-begun'])).code).toBe(0);
+  expect(readdirSync(join(book.dir, 'a/site'), { recursive: true }).toSorted()).toEqual([
+    'deep',
+    'deep/page',
+    'other',
+  ]);
+  expect(readFileSync(join(book.dir, 'a/site/deep/page'), 'utf8')).toBe('early\n');
+});
+
 test('what is too large to be kept is known by size and time, and has to be there again for --as-begun', async () => {
   const book = project(
     `
