@@ -7,10 +7,12 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect, onTestFinished, test } from 'vitest';
 import { DrillbookError } from '../../engine/core/error.ts';
 import type { Happening, RunEvent } from '../../engine/core/event.ts';
+import { Redactor } from '../../engine/core/secret.ts';
 import { checked, JournalBroken, linkOf } from '../../engine/run/chain.ts';
 import type { Row } from '../../engine/run/chain.ts';
 import { createJournal, openJournal, readJournal } from '../../engine/run/journal.ts';
 import type { Journal } from '../../engine/run/journal.ts';
+import { holdRun } from '../../engine/run/lock.ts';
 
 const RUN = '20261121-031500-7f3a';
 
@@ -252,6 +254,41 @@ test('events of one turn are durable together, and come back as they were', asyn
   again.append(started('more'));
   again.close();
   expect(rows(dir)).toHaveLength(21);
+});
+
+test('secrets that were heard of in the run are masked again by who goes on with it', async () => {
+  const dir = folder();
+  const redactor = new Redactor();
+  const journal = createJournal(dir, RUN, redactor);
+  redactor.add('hunter22');
+  journal.append(started('one'));
+  await journal.commit();
+  redactor.add('sesame99');
+  journal.append(started('two'), { name: 'sesame99' });
+  journal.close();
+  expect(
+    rows(dir)
+      .map(({ line }) => line)
+      .join(),
+  ).not.toMatch(/hunter22|sesame99/);
+  const later = new Redactor();
+  const again = openJournal(dir, RUN, later);
+  const past = [...again.past()];
+  expect(past.map((event) => 'name' in event && event.name)).toEqual(['one', 'sesame99']);
+  expect(again.at(2)).toEqual(past[1]);
+  again.close();
+  expect(later.text('hunter22 sesame99')).not.toMatch(/hunter22|sesame99/);
+});
+
+test('a lock that cannot be taken because of the disk is not told as another process', () => {
+  const dir = folder();
+  createJournal(dir, RUN).close();
+  const letGo = holdRun(dir, RUN);
+  expect(() => holdRun(dir, RUN)).toThrow('is under way in another process');
+  letGo();
+  rmSync(join(files(dir), 'lock.sqlite'));
+  mkdirSync(join(files(dir), 'lock.sqlite'));
+  expect(() => holdRun(dir, RUN)).toThrow(`the journal of run ${RUN} cannot be written: unable to open`);
 });
 
 /** A file system of its own, so small that it is soon full. */
