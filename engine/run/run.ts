@@ -156,16 +156,14 @@ export async function execute(request: RunRequest): Promise<number> {
     };
     const walk = runner(journal, history, tools, options, () => brokenInvariant(world, live));
     const { stop, counts, hasFailed } = await walk.run(plan);
+    if (stop === undefined && ledger.open().some(isDue))
+      await closePutRight(journal, ledger, plan.inventory, lookBy(live));
     // What is in doubt is nobody else's to touch.
     if (stop?.exitCode !== 4) await locks.release(pool);
     if (stop?.exitCode === 3) {
       journal.append({ event: 'run_interrupted', reason: stop.reason });
       code = 3;
-    } else {
-      if (stop === undefined && ledger.open().some(isDue))
-        await closePutRight(journal, ledger, plan.inventory, lookBy(live));
-      code = finish(stop?.exitCode ?? (hasFailed ? 1 : 0), counts, stop?.reason);
-    }
+    } else code = finish(stop?.exitCode ?? (hasFailed ? 1 : 0), counts, stop?.reason);
   } catch (error) {
     if (!(error instanceof DrillbookError) || !/^(guard|host|step|interrupt)\./.test(error.code)) throw error;
     await locks.release(pool);

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeEach, expect, test, vi } from 'vitest';
 import type { ClusterStatus, Role } from '../../engine/core/cluster.ts';
 import type { RunEvent } from '../../engine/core/event.ts';
 import { runIds } from '../../engine/run/journal.ts';
@@ -35,9 +35,12 @@ vi.mock('../../engine/cluster/stacks.ts', async (original) => ({
   },
 }));
 
+/** What a run left behind that died. */
+const freeLock = (): void => rmSync('/var/lib/drillbook/locks/pair', { recursive: true, force: true });
+afterAll(freeLock);
+
 beforeEach(() => {
-  // What a run left behind that died.
-  rmSync('/var/lib/drillbook/locks/pair', { recursive: true, force: true });
+  freeLock();
   pair.reads = 0;
   pair.roles = () => ({ a: 'primary', b: 'standby' });
 });
