@@ -136,11 +136,12 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
   };
 }
 
-/** All is as for its task, but for the conditions: what was changed is put back, whatever has become of them. */
+/** All is as for its task, but for conditions and role: what was changed is put back, whatever has become of them. */
 function undoOf(task: Task, undo: Task, id: string, from: Inherited, prefix: string, e: Expanding): Step {
   const variables = new Set([...e.variables, ...Object.keys(task.keywords.vars ?? {})]);
-  const inner = { ...e, variables, ids: new Map<string, number>() };
-  const step = stepOf(undo, { ...from, when: [], isIgnored: false }, prefix, inner);
+  // The task may have changed the role itself.
+  const inner = { ...e, variables, ids: new Map<string, number>(), pattern: '' };
+  const step = stepOf(undo, { ...from, when: [], role: undefined, isIgnored: false }, prefix, inner);
   return {
     ...step,
     id: `${id}/undo`,
