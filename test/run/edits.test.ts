@@ -193,6 +193,7 @@ describe('the row of steps', () => {
 tasks:
   - block: [{ name: in, command: 'true' }]
     rescue: [{ name: help, command: 'true' }]
+  - { name: after, command: 'true' }
   - { name: two, shell: 'test -e {{dir}}/mended' }
 `);
     const { run } = await book.go();
