@@ -79,13 +79,19 @@ function find(
   return best;
 }
 
-/** Follows what a program shows, and calls `type` for each prompt that no answer was typed to. */
+/**
+ * Follows what a program shows, and calls `type` for each prompt that no answer was typed to. `typed`: where in the output
+ * the others were answered.
+ */
 function conversation(
   answers: readonly Answer[],
-  typed: readonly number[],
   onText: (text: string) => void,
   type: (number: number, answer: string, at: number) => void,
-): { take(bytes: Buffer): void; readonly output: string; readonly answered: readonly string[] } {
+): {
+  take(bytes: Buffer, typed: readonly number[]): void;
+  readonly output: string;
+  readonly answered: readonly string[];
+} {
   const decoder = new StringDecoder('utf8');
   const answered: string[] = [];
   let output = '';
@@ -94,7 +100,7 @@ function conversation(
   let seen = 0;
 
   /** Prompts are looked for where they were found the first time: later text may end a match on `$`. */
-  function converse(): void {
+  function converse(typed: readonly number[]): void {
     for (;;) {
       const at = typed[answered.length];
       if (at !== undefined && at !== seen) return;
@@ -108,24 +114,24 @@ function conversation(
     }
   }
 
-  function step(bytes: Buffer): void {
+  function step(bytes: Buffer, typed: readonly number[]): void {
     const text = decoder.write(bytes).replaceAll('\r', '');
     seen += bytes.length;
     output += text;
     pending += text;
     onText(text);
-    converse();
+    converse(typed);
   }
   return {
-    take(bytes) {
+    take(bytes, typed) {
       let rest = bytes;
       for (const at of typed) {
         if (at <= seen || at - seen >= rest.length) continue;
         const cut = at - seen;
-        step(rest.subarray(0, cut));
+        step(rest.subarray(0, cut), typed);
         rest = rest.subarray(cut);
       }
-      step(rest);
+      step(rest, typed);
     },
     get output() {
       return output;
@@ -143,7 +149,6 @@ export async function runDialogue(
   { mode, onOutput, guards, args, env, become, signal }: JobOptions,
 ): Promise<JobEnd<DialogueResult>> {
   const names = [folderOf(id), id.key];
-  const how: RawOptions = { become, signal };
   let typing: Promise<unknown> = Promise.resolve();
   const type = (number: number, answer: string, at: number): void => {
     const typed = [...names, String(number), answer, String(at)];
@@ -152,22 +157,33 @@ export async function runDialogue(
       .catch(() => undefined);
   };
 
-  async function follow(typed: readonly number[], options: RawOptions): Promise<JobEnd<DialogueResult>> {
-    const said = conversation(answers, typed, (text) => onOutput?.(text), type);
-    const pass = { ...options, onBytes: said.take, lane: 'follower' as const };
+  /** `isAgain`: answers may have been typed already, by one whose last words are still on their way. */
+  async function follow(isAgain: boolean, options: RawOptions): Promise<JobEnd<DialogueResult>> {
+    const said = conversation(answers, (text) => onOutput?.(text), type);
+    let reading: Promise<unknown> = Promise.resolve();
+    const readTyped = async (): Promise<number[]> => {
+      const { stdout } = await session.exchange(TYPED_SCRIPT, { args: names, become, lane: 'killer' });
+      return stdout.toString().split('\n').filter(Boolean).map(Number);
+    };
+    const onBytes = (bytes: Buffer): void => {
+      if (!isAgain) return said.take(bytes, []);
+      // Read after what was shown: what an answer has brought forth is never seen without the answer.
+      reading = reading.then(readTyped).then((typed) => said.take(bytes, typed));
+      reading.catch(() => undefined);
+    };
+    const pass = { ...options, onBytes, lane: 'follower' as const };
     const end = jobEnd(session, await attach(session, id, pass, ATTENTIVE));
+    await reading;
     await typing;
-    if (end.kind !== 'ended') return end;
+    if (end.kind === 'absent') return end;
+    if (end.kind === 'lost') return { ...end, output: said.output };
     const { code, stderr } = end.result;
     return {
       kind: 'ended',
       result: { code, output: said.output + stderr.toString(), answered: said.answered },
     };
   }
-  async function followAgain(): Promise<JobEnd<DialogueResult>> {
-    const { stdout } = await session.exchange(TYPED_SCRIPT, { args: names, ...how });
-    return follow(stdout.toString().split('\n').filter(Boolean).map(Number), how);
-  }
+  const followAgain = (): Promise<JobEnd<DialogueResult>> => follow(true, { become, signal });
   if (mode === 'attach') return followAgain();
 
   if (answers.some(({ answer }) => answer.includes('\0')))
@@ -176,10 +192,10 @@ export async function runDialogue(
   const parts = { guards, script: TERMINAL_SCRIPT, args: [text, session.carrier.shell], isFollowed: true };
   let following: Promise<JobEnd<DialogueResult>> | undefined;
   const onBytes = (): void => {
-    following ??= follow([], { become });
+    following ??= follow(false, { become });
     following.catch(() => undefined);
   };
-  const begun = await start(session, id, { ...parts, needs: NEEDS }, { ...how, onBytes });
+  const begun = await start(session, id, { ...parts, needs: NEEDS }, { become, signal, onBytes });
   if (begun.code === SAYS.taken) return followAgain();
   if (begun.code === SAYS.notBegun) throw notBegun(session, begun);
   // One that nobody could be told of was begun all the same.

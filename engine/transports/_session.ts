@@ -141,7 +141,11 @@ export function makeSession(carrier: Carrier, redactor: Redactor): Session {
     { signal, guards, lane = 'main', ...how }: Performance,
   ): Promise<Exchange> {
     const become = real(how.become);
-    if (signal?.aborted === true) throw stopped(host, signal);
+    if (signal?.aborted === true) {
+      // It may have been begun before.
+      if (how.kill !== undefined) await within(10_000, how.kill(undefined));
+      throw stopped(host, signal);
+    }
     const marker = newMarker();
     let shell: Shell | undefined;
     const work = (async (): Promise<Exchange> => {

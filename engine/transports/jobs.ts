@@ -55,10 +55,13 @@ isRunning() {
 }
 `;
 
+// $1 a run or `*`.
 const LIST_SCRIPT = `${ROOTS}
+run=$1
 visit() {
-  stat -c '%Y %U %n' "$root"/jobs/*/*/*.pid 2>/dev/null | while read -r seconds user file; do
-    isOurs "$file" && isOurs "\${file%/*}" && [ -f "$file" ] || continue
+  for file in "$root"/jobs/$run/*/*.pid; do
+    isOurs "$file" && isOurs "\${file%/*}" && [ -f "$file" ] && echo "$file"
+  done | xargs stat -c '%Y %U %n' 2>/dev/null | while read -r seconds user file; do
     job=\${file%.pid} state=lost
     if isRunning; then state=running; else case $code in '' | *[!0-9]*) ;; *) state=ended ;; esac; fi
     echo "\${job#"$root/jobs/"} $state \${code:--} $seconds $user"
@@ -67,12 +70,12 @@ visit() {
 roots
 `;
 
-/** All jobs of all runs that a host still has. */
+/** The jobs that a host still has, of one run or of all. */
 export async function listJobs(
   transport: Transport,
-  options: JobsOptions = {},
+  { run: only = '*', ...options }: JobsOptions & { readonly run?: string | undefined } = {},
 ): Promise<readonly RemoteJob[]> {
-  const { stdout } = await transport.sh(LIST_SCRIPT, options);
+  const { stdout } = await transport.sh(LIST_SCRIPT, { ...options, args: [only] });
   return stdout
     .split('\n')
     .filter(Boolean)
