@@ -277,8 +277,8 @@ plays:
         command: 'true'
 `);
   pair.roles = () => ({ a: existsSync(join(book.dir, 'a/changed')) ? 'standby' : 'primary', b: 'standby' });
-  // Events: run, lock, play, both of the look, start of the change; death before its end is told.
-  await book.die(7);
+  // Events: run, lock, play, both of the look, start of the change, what it keeps; death before its end is told.
+  await book.die(8);
   expect(existsSync(join(book.dir, 'a/changed'))).toBe(true);
   const resumed = await book.go({}, runIds(book.state)[0]);
   expect(resumed.story).toEqual(['change changed', 'uses changed']);
@@ -302,7 +302,7 @@ plays:
     database.exec('DROP TABLE event');
     database.close();
   };
-  await expect(book.go({ onEvent })).rejects.toMatchObject({ code: 'journal.broken' });
+  await expect(book.go({ onEvent })).rejects.toMatchObject({ code: 'journal.unwritable' });
   expect(readdirSync(join(book.dir, 'a'))).toEqual(['one']);
   expect(heard).toEqual(['one']);
 });
