@@ -33,6 +33,8 @@ export interface Reference {
   readonly kind: Module['kind'];
   readonly summary: string;
   readonly shorthand?: string | undefined;
+  /** The role without which it never acts. */
+  readonly role?: string | undefined;
   readonly parameters: readonly Parameter[];
   readonly returns: Readonly<Record<string, string>>;
   readonly examples: string;
@@ -104,12 +106,13 @@ function parametersOf(params: Shape): readonly Parameter[] {
 }
 
 export async function referenceOf(name: string): Promise<Reference> {
-  const { kind, summary, shorthand, params, returns, examples } = await loadModule(name);
+  const { kind, summary, shorthand, role, params, returns, examples } = await loadModule(name);
   return {
     name,
     kind,
     summary,
     shorthand,
+    role,
     parameters: parametersOf(params),
     returns,
     examples: examples.trim(),
@@ -131,7 +134,8 @@ const KINDS: Readonly<Record<Module['kind'], string>> = {
 };
 
 function page(reference: Reference): string {
-  const { name, kind, summary, shorthand, parameters, returns, examples } = reference;
+  const { name, kind, summary, shorthand, role, parameters, returns, examples } = reference;
+  const bound = role === undefined ? '' : ` Bound to \`role: ${role}\`, unless the task says otherwise.`;
   const rows = parameters.map(
     ({ name: parameter, type, isRequired, default: value, description }) =>
       `| \`${parameter}\` | ${cell(type)} | ${isRequired ? '**required**' : value === undefined ? '' : `\`${cell(JSON.stringify(value))}\``} | ${cell(description)} |`,
