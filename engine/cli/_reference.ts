@@ -145,7 +145,7 @@ function page(reference: Reference): string {
   return [
     `## ${name}`,
     `${summary}`,
-    `Kind: **${kind}** (${KINDS[kind]}).${shorthand === undefined ? '' : ` \`${name}: text\` sets \`${shorthand}\`.`}`,
+    `Kind: **${kind}** (${KINDS[kind]}).${shorthand === undefined ? '' : ` \`${name}: text\` sets \`${shorthand}\`.`}${bound}`,
     parameters.length === 0 ? 'It has no parameters.' : table,
     ...(results.length === 0 ? [] : [`Registered:\n\n${results.join('\n')}`]),
     `\`\`\`yaml\n${examples}\n\`\`\``,
