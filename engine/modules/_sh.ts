@@ -15,8 +15,15 @@ export const trimmed = (text: string): string => text.replace(/\n+$/, '');
 export const linesOf = (text: string): string[] => (trimmed(text) === '' ? [] : trimmed(text).split('\n'));
 
 /** Runs a script that must succeed; else the last line it said is the cause. */
-export async function must(ctx: Context, what: string, script: string, options?: ShOptions): Promise<string> {
-  const said = await ctx.sh(script, options);
+export const must = async (
+  ctx: Context,
+  what: string,
+  script: string,
+  options?: ShOptions,
+): Promise<string> => succeeded(what, await ctx.sh(script, options));
+
+/** What a script said that must have succeeded. */
+export function succeeded(what: string, said: ShResult): string {
   if (said.code === 0) return said.stdout;
   const cause = lastWords(said) || `exit code ${said.code}`;
   throw new StepFailed(`${what}: ${cause}`, { code: said.code, stdout: said.stdout, stderr: said.stderr });

@@ -206,7 +206,8 @@ async function install(
   const yes = (flag: boolean): string => (flag ? 'yes' : '');
   const isFiles = given.files !== undefined;
   const isOlder = wishes.some(({ name }) => seen.older.has(name));
-  const said = await ctx.sh(seen.manager === 'apt' ? APPLY_APT : APPLY_RPM, {
+  // Two of them side by side would be in each other's way: after an interruption the one that runs is waited for.
+  const said = await ctx.job(seen.manager === 'apt' ? APPLY_APT : APPLY_RPM, {
     args: [
       given.state === 'absent' ? (given.purge ? 'purge' : 'remove') : isFiles ? 'files' : 'names',
       String(Math.ceil(given.lock_timeout / 1000)),
@@ -259,12 +260,20 @@ async function apply(ctx: Context, given: Given, found: Checked): Promise<Checke
   const names = new Set(found.changes.map((change) => change.what));
   const needed = wishes.filter(({ name }) => names.has(`package ${name}`));
   const folder =
-    given.files === undefined ? '' : await must(ctx, 'cannot make a folder for the packages', FOLDER);
+    given.files === undefined
+      ? ''
+      : await ctx.keep('folder', () => must(ctx, 'cannot make a folder for the packages', FOLDER));
+  const remove = async (): Promise<void> => {
+    if (folder !== '') await ctx.sh('rm -rf -- "$1"', { args: [folder] });
+  };
   try {
     await install(ctx, given, needed, seen, folder);
-  } finally {
-    if (folder !== '') await ctx.sh('rm -rf -- "$1"', { args: [folder] });
+  } catch (error) {
+    // When the node is only out of sight, it is still at work with them.
+    if (error instanceof StepFailed) await remove();
+    throw error;
   }
+  await remove();
   const after = await look(ctx, given, wishes);
   return {
     changes: changesOf(given, wishes, after),

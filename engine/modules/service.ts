@@ -192,7 +192,8 @@ look "$name"`;
 const flag = (value: boolean | undefined): string => (value === undefined ? '' : value ? 'yes' : 'no');
 
 async function apply(ctx: Context, given: Given): Promise<Checked> {
-  const said = await ctx.sh(APPLY, {
+  // A start may take minutes: after an interruption it is waited for, and nothing is started a second time.
+  const said = await ctx.job(APPLY, {
     args: [given.name, given.state ?? '', flag(given.enabled), flag(given.masked), flag(given.daemon_reload)],
   });
   if (said.code !== 0) {

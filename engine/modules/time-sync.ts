@@ -4,7 +4,7 @@ import { state } from '../core/module.ts';
 import type { Change, Checked, Context } from '../core/module.ts';
 import { fileChanges, LOOK, parseLook, place } from './_file.ts';
 import type { Found, Wanted } from './_file.ts';
-import { must } from './_sh.ts';
+import { must, succeeded } from './_sh.ts';
 
 const PROVIDERS = ['timesyncd', 'chrony', 'ntp'] as const;
 type Provider = (typeof PROVIDERS)[number];
@@ -212,9 +212,8 @@ async function apply(ctx: Context, given: Given, checked: Checked): Promise<Chec
   let backup: string | undefined;
   if (seen.wanted !== undefined && seen.found !== undefined)
     backup = (await place(ctx, seen.wanted, seen.found)).backup;
-  await must(ctx, `time service ${seen.unit.id}`, SERVE, {
-    args: [seen.unit.id, seen.wanted === undefined ? 'no' : 'yes', ...ALL_UNITS],
-  });
+  const args = [seen.unit.id, seen.wanted === undefined ? 'no' : 'yes', ...ALL_UNITS];
+  succeeded(`time service ${seen.unit.id}`, await ctx.job(SERVE, { args }));
   const after = await check(ctx, given);
   return backup === undefined ? after : { ...after, result: { ...after.result, backup_file: backup } };
 }

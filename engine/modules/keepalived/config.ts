@@ -111,7 +111,7 @@ async function apply(ctx: Context, params: Params, found: Checked): Promise<Chec
   const { code: made } = await ctx.sh('mkdir -p "$(dirname "$1")"', { args: [params.dest] });
   if (made !== 0) throw new StepFailed(`The directory of ${params.dest} cannot be made`);
   await ctx.put(candidate, wanted, 0o640);
-  const { code, stdout, stderr } = await ctx.sh(SWAP, { args: [candidate, params.dest, params.service] });
+  const { code, stdout, stderr } = await ctx.job(SWAP, { args: [candidate, params.dest, params.service] });
   if (code === 65)
     throw new StepFailed(
       `keepalived refuses the configuration: ${stderr.trim().split('\n').join('; ')}`,
