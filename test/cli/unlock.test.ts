@@ -38,6 +38,9 @@ const BOOKS = {
       - { name: two, shell: 'echo x >> {{dir}}/two' }`,
   quick: `
       - { name: quick, shell: 'echo x >> {{dir}}/quick' }`,
+  // Its own end is told by nobody, the first time.
+  doubt: `
+      - { name: one, shell: 'test -e {{dir}}/lost || { touch {{dir}}/lost; kill -9 $$; }' }`,
   looks: `
       - { name: looks, debug: { msg: hello } }
       - { name: would, check_mode: true, copy: { dest: '{{dir}}/would', content: x } }`,
@@ -138,6 +141,18 @@ test('unlocked where its journal is kept, a dead run tells of it in `show`', asy
   expect((await drillbook(['show', run, ...at('jump1')])).stdout).toContain('unlocked by bob');
   const nothing = await unlock('jump1');
   expect([nothing.code, nothing.told.code]).toEqual([0, null]);
+  expect((await drillbook(running('jump2', 'quick'))).code).toBe(0);
+}, 120_000);
+
+test('in doubt, exit code 4, the lock is kept for the resume that settles it', async () => {
+  const doubt = await drillbook(running('jump1', 'doubt'));
+  expect([doubt.code, locksOf(doubt)]).toEqual([4, ['lock_taken']]);
+  const refused = await drillbook(running('jump2', 'quick'));
+  expect([refused.code, reasonOf(refused)]).toEqual([5, expect.stringContaining(runOf(doubt))]);
+  const settled = await drillbook([
+    ...['resume', runOf(doubt), ...at('jump1'), '--output', 'jsonl', '--on-interrupt', 'skip'],
+  ]);
+  expect([settled.code, locksOf(settled)]).toEqual([0, ['lock_taken', 'lock_released']]);
   expect((await drillbook(running('jump2', 'quick'))).code).toBe(0);
 }, 120_000);
 

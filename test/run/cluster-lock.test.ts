@@ -291,6 +291,8 @@ test('a record that a power failure lost is made again by its owner, unless anot
   bob.setAway('n2', true);
   const other = bob.run('r2', 'lost');
   expect(await other.take()).toBeUndefined();
+  // The same token, and not the same holder.
+  expect(await run.step('n1')).toMatch(/was taken over by run r2/);
   expect(await run.connect('n1')).toMatch(/locked on n1 by run r2/);
   await other.release();
   expect(await run.connect('n1')).toMatch(/was taken from this run on n1/);
