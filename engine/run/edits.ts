@@ -127,6 +127,11 @@ function checkLarge(plan: Plan, files: Pinned, done: ReadonlyMap<string, Standin
   }
 }
 
+function hasBegun(journal: Journal): boolean {
+  for (const event of journal.past()) if ('step' in event) return true;
+  return false;
+}
+
 const unlike = (run: string): DrillbookError =>
   new DrillbookError(
     'plan.engine',
@@ -147,7 +152,7 @@ export async function holdToFiles(pinning: Pinning, journal: Journal, number: nu
   pinStepFiles(plan, files);
   const before = journal.count > 0 ? frozen.open(number) : undefined;
   if (!before) {
-    if (standings(journal.past()).size > 0)
+    if (hasBegun(journal))
       throw new DrillbookError('journal.broken', `the files that run ${run} began with are missing`, {
         hint: `frozen-${number} in the folder of the run; put it back from a copy, or begin a new run`,
       });

@@ -394,6 +394,20 @@ test('a host may join; one that steps have been on may not leave', async () => {
   );
 });
 
+test('a copy that was kept for an acceptance the journal has not heard of counts for nothing', async () => {
+  const book = wide();
+  const { run } = await book.go();
+  const store = frozenStore(book.state, run);
+  const first = store.open(1);
+  if (!first) throw new Error('no copy');
+  await store.keep(2, { ...first, steps: 'never heard of' });
+  expect((await resume(book, run)).ran?.story).toEqual(['fails failed']);
+  edit(book, 'sizes.yml', 'count: 1', 'count: 2');
+  writeFileSync(join(book.dir, 'a/mended'), '');
+  expect((await accept(book, run)).ran?.code).toBe(0);
+  expect(store.open(2)?.steps).toBe(first.steps);
+});
+
 test('without the copy, or with one that was changed, nothing goes on', async () => {
   const book = project(TASKS);
   const { run } = await book.go();
