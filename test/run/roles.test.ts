@@ -3,7 +3,9 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { RunEvent } from '../../engine/core/event.ts';
-import type { OpenTransport, Transport } from '../../engine/core/host.ts';
+import type { Guard, Host, OpenTransport, ShOptions, Transport } from '../../engine/core/host.ts';
+import { contextFor } from '../../engine/run/context.ts';
+import type { ContextTools } from '../../engine/run/context.ts';
 import { openTransport } from '../../engine/transports/open.ts';
 import { runIds } from '../../engine/run/journal.ts';
 import { finished, project } from './_engine.ts';
@@ -170,6 +172,48 @@ test('a step that changes the role itself and is interrupted before its end is t
   expect([resumed.code, resumed.story], JSON.stringify(resumed.events.at(-1))).toEqual([0, ['wipe changed']]);
 });
 
+test('an undo is not bound to the role of its task, which may have changed it', async () => {
+  const flip = `shell: 'echo primary | tee {{dir}}/says >{{dir}}/holds'`;
+  const book = onPair(play('standby', `role: standby, ${flip}, undo: { ${WIPE} }`));
+  const ran = await book.go();
+  expect([ran.code, wiped(book)], ran.story.join(', ')).toEqual([0, ['b']]);
+});
+
+test('whatever a context does on the host asks for its role; looks do not, nor what is done on others', async () => {
+  const guard: Guard = { code: 'guard.role', script: '', args: [] };
+  const asked: string[] = [];
+  const hear = (what: string, guards: readonly Guard[] = []): void => {
+    asked.push(guards.includes(guard) ? `${what} asks` : what);
+  };
+  const transport = {
+    sh: (text: string, { guards }: ShOptions) => Promise.resolve(hear(`sh ${text}`, guards)),
+    put: (_path: string, _content: Uint8Array, { guards }: ShOptions) => Promise.resolve(hear('put', guards)),
+    get: () => Promise.resolve(hear('get')),
+    dial: () => Promise.resolve(hear('dial')),
+  };
+  const host = (name: string): Host => ({ name, groups: [], vars: {}, connection: { transport: 'local' } });
+  const hosts = new Map(['a', 'b'].map((name) => [name, host(name)]));
+  const context = contextFor(
+    host('a'),
+    {
+      ...{ scope: {}, become: undefined, env: {}, file: '', progress: () => undefined },
+      ...{ signal: new AbortController().signal, roleGuards: () => [guard] },
+    },
+    {
+      connections: { get: () => Promise.resolve(transport) },
+      inventory: { hosts, clusters: new Map() },
+      guardsOf: () => [],
+    } as unknown as ContextTools,
+  );
+  await context.sh('acts');
+  await context.sh('looks', { isLook: true });
+  await context.put('/file', 'x');
+  await context.get('/file');
+  await context.dial({ socketPath: '/socket' });
+  await context.on('b').sh('elsewhere');
+  expect(asked).toEqual(['sh acts asks', 'sh looks', 'put asks', 'get', 'dial', 'sh : asks', 'sh elsewhere']);
+});
+
 /** Numbers from 0 to 1, the same for the same seed (Park and Miller). */
 function random(seed: number): () => number {
   let at = seed;
@@ -282,4 +326,4 @@ test('roles flip 200 times between the plan and the task: it is never done on th
   expect(tally).toMatchObject({ flips: 200, wrong: 0, missed: 0 });
   expect(tally.refused).toBeGreaterThan(100);
   expect(tally.done).toBeGreaterThan(30);
-}, 300_000);
+}, 900_000);
