@@ -101,17 +101,23 @@ export default command({
     const file = options['inventory'];
     if (typeof file !== 'string')
       throw new DrillbookError('usage.inventory', 'which inventory?', { hint: 'give it with -i' });
-    const [{ loadInventory }, { closeIn, isUnderWay, ledgersIn, openIn }, { operatorHere }] =
+    const [{ loadInventory }, { closeIn, isUnderWay, ledgersIn, openIn }, { runIds }, { operatorHere }] =
       await Promise.all([
         import('../parse/inventory.ts'),
         import('../run/ledgers.ts'),
+        import('../run/journal.ts'),
         import('./_execute.ts'),
       ]);
     const redactor = new Redactor();
     const inventory = loadInventory(file, { onSecret: (value) => redactor.add(value) });
     const tell = (run: string, why: string): void => void process.stderr.write(`${run}: ${why}\n`);
     const ledgers = ledgersIn(stateDir, inventory, tell);
-    const { bends, locks } = await lookAt(inventory, redactor, signal);
+    const { bends, locks: seen } = await lookAt(inventory, redactor, signal);
+    // Of a run that is kept here one need not wait for the lease to end.
+    const own = runIds(stateDir);
+    const isAlive = ({ run, ...lock }: LockHolder): boolean =>
+      lock.isAlive && (!own.includes(run) || isUnderWay(stateDir, run));
+    const locks = seen.map((lock) => ({ ...lock, isAlive: isAlive(lock) }));
     const open = openIn(ledgers);
     const known = new Set(open.map(({ obligation }) => obligation));
     const rows = [

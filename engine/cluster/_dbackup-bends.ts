@@ -28,19 +28,15 @@ function readOnly(node: NodeStatus, { nodes }: ClusterStatus): readonly Bend[] {
   ];
 }
 
-const service = (name: string, node: NodeStatus, isRunning: boolean): Bend =>
-  bend(`${name}-stopped`, node.name, !isRunning, `${name} does not run on ${node.name}`);
-
-/** What has to run on a member of the pair. */
-function services(node: NodeStatus): readonly Bend[] {
-  if (!node.online || (node.role !== 'primary' && node.role !== 'standby')) return [];
-  const backupd = node.services['dbackup3-backupd'];
-  return [
-    service('keepalived', node, node.witnesses['keepalived'] === 'running'),
-    ...(node.role === 'primary' && backupd !== undefined
-      ? [service('backupd', node, backupd === 'active')]
-      : []),
-  ];
+/** What has to run on a member of the pair: keepalived on both, backupd where the primary is. */
+function services({ name, online, role, services: units }: NodeStatus): readonly Bend[] {
+  if (!online || (role !== 'primary' && role !== 'standby')) return [];
+  return ['dbackup3-keepalived', 'dbackup3-backupd'].flatMap((unit) => {
+    const isRunning = units[unit] === 'active';
+    const isWanted = role === 'primary' || unit === 'dbackup3-keepalived';
+    if (units[unit] === undefined || (!isRunning && !isWanted)) return [];
+    return [bend(`service-stopped:${unit}`, name, !isRunning, `service ${unit} is stopped`)];
+  });
 }
 
 /** What of the pair is bent, and what is seen not to be. */

@@ -76,7 +76,11 @@ export interface Context {
 export type Shape = z.ZodObject;
 
 /** What a step with certain parameters bends, or puts right: a stable word, and of what. */
-export type Bending = { readonly scope: 'host' | 'cluster' } & (
+export type Bending = {
+  readonly scope: 'host' | 'cluster';
+  /** As often right as bent (a stopped service): opened only by a task with an `undo`, and told to its own run alone. */
+  readonly isOwn?: boolean;
+} & (
   | {
       readonly opens: string;
       /** What is bent then, for the operator: `automatic failover is off`. */

@@ -253,4 +253,13 @@ export default state({
   },
   check,
   apply,
+  obligation({ name, state: wanted }) {
+    const unit = name.replace(/\.service$/, '');
+    const own = { scope: 'host', isOwn: true } as const;
+    if (wanted === 'stopped')
+      return { ...own, opens: `service-stopped:${unit}`, message: `service ${unit} is stopped` };
+    return wanted === undefined || wanted === 'reloaded'
+      ? undefined
+      : { ...own, closes: `service-stopped:${unit}` };
+  },
 });

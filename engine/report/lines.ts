@@ -112,6 +112,10 @@ function acceptedText({ added, removed, changed, moved, others, files }: Accepte
   return [names.join(', '), ...steps, others.map(oneLine).join(', ')].filter(Boolean).join('; ');
 }
 
+/** An undo's own obligation bears its name. */
+const byText = ({ obligation, by }: Of<'obligation_closed'>): string =>
+  obligation.startsWith(`${by}@`) ? '' : ` (${oneLine(by)})`;
+
 /** Events that are one remark between the steps; undefined for the others. */
 export function remark(event: RunEvent, { pen }: Taste): string | undefined {
   switch (event.event) {
@@ -137,10 +141,7 @@ export function remark(event: RunEvent, { pen }: Taste): string | undefined {
         `  ${event.isLasting === true ? 'to stay' : 'to be put right'} on ${event.host}: ${oneLine(event.message)} (${event.obligation})`,
       );
     case 'obligation_closed':
-      return pen.paint(
-        'gray',
-        `  put right on ${event.host}: ${oneLine(event.obligation)} (${oneLine(event.by)})`,
-      );
+      return pen.paint('gray', `  put right on ${event.host}: ${oneLine(event.obligation)}${byText(event)}`);
     case 'invariant_broken':
       return pen.paint(
         ['bold', 'red'],

@@ -48,6 +48,7 @@ export function stepLedger(
   const isMine = (one: Obligation): boolean => one.step === step.id && one.host === state.host.name;
   let opening: Opening | undefined;
   let closing: string | undefined;
+  let isTold = false;
   let isDeclared = false;
   let acts = 0;
   let isOpened = false;
@@ -70,7 +71,8 @@ export function stepLedger(
 
   return {
     learn(params) {
-      const bending = step.module?.obligation?.(params);
+      const told = step.module?.obligation?.(params);
+      const bending = told && 'opens' in told && told.isOwn && !step.undo ? undefined : told;
       isDeclared = bending !== undefined && 'opens' in bending;
       if (bending && 'opens' in bending) {
         opening = { obligation: keyOf(bending.opens, whereOf(bending.scope)), message: bending.message };
@@ -78,7 +80,9 @@ export function stepLedger(
         const message = `\`${nameIn(step, scope)}\` is to be undone`;
         opening = { obligation: keyOf(step.undo.id, state.host.name), message };
       }
-      if (bending && 'closes' in bending) closing = keyOf(bending.closes, whereOf(bending.scope));
+      if (!bending || !('closes' in bending)) return;
+      closing = keyOf(bending.closes, whereOf(bending.scope));
+      isTold = bending.isOwn !== true;
     },
     async beforeAct(wouldChange) {
       acts++;
@@ -110,7 +114,12 @@ export function stepLedger(
           closed(one, step.id, step.isEarly === true && one.undo === step.id ? one.step : undefined),
         );
       // For the ledgers of other runs.
-      if (closing !== undefined && isChanged && done.every(({ obligation }) => obligation !== closing))
+      if (
+        closing !== undefined &&
+        isTold &&
+        isChanged &&
+        done.every(({ obligation }) => obligation !== closing)
+      )
         journal.append(closed({ obligation: closing, host: state.host.name }, step.id));
       return ended;
     },

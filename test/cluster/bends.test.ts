@@ -7,9 +7,13 @@ const node = (name: string, more: Partial<NodeStatus>): NodeStatus => ({
   address: name,
   online: true,
   role: name === 'a' ? 'primary' : 'standby',
-  services: { 'dbackup3-backupd': name === 'a' ? 'active' : 'inactive' },
   ...more,
-  witnesses: { read_only: name === 'a' ? 'off' : 'on', keepalived: 'running', ...more.witnesses },
+  services: {
+    'dbackup3-keepalived': 'active',
+    'dbackup3-backupd': name === 'a' ? 'active' : 'inactive',
+    ...more.services,
+  },
+  witnesses: { read_only: name === 'a' ? 'off' : 'on', ...more.witnesses },
 });
 
 interface Picture {
@@ -30,7 +34,8 @@ const status = ({ a = {}, b = {}, failover = 'enabled' }: Picture): ClusterStatu
   problems: [],
 });
 
-const FREE = { role: 'free', witnesses: { keepalived: 'stopped' } } as const;
+const STOPPED = { services: { 'dbackup3-keepalived': 'inactive' } } as const;
+const FREE = { role: 'free', ...STOPPED } as const;
 
 const table: readonly (readonly [string, Picture, readonly string[]])[] = [
   ['a whole pair', {}, []],
@@ -46,15 +51,11 @@ const table: readonly (readonly [string, Picture, readonly string[]])[] = [
     { a: { role: 'unknown', witnesses: { read_only: 'on' } } },
     ['read-only@a', 'read-only@b'],
   ],
-  [
-    'keepalived stopped on the standby',
-    { b: { witnesses: { keepalived: 'stopped' } } },
-    ['keepalived-stopped@b'],
-  ],
+  ['keepalived stopped on the standby', { b: STOPPED }, ['service-stopped:dbackup3-keepalived@b']],
   [
     'backupd stopped on the primary',
     { a: { services: { 'dbackup3-backupd': 'inactive' } } },
-    ['backupd-stopped@a'],
+    ['service-stopped:dbackup3-backupd@a'],
   ],
   ['a pair that was dissolved', { a: FREE, b: FREE, failover: 'unknown' }, []],
 ];
@@ -72,5 +73,9 @@ test('a standby that takes no writes is as it should be, and seen to be', () => 
 test('what cannot be told is told neither way', () => {
   const away = { online: false, role: 'unknown', witnesses: { read_only: 'unknown' } } as const;
   const seen = bends(status({ b: away, failover: 'unknown' })).map(({ obligation }) => obligation);
-  expect(seen).toEqual(['read-only@a', 'keepalived-stopped@a', 'backupd-stopped@a']);
+  expect(seen).toEqual([
+    'read-only@a',
+    'service-stopped:dbackup3-keepalived@a',
+    'service-stopped:dbackup3-backupd@a',
+  ]);
 });

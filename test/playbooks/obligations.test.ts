@@ -147,3 +147,28 @@ test('stop.yml leaves failover off for good and says so; start.yml ends it', asy
   await well('start');
   expect(await open()).toEqual([0, []]);
 });
+
+const STOPPED = `
+name: Work with keepalived stopped
+plays:
+  - hosts: standby
+    tasks:
+      - name: keepalived is stopped
+        service: { name: dbackup3-keepalived, state: stopped }
+        undo: { service: { name: dbackup3-keepalived, state: started } }
+      - { name: The work, shell: 'true' }
+`;
+
+test('a service that is stopped for the run is in the ledger by its name, and seen when it is started by hand', async () => {
+  const file = join(state, 'stopped.yml');
+  await writeFile(file, STOPPED);
+  await killedAt(file, lab.inventory, '"step_finished"', 'keepalived is stopped');
+  const key = 'service-stopped:dbackup3-keepalived@dbk2';
+  expect(await open()).toEqual([4, [`${key} open`]]);
+  await lab.ssh('dbk2', 'systemctl start dbackup3-keepalived');
+  // The lock of the run that was killed is still held.
+  expect(await open()).toEqual([4, [`${key} put_right`]]);
+  const resumed = await drillbook(['resume', '--output', 'jsonl'], { env });
+  expect(resumed.code).toBe(0);
+  expect(resumed.stdout).not.toContain('Undo: keepalived is stopped');
+});

@@ -293,7 +293,7 @@ test('killed at any boundary of its journal, every undo runs exactly once and no
     for (const host of HOSTS) expect([n, logOf(book, host)]).toEqual([n, logOf(straight, host)]);
     expect([n, bentIn(book), openIn(book, id)]).toEqual([n, [], []]);
   }
-}, 120_000);
+}, 600_000);
 
 const BREAKING = `
 tasks:
@@ -334,4 +334,4 @@ test('killed at any boundary while a failed run is undone, its tasks are done ag
     }
     expect([n, bentIn(book), openIn(book, id)]).toEqual([n, [], []]);
   }
-}, 120_000);
+}, 600_000);
