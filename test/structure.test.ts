@@ -132,3 +132,15 @@ test.each([
 ])('a right import is let through: %s with %s', (file, text) => {
   expect(importsOf(text).map((specifier) => complaint(file, specifier))).toEqual([undefined]);
 });
+
+test('modules, plans and parsers read the operator’s files through the run, which may have its own copy of them', () => {
+  // What packages are there, and of which version: their content is too large to be kept.
+  const free = ['modules/registry.ts', 'modules/_package-file.ts'];
+  const straight = FILES.filter(
+    ({ file, imports }) =>
+      ['modules', 'plan', 'parse'].includes(folderOf(file)) &&
+      imports.some((specifier) => /^node:fs(\/promises)?$/.test(specifier)) &&
+      !free.includes(file),
+  );
+  expect(straight.map(({ file }) => file)).toEqual([]);
+});
