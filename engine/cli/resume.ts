@@ -123,15 +123,12 @@ export default command({
       },
       redactor,
     );
-    const { selection, inputs } = started.options as {
-      selection: Selection;
-      inputs: Readonly<Record<string, unknown>>;
-    };
+    const { selection } = started.options as { readonly selection: Selection };
     const acceptChanges = options['accept-changes'] === true;
     const isAsBegun = options['as-begun'] === true;
     const copy = copyOf(stateDir, run);
     if (isAsBegun) checkAsBegun(run, copy, acceptChanges, again.given);
-    const asked = { ...again, selection, given: { ...(copy?.given ?? inputs), ...again.given } };
+    const asked = { ...again, selection, given: { ...copy?.given, ...again.given } };
     const files = pinnedFiles(isAsBegun ? copy?.copy : undefined);
     const prepared = await prepare(asked, redactor, terminalAsk(), files).catch((error: unknown) => {
       throw copy && !isAsBegun ? withWayOut(error, run) : error;

@@ -122,7 +122,7 @@ export async function execute(request: RunRequest): Promise<number> {
   const live = (cluster: string): Promise<ClusterStatus> => readStatus(world, cluster, outside);
 
   if (isResume) journal.append({ event: 'run_resumed', operator });
-  else journal.append(...startOf(request));
+  else journal.append(startOf(request));
   if (accepted) journal.append(accepted);
   const finish = (
     ended: number,
@@ -188,8 +188,8 @@ async function decide(ask: RunRequest['ask'], question: string): Promise<OnInter
   return answer?.startsWith('r') ? 'rerun' : answer?.startsWith('s') ? 'skip' : 'fail';
 }
 
-/** The first event, and what of it is kept sealed. */
-function startOf({ plan, files, operator, isCheck, options, redactor }: RunRequest): [Happening, Result?] {
+/** The first event; inputs that are secret are in the run's frozen copy alone. */
+function startOf({ plan, files, operator, isCheck, options, redactor }: RunRequest): Happening {
   const { playbook, inventory, inputs } = plan;
   const given = Object.entries({ ...inputs.given, ...inputs.overrides });
   const isOpen = ([name, value]: [string, unknown]): boolean => {
@@ -198,20 +198,22 @@ function startOf({ plan, files, operator, isCheck, options, redactor }: RunReque
     return JSON.stringify(redactor.value(value)) === JSON.stringify(value);
   };
   const withheld = given.filter((entry) => !isOpen(entry)).map(([name]) => name);
-  const common = { ...options, files: recordOf(files.copy) };
-  const open = { ...common, inputs: Object.fromEntries(given.filter(isOpen)) };
-  const started = {
-    event: 'run_started' as const,
+  const open = Object.fromEntries(given.filter(isOpen));
+  return {
+    event: 'run_started',
     playbook: playbook.file,
     name: playbook.name,
     inventory: inventory.file,
     operator,
     isCheck,
     hosts: [...inventory.hosts.keys()],
+    options: {
+      ...options,
+      files: recordOf(files.copy),
+      inputs: open,
+      ...(withheld.length > 0 ? { withheld } : {}),
+    },
   };
-  if (withheld.length === 0) return [{ ...started, options: open }];
-  const whole = { ...common, inputs: Object.fromEntries(given) };
-  return [{ ...started, options: { ...open, withheld } }, { options: whole }];
 }
 
 /** Reads the roles of every cluster of the inventory; recorded once, they stay as found for the whole run. */

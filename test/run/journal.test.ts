@@ -117,6 +117,18 @@ test('a row taken out, put in or moved is found, also where the numbers were men
   expect(misfitOf(all.with(1, forged))).toBe(3);
 });
 
+test('a journal written anew from some event on, its hashes too, is found where `head` was left', async () => {
+  const dir = await closed();
+  const last = rows(dir).at(-1);
+  const before = rows(dir).at(-2);
+  const line = (last?.line ?? '').replace('"s5"', '"s6"');
+  const database = new DatabaseSync(sqlite(dir));
+  const change = database.prepare('UPDATE event SET line = ?, hash = ? WHERE seq = 5');
+  change.run(line, linkOf(before?.hash ?? '', line, null));
+  database.close();
+  expect(misfit(() => rows(dir))).toBe(5);
+});
+
 test('the row of another run is found', async () => {
   const all = rows(await closed(1));
   const line = (all[0]?.line ?? '').replace(RUN, '20261121-031500-0000');

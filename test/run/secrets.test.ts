@@ -200,3 +200,27 @@ test('without its key a run that has sealed something is not gone on with, and c
   renameSync(`${key}.away`, key);
   expect((await drillbook(['resume', ...state])).code).toBe(0);
 });
+
+test('items of a loop that ended before the run was killed are there again, secrets and no_log too', async () => {
+  const book = project(`
+tasks:
+  - name: items
+    shell: 'echo {{sh item}}; [ {{index}} -lt 2 ] || until [ -e {{dir}}/mended ]; do sleep 0.1; done'
+    loop: ['{{password}}', canary-nolog-3, last]
+    register: items
+    no_log: true
+  - { name: tell, copy: { dest: '{{dir}}/told', content: '{{#each items.results}}{{stdout}}{{/each}}' }, no_log: true }
+`);
+  const inventory = readFileSync(book.inventory, 'utf8');
+  book.write('inventory.yml', inventory.replace('vars: {', 'vars: { password: !secret canary-inventory-1,'));
+  const state = ['--state', book.state, '--output', 'jsonl'];
+  let items = 0;
+  const run = start(['run', book.playbook, '-i', book.inventory, ...state], {
+    onLine: (line) => void (line.includes('"step_progress"') && ++items === 2 && run.kill('SIGKILL')),
+  });
+  await run.ended;
+  expectNoneKept(book.state, CANARIES);
+  book.write('a/mended', '');
+  expect((await drillbook(['resume', ...state])).code).toBe(0);
+  expect(readFileSync(`${book.dir}/a/told`, 'utf8')).toBe('canary-inventory-1\ncanary-nolog-3\nlast\n');
+});
