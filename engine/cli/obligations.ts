@@ -83,7 +83,7 @@ function* lines({ rows, locks }: { rows: readonly Row[]; locks: Look['locks'] })
   for (const { cluster, run, operator, from, since, isAlive } of locks) {
     const lease = isAlive
       ? 'alive'
-      : `no longer renewed: \`drillbook resume ${run}\` or \`drillbook unlock\``;
+      : `no longer at it: \`drillbook resume ${run}\` or \`drillbook unlock\``;
     yield `lock@${cluster}  held by run ${run} of ${operator} (${from}) since ${since}, ${lease}`;
   }
   if (rows.length === 0 && locks.length === 0) yield 'nothing is open';
