@@ -161,7 +161,9 @@ function claimText({ staged, isFollowed, needs }: JobParts, marker: string): str
     `drillbook_claim ${marker}`,
     ...(staged === undefined ? [] : [`rm -f "$drillbook_job".in.*`]),
     // A connection that is cut right here must not end the job.
-    ...(isFollowed ? [`trap '' PIPE; printf .; trap - PIPE`] : []),
+    ...(isFollowed ? [`trap '' PIPE; printf .`] : []),
+    // bash still tells of the traps around a subshell.
+    'trap - HUP PIPE',
     `exec >&3 2>&4 3>&- 4>&-`,
     ...(isFollowed ? [] : ['unset drillbook_job']),
   ];

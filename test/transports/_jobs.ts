@@ -424,7 +424,7 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
         const first = t.dialogue(id, TALK, ANSWERS, { ...options, mode: 'start' });
         await eventually(() => existsSync(`${filesOf(id)}.answer.1`));
         // Whoever wanted to type it died before it said where.
-        writeFileSync(`${filesOf(id)}.answer.2`, '');
+        await other.sh(': >"$1"', { become, args: [`${filesOf(id)}.answer.2`] });
         writeFileSync(at('gate'), '');
         expect(await first).toEqual(WHOLE);
       });
