@@ -12,7 +12,7 @@ import type { Scope } from '../parse/template.ts';
 import { localFile } from '../plan/local-file.ts';
 import type { Connections } from './connections.ts';
 import { keepIn, takeJob } from './jobs.ts';
-import type { Taking } from './jobs.ts';
+import type { Boots, Taking } from './jobs.ts';
 import type { Ledger } from './obligations.ts';
 import { clusterOf, hostNamed } from './scope.ts';
 import type { World } from './scope.ts';
@@ -32,6 +32,7 @@ export interface ContextTools {
 export interface Tools extends ContextTools {
   /** What this run has bent and not put right. */
   readonly ledger: Ledger;
+  readonly boots: Boots;
   readonly world: World;
 }
 

@@ -3,7 +3,6 @@ import type { Step } from '../plan/plan.ts';
 import type { Tools } from './context.ts';
 import type { History } from './history.ts';
 import type { HostState } from './host-state.ts';
-import type { Boots } from './jobs.ts';
 import type { Journal } from './journal.ts';
 
 /** What to do with an action that was under way when the run was interrupted. */
@@ -34,7 +33,6 @@ export interface Course {
   readonly journal: Journal;
   readonly history: History;
   readonly tools: Tools;
-  readonly boots: Boots;
   readonly options: RunnerOptions;
   readonly counts: Record<string, Counts>;
   /** Blocks around the step in hand whose `rescue` will take care of a failure. */

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { DrillbookError } from '../core/error.ts';
 import type { Become, Host, JobEnd, JobId, JobOptions, Transport } from '../core/host.ts';
+import type { Inventory } from '../parse/inventory.ts';
+import { removeJobs } from '../transports/jobs.ts';
+import type { Connections } from './connections.ts';
 import type { Journal } from './journal.ts';
+import { hostNamed } from './scope.ts';
+
+/** A host that does not answer is not waited for: `drillbook jobs` finds what is left. */
+const FORGETTING_MS = 10_000;
 
 /** A boot of a host, as it was when jobs were begun there. */
 export interface Boot {
@@ -49,12 +56,17 @@ export const itemKey = (run: string, item: unknown): string =>
 /** The boots under which jobs were begun; told to the journal before the first job of a connection. */
 export interface Boots {
   know(host: Host, transport: Transport, become: Become | undefined): Promise<void>;
+  /** Where jobs may lie: hosts, and whom they were begun as. */
+  places(): readonly { readonly host: string; readonly become?: Become | undefined }[];
   /** True when the host has the boot it had when the intent of event `seq` was told. */
   isSame(host: string, seq: number): boolean;
 }
 
 export function bootsOf(journal: Journal, before: readonly Boot[]): Boots {
   const all = [...before];
+  const users = new Map<string, { host: string; become?: Become | undefined }>(
+    before.map(({ host }) => [host, { host }]),
+  );
   const known = new WeakMap<Transport, Promise<void>>();
   const tell = async (host: string, asked: Promise<string>): Promise<void> => {
     const boot = await asked;
@@ -64,6 +76,7 @@ export function bootsOf(journal: Journal, before: readonly Boot[]): Boots {
   };
   return {
     async know(host, transport, become) {
+      users.set(`${host.name} ${become?.method} ${become?.user}`, { host: host.name, become });
       const told = known.get(transport) ?? tell(host.name, transport.boot(become));
       known.set(transport, told);
       await told.catch((error: unknown) => {
@@ -71,6 +84,7 @@ export function bootsOf(journal: Journal, before: readonly Boot[]): Boots {
         throw error;
       });
     },
+    places: () => [...users.values()],
     isSame(host, seq) {
       const own = all.filter((one) => one.host === host);
       // Without a connection before the intent, the first one after it.
@@ -107,4 +121,25 @@ export async function takeJob<T>(
   throw end.reason === 'rebooted'
     ? doubt(`${host.name} was rebooted while it ran`, end.output)
     : doubt(`something ended it on ${host.name} before it was done`, end.output);
+}
+
+/** Takes the run's jobs off the hosts, when it has no more use for them; a host that is away keeps them. */
+export async function forgetJobs(
+  { run }: Journal,
+  { places }: Boots,
+  inventory: Inventory,
+  connections: Connections,
+): Promise<void> {
+  await Promise.allSettled(
+    places().map(async ({ host: name, become }) => {
+      const host = hostNamed(inventory, name);
+      const transport = await connections.opened(name);
+      if (!host || !transport) return;
+      await removeJobs(transport, run, {
+        host: name,
+        become: become ?? host.become,
+        signal: AbortSignal.timeout(FORGETTING_MS),
+      });
+    }),
+  );
 }

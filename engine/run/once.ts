@@ -74,7 +74,7 @@ function takingOf(course: Course, step: Step, host: string, turn: Turn, life: Li
     since: tries.since,
     isAgain: life.isAgain,
     isState: step.module?.kind === 'state',
-    boots: course.boots,
+    boots: course.tools.boots,
     next: () => number++,
     kept: life.kept,
     keep(name, value) {

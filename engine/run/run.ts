@@ -1,7 +1,7 @@
 import { rolesOf } from '../cluster/model.ts';
 import type { ClusterStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
-import type { Counts, Happening, RunEvent } from '../core/event.ts';
+import type { Happening, RunEvent } from '../core/event.ts';
 import type { OpenTransport } from '../core/host.ts';
 import type { Context, Result } from '../core/module.ts';
 import { isSecretInput } from '../plan/inputs.ts';
@@ -17,11 +17,14 @@ import { historyOf } from './history.ts';
 import type { History } from './history.ts';
 import { hostState } from './host-state.ts';
 import { brokenInvariant } from './invariants.ts';
+import { bootsOf, forgetJobs } from './jobs.ts';
 import type { Journal } from './journal.ts';
 import { isDue, ledgerOf, openReason } from './obligations.ts';
+import type { Ledger } from './obligations.ts';
 import { closePutRight, lookBy } from './put-right.ts';
 import { lockable } from './lockable.ts';
 import { DEFAULT_FORKS, runner } from './runner.ts';
+import type { Finish } from './runner.ts';
 import { scopeOf } from './scope.ts';
 import type { World } from './scope.ts';
 
@@ -116,32 +119,13 @@ export async function execute(request: RunRequest): Promise<number> {
     guardsOf: locks.guardsOf,
     world,
     ledger,
+    boots: bootsOf(journal, history.boots),
     readStatus: (cluster, via) => readStatus(world, cluster, via),
   };
   const outside = (host: string): Context => outsideContext(host, tools, AbortSignal.timeout(60_000));
   const live = (cluster: string): Promise<ClusterStatus> => readStatus(world, cluster, outside);
 
-  if (isResume) journal.append({ event: 'run_resumed', operator });
-  else journal.append(startOf(request));
-  if (accepted) journal.append(accepted);
-  const finish = (
-    ended: number,
-    counts: Readonly<Record<string, Counts>>,
-    cause: string | undefined,
-  ): number => {
-    const due = ledger.open().filter(isDue);
-    // Neither done nor simply failed: what the run has bent is bent still.
-    const exitCode = due.length > 0 && ended < 4 ? 4 : ended;
-    const reason = [cause, openReason(journal.run, due)].filter(Boolean).join('; ') || undefined;
-    const outcome =
-      exitCode === 0 ? 'done' : exitCode === 1 ? 'failed' : exitCode === 4 ? 'in_doubt' : 'stopped';
-    const durationMs = Math.round(performance.now() - startedAt);
-    const why = reason === undefined ? {} : { reason: redactor.text(reason) };
-    journal.append({ event: 'run_finished', outcome, exitCode, durationMs, counts, ...why });
-    return exitCode;
-  };
-  let code: number;
-  try {
+  const walk = async (): Promise<Finish> => {
     await confirm({ ...request, plan }, history);
     await locks.take(pool);
     if (plan.needsStatus) await findRoles(world, journal, live, roles);
@@ -154,32 +138,59 @@ export async function execute(request: RunRequest): Promise<number> {
       mayRun: request.mayRun,
       interrupt,
     };
-    const walk = runner(journal, history, tools, options, () => brokenInvariant(world, live));
-    const { stop, counts, hasFailed } = await walk.run(plan);
+    return runner(journal, history, tools, options, () => brokenInvariant(world, live)).run(plan);
+  };
+
+  if (isResume) journal.append({ event: 'run_resumed', operator });
+  else journal.append(startOf(request));
+  if (accepted) journal.append(accepted);
+  try {
+    const { stop, counts, hasFailed } = await walk().catch(stoppedBy);
     if (stop === undefined && ledger.open().some(isDue))
       await closePutRight(journal, ledger, plan.inventory, lookBy(live));
+    await journal.commit();
+    const code = codeOf(stop?.exitCode ?? (hasFailed ? 1 : 0), ledger);
     // What is in doubt is nobody else's to touch.
     if (stop?.exitCode !== 4) await locks.release(pool);
-    if (stop?.exitCode === 3) {
-      journal.append({ event: 'run_interrupted', reason: stop.reason });
-      code = 3;
-    } else code = finish(stop?.exitCode ?? (hasFailed ? 1 : 0), counts, stop?.reason);
-  } catch (error) {
-    if (!(error instanceof DrillbookError) || !/^(guard|host|step|interrupt)\./.test(error.code)) throw error;
-    await locks.release(pool);
-    if (error.code.startsWith('interrupt.')) {
-      journal.append({ event: 'run_interrupted', reason: 'interrupted' });
-      await journal.commit();
-      return 3;
+    if (code !== 3 && code !== 4) await forgetJobs(journal, tools.boots, plan.inventory, pool);
+    if (code === 3) journal.append({ event: 'run_interrupted', reason: stop?.reason ?? 'interrupted' });
+    else {
+      const durationMs = Math.round(performance.now() - startedAt);
+      const why = [stop?.reason, openReason(journal.run, ledger.open().filter(isDue))].filter(Boolean);
+      const reason = why.length === 0 ? {} : { reason: redactor.text(why.join('; ')) };
+      const outcome = OUTCOMES[code] ?? 'stopped';
+      journal.append({ event: 'run_finished', outcome, exitCode: code, durationMs, counts, ...reason });
     }
-    const reason = error.hint === undefined ? error.message : `${error.message} — ${error.hint}`;
-    code = finish(error.code.startsWith('guard.') ? 5 : 1, {}, reason);
+    await journal.commit();
+    return code;
   } finally {
     locks.stop();
     await pool.close();
   }
-  await journal.commit();
-  return code;
+}
+
+const OUTCOMES: Readonly<Record<number, 'done' | 'failed' | 'in_doubt'>> = {
+  0: 'done',
+  1: 'failed',
+  4: 'in_doubt',
+};
+
+/** Neither done nor simply failed: what the run has bent is bent still. */
+const codeOf = (ended: number, ledger: Ledger): number =>
+  ended < 3 && ledger.open().some(isDue) ? 4 : ended;
+
+/** A run that was stopped before or between its plays; what is the engine's own goes on. */
+function stoppedBy(error: unknown): Finish {
+  const [, family] =
+    error instanceof DrillbookError ? (/^(guard|host|step|interrupt)\./.exec(error.code) ?? []) : [];
+  if (!(error instanceof DrillbookError) || family === undefined) throw error;
+  const exitCode = family === 'guard' ? 5 : family === 'interrupt' ? 3 : 1;
+  const reason = error.hint === undefined ? error.message : `${error.message} — ${error.hint}`;
+  return {
+    stop: { exitCode, reason: exitCode === 3 ? 'interrupted' : reason },
+    counts: {},
+    hasFailed: exitCode === 1,
+  };
 }
 
 /** `on_interrupt: ask`. */

@@ -13,7 +13,6 @@ import type { History } from './history.ts';
 import type { HostState } from './host-state.ts';
 import { hostsOf } from './hosts.ts';
 import type { BrokenInvariant } from './invariants.ts';
-import { bootsOf } from './jobs.ts';
 import type { Journal } from './journal.ts';
 import { onHost } from './on-host.ts';
 import { scopeOf } from './scope.ts';
@@ -59,12 +58,10 @@ export function runner(
   invariants: () => Promise<BrokenInvariant | undefined>,
 ): Runner {
   const { world } = tools;
-  const boots = bootsOf(journal, history.boots);
   const course: Course = {
     journal,
     history,
     tools,
-    boots,
     options,
     counts: {},
     rescueDepth: 0,

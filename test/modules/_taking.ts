@@ -5,7 +5,7 @@ import { readStatus } from '../../engine/cluster/stacks.ts';
 import { DrillbookError, Unreachable } from '../../engine/core/error.ts';
 import { disk } from '../../engine/core/files.ts';
 import type { Host, Transport } from '../../engine/core/host.ts';
-import type { Context, Outcome, Result } from '../../engine/core/module.ts';
+import type { Context, Module, Outcome, Result } from '../../engine/core/module.ts';
 import { Redactor } from '../../engine/core/secret.ts';
 import { loadModule } from '../../engine/modules/registry.ts';
 import { loadInventory } from '../../engine/parse/inventory.ts';
@@ -114,7 +114,18 @@ export interface Stage {
   readonly isRebooted?: boolean;
 }
 
-/** Performs an action as one life of an attempt, over connections of its own. */
+/** As the runner does it: an action is run; a state is looked at, brought about and looked at again. */
+async function perform(ctx: Context, module: Module, given: Record<string, unknown>): Promise<Outcome> {
+  if (module.kind === 'action') return module.run(ctx, given);
+  if (module.kind === 'query') return module.read(ctx, given);
+  const found = await module.check(ctx, given);
+  if (found.changes.length === 0) return { result: found.result ?? {}, isChanged: false };
+  const after = (await module.apply(ctx, given, found)) ?? (await module.check(ctx, given));
+  if (after.changes.length > 0) throw new Error(`did not take: ${JSON.stringify(after.changes)}`);
+  return { result: after.result ?? {} };
+}
+
+/** Performs a module as one life of an attempt, over connections of its own. */
 export async function live(
   stage: Stage,
   name: string,
@@ -139,6 +150,7 @@ export async function live(
     opening.catch(() => opened.delete(one.name));
     return opening;
   };
+  const module = await loadModule(name);
   const isAgain = attempt.lives++ > 0;
   let number = 0;
   const taking: Taking = {
@@ -146,8 +158,12 @@ export async function live(
     key: attempt.key,
     since: 0,
     isAgain,
-    isState: false,
-    boots: { know: () => Promise.resolve(), isSame: () => stage.isRebooted !== true },
+    isState: module.kind === 'state',
+    boots: {
+      know: () => Promise.resolve(),
+      places: () => [],
+      isSame: () => stage.isRebooted !== true,
+    },
     next: () => number++,
     kept: new Map(attempt.journal),
     // What is kept lives on where the journal has it.
@@ -186,11 +202,10 @@ export async function live(
       readStatus: (_name, via) => (cluster ? readStatus(cluster, via) : never()),
     },
   );
-  const module = await loadModule(name);
-  if (module.kind !== 'action') throw new Error(`${name} is no action`);
+  const given = module.params.parse(params);
   const every = new Set<Promise<Transport>>();
   try {
-    const running = module.run(ctx, module.params.parse(params));
+    const running = perform(ctx, module, given);
     running.catch(() => undefined);
     const ended = await Promise.race([running, death]);
     return { exchanges: by.count(), ...(ended === 'dead' ? {} : { outcome: ended }) };
