@@ -3,9 +3,11 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { RunEvent } from '../../engine/core/event.ts';
-import type { DrillbookError } from '../../engine/core/error.ts';
+import { DrillbookError } from '../../engine/core/error.ts';
+import type { OpenTransport, Transport } from '../../engine/core/host.ts';
 import { ledgerOf } from '../../engine/run/obligations.ts';
 import { isBlank, readJournal, runIds } from '../../engine/run/journal.ts';
+import { openTransport } from '../../engine/transports/open.ts';
 import { project, run } from './_engine.ts';
 import type { Project, Ran } from './_engine.ts';
 
@@ -115,6 +117,36 @@ test('after a failure it is undone, and a resume does it again before it goes on
   const third = await book.go({}, first.run);
   expect([third.code, logOf(book).slice(7)]).toEqual([0, ['one', 'three', 'four', 'un-one']]);
   expect(third.story).toEqual(['one changed', 'three changed', 'four changed', 'Undo: one changed']);
+});
+
+test('what a guard on another host had undone is done and undone again', async () => {
+  const book = project(FAILING, { hosts: ['a', 'b'] });
+  for (const host of ['a', 'b']) writeFileSync(join(book.dir, host, 'mended'), '');
+  let isRefused = false;
+  const open: OpenTransport = (host, tools) => {
+    const transport = openTransport(host, tools);
+    const job: Transport['job'] = (...args) =>
+      isRefused && host.name === 'b'
+        ? Promise.reject(new DrillbookError('guard.lock', 'taken by another run'))
+        : transport.job(...args);
+    return new Proxy(transport, {
+      get: (target, key) => {
+        const value: unknown = key === 'job' ? job : Reflect.get(target, key);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  };
+  const first = await book.go({
+    request: { open },
+    onEvent: (event) => (isRefused ||= event.event === 'step_finished' && event.name === 'two'),
+  });
+  expect([first.code, logOf(book, 'a')]).toEqual([5, ['one', 'two', 'three', 'un-one']]);
+  const second = await book.go({}, first.run);
+  expect([second.code, logOf(book, 'a').slice(4), reasonOf(second)]).toEqual([
+    0,
+    ['one', 'four', 'un-one'],
+    undefined,
+  ]);
 });
 
 test('what was done again after a failure is not done a third time when that resume is interrupted', async () => {
