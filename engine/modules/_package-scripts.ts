@@ -64,8 +64,18 @@ while [ $# -gt 0 ]; do
 done
 exit 0`;
 
-/** Arguments: verb, seconds to wait for the lock, flags (downgrade, removal, update, recommends), then names or files. */
-export const APPLY_APT = `
+/** Removes the folder ($1, or empty) of the files in the end: nobody else may be there any more. */
+const TIDY = `
+folder=$1
+shift
+[ -z "$folder" ] || { trap 'rm -rf -- "$folder"' EXIT; trap 'exit 143' HUP INT TERM; }
+`;
+
+/**
+ * Arguments: folder of the files, verb, seconds to wait for the lock, flags (downgrade, removal, update, recommends),
+ * then names or files.
+ */
+export const APPLY_APT = `${TIDY}
 LC_ALL=C DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical NEEDRESTART_SUSPEND=1
 export LC_ALL DEBIAN_FRONTEND DEBIAN_PRIORITY NEEDRESTART_SUSPEND
 verb=$1 lock=$2 downgrade=$3 removal=$4 update=$5 recommends=$6
@@ -97,7 +107,7 @@ remove|purge) apt $verb "$@" ;;
 esac`;
 
 /** The same arguments. Files whose needs are met go in by rpm alone, which asks no repository. */
-export const APPLY_RPM = `
+export const APPLY_RPM = `${TIDY}
 LC_ALL=C; export LC_ALL
 verb=$1 downgrade=$3 update=$5
 shift 6

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { StepFailed } from '../core/error.ts';
+import { StepFailed, Unreachable } from '../core/error.ts';
 import { state } from '../core/module.ts';
 import type { Change, Checked, Context } from '../core/module.ts';
 import { durationText, zDuration } from '../core/duration.ts';
@@ -192,23 +192,18 @@ async function install(
   seen: Seen,
   folder: string,
 ): Promise<void> {
-  const words: string[] = [];
-  for (const { name, version, file } of wishes) {
-    if (file !== undefined) {
-      const path = `${folder}/${basename(file.file)}`;
-      ctx.progress(`uploading ${basename(file.file)}`);
-      // Readable by the user _apt; what is in a package is no secret.
-      await ctx.put(path, await ctx.read(file.file), 0o644);
-      words.push(path);
-    } else if (version === undefined || given.state === 'absent') words.push(name);
-    else words.push(seen.manager === 'apt' ? `${name}=${version}` : `${name}-${version}`);
-  }
+  const words = wishes.map(({ name, version, file }) => {
+    if (file !== undefined) return `${folder}/${basename(file.file)}`;
+    if (version === undefined || given.state === 'absent') return name;
+    return seen.manager === 'apt' ? `${name}=${version}` : `${name}-${version}`;
+  });
   const yes = (flag: boolean): string => (flag ? 'yes' : '');
   const isFiles = given.files !== undefined;
   const isOlder = wishes.some(({ name }) => seen.older.has(name));
   // Two of them side by side would be in each other's way: after an interruption the one that runs is waited for.
   const said = await ctx.job(seen.manager === 'apt' ? APPLY_APT : APPLY_RPM, {
     args: [
+      folder,
       given.state === 'absent' ? (given.purge ? 'purge' : 'remove') : isFiles ? 'files' : 'names',
       String(Math.ceil(given.lock_timeout / 1000)),
       yes(given.allow_downgrade && isOlder),
@@ -250,6 +245,24 @@ function hintFor(said: string, given: Given): string | undefined {
 const FOLDER = `dir=/var/tmp; [ -d "$dir" ] || dir=/tmp
 dir=$(mktemp -d "$dir/drillbook.XXXXXX") && chmod 755 "$dir" && printf %s "$dir"`;
 
+/** Puts the files into a folder on the node, once: the job that takes them from there removes them. */
+const upload = (ctx: Context, wishes: readonly Wish[]): Promise<string> =>
+  ctx.keep('folder', async () => {
+    const folder = await must(ctx, 'cannot make a folder for the packages', FOLDER);
+    try {
+      for (const { file } of wishes) {
+        if (file === undefined) continue;
+        ctx.progress(`uploading ${basename(file.file)}`);
+        // Readable by the user _apt; what is in a package is no secret.
+        await ctx.put(`${folder}/${basename(file.file)}`, await ctx.read(file.file), 0o644);
+      }
+    } catch (error) {
+      if (!(error instanceof Unreachable)) await ctx.sh('rm -rf -- "$1"', { args: [folder] });
+      throw error;
+    }
+    return folder;
+  });
+
 async function apply(ctx: Context, given: Given, found: Checked): Promise<Checked> {
   let known = memory.get(found);
   if (known === undefined) {
@@ -259,21 +272,7 @@ async function apply(ctx: Context, given: Given, found: Checked): Promise<Checke
   const { wishes, seen } = known;
   const names = new Set(found.changes.map((change) => change.what));
   const needed = wishes.filter(({ name }) => names.has(`package ${name}`));
-  const folder =
-    given.files === undefined
-      ? ''
-      : await ctx.keep('folder', () => must(ctx, 'cannot make a folder for the packages', FOLDER));
-  const remove = async (): Promise<void> => {
-    if (folder !== '') await ctx.sh('rm -rf -- "$1"', { args: [folder] });
-  };
-  try {
-    await install(ctx, given, needed, seen, folder);
-  } catch (error) {
-    // When the node is only out of sight, it is still at work with them.
-    if (error instanceof StepFailed) await remove();
-    throw error;
-  }
-  await remove();
+  await install(ctx, given, needed, seen, given.files === undefined ? '' : await upload(ctx, needed));
   const after = await look(ctx, given, wishes);
   return {
     changes: changesOf(given, wishes, after),

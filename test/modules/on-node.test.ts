@@ -3,12 +3,14 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Host } from '../../engine/core/host.ts';
+import type { Result } from '../../engine/core/module.ts';
 import { Redactor } from '../../engine/core/secret.ts';
 import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { withServers } from '../../engine/modules/time-sync.ts';
 import { openTransport } from '../../engine/transports/open.ts';
 import { check, openBench, reach, run } from './_context.ts';
+import { live, liveOn, newAttempt } from './_taking.ts';
 import type { Bench } from './_context.ts';
 
 // One lab for all that needs a whole system: packages, services, the clock.
@@ -39,10 +41,16 @@ afterAll(async () => {
 }, 60_000);
 
 /** A package with a conffile, for `files`. */
-async function deb(name: string, version: string, depends?: string, conflicts?: string): Promise<void> {
+async function deb(
+  name: string,
+  version: string,
+  depends?: string,
+  conflicts?: string,
+  postinst?: string,
+): Promise<void> {
   const root = join(bench.dir, `${name} ${version}`);
   await mkdir(join(root, 'DEBIAN'), { recursive: true });
-  await mkdir(join(root, 'etc'));
+  await mkdir(join(root, 'etc'), { recursive: true });
   await writeFile(join(root, 'etc', `${name}.conf`), `version ${version}\n`);
   await writeFile(join(root, 'DEBIAN', 'conffiles'), `/etc/${name}.conf\n`);
   const more = `${depends ? `Depends: ${depends}\n` : ''}${conflicts ? `Conflicts: ${conflicts}\n` : ''}`;
@@ -50,6 +58,8 @@ async function deb(name: string, version: string, depends?: string, conflicts?: 
     join(root, 'DEBIAN', 'control'),
     `Package: ${name}\nVersion: ${version}\nArchitecture: all\nMaintainer: x <x@example.com>\nDescription: x\n${more}`,
   );
+  if (postinst !== undefined)
+    await writeFile(join(root, 'DEBIAN', 'postinst'), `#!/bin/sh\n${postinst}\n`, { mode: 0o755 });
   const file = join(bench.dir, `${name}_${version.replace(':', '%3a')}_all.deb`);
   execFileSync('dpkg-deb', ['--build', '--root-owner-group', root, file], { stdio: 'ignore' });
 }
@@ -142,6 +152,69 @@ describe('package', () => {
       message: 'apt failed: Unable to locate package no-such-package',
       hint: 'update_cache: true fetches the lists first',
     });
+  });
+
+  test('a dpkg that was cut off as by a power failure is mended by the next installation', async () => {
+    const cut = '[ -e /root/was-cut ] || { touch /root/was-cut; kill -KILL $PPID; }';
+    await deb('fragile', '1', undefined, undefined, cut);
+    await expect(reach(bench, 'package', { files: 'fragile_1_all.deb' })).rejects.toThrow('apt failed');
+    expect(await versionOf('fragile')).toMatch(/^i[FU] 1$/);
+    const { before } = await reach(bench, 'package', { files: 'fragile_1_all.deb' });
+    expect(before.changes).toHaveLength(1);
+    expect(await versionOf('fragile')).toBe('ii 1');
+    expect((await bench.ctx.sh('dpkg --audit')).stdout).toBe('');
+  });
+});
+
+/** What counts itself in /root/NAME and stays under way while /root/hold is there. */
+const lingering = (name: string): string =>
+  `echo once >>/root/${name}; tries=0; while [ -e /root/hold ] && [ $tries -lt 200 ]; do sleep 0.1; tries=$((tries + 1)); done`;
+
+/** Cuts a module off while it is under way, takes it up again, and gives back how often the node did it. */
+async function takenUpAgain(name: string, module: string, params: Result, how: 'killed' | 'lost') {
+  const count = async (): Promise<string> => (await bench.ctx.sh(`cat /root/${name}`)).stdout;
+  const inventory = join(bench.dir, 'inventory.yml');
+  const connection = {
+    address: lab?.nodes[0]?.address,
+    user: 'root',
+    identity_file: join(lab?.dir ?? '', 'id_ed25519'),
+    known_hosts: join(lab?.dir ?? '', 'known_hosts'),
+  };
+  await writeFile(inventory, JSON.stringify({ hosts: { dbk1: { connection } } }));
+  await bench.ctx.sh(`rm -f /root/${name}; touch /root/hold`);
+  const attempt = newAttempt();
+  const begun = () => expect.poll(count, { timeout: 20_000 }).not.toBe('');
+  // Before its job there is an exchange or more of looking, and of putting files there.
+  for (let at = 1; attempt.lives === 0 || (await count()) === ''; at++) {
+    await bench.ctx.sh('rm -rf /var/tmp/drillbook*');
+    attempt.journal.clear();
+    attempt.lives = 0;
+    await live({ inventory, host: 'dbk1', begun }, module, params, attempt, { how, when: 'during', at });
+  }
+  const onExchange = () => bench.ctx.sh('rm -f /root/hold').then(() => undefined);
+  const outcome = await liveOn({ inventory, host: 'dbk1', onExchange }, module, params, attempt);
+  return { outcome, count: await count() };
+}
+
+describe.each(['killed', 'lost'] as const)('what is %s in mid-change is waited for', (how) => {
+  test('package', async () => {
+    await deb('slow', '1', undefined, undefined, lingering('slow'));
+    await bench.ctx.sh('dpkg --purge slow');
+    const params = { files: join(bench.dir, 'slow_1_all.deb') };
+    const { outcome, count } = await takenUpAgain('slow', 'package', params, how);
+    expect(outcome.result['packages']).toMatchObject({ slow: { after: '1' } });
+    expect(count).toBe('once\n');
+    expect((await bench.ctx.sh('ls -d /var/tmp/drillbook*')).stdout).toBe('');
+  });
+
+  test('service', async () => {
+    const text = `[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh /root/lingering\n`;
+    await bench.ctx.sh('cat >/etc/systemd/system/d-slow.service', { stdin: text });
+    await bench.ctx.sh('cat >/root/lingering', { stdin: lingering('slow-service') });
+    const params = { name: 'd-slow', state: 'restarted' };
+    const { outcome, count } = await takenUpAgain('slow-service', 'service', params, how);
+    expect(outcome.result).toMatchObject({ active: 'active' });
+    expect(count).toBe('once\n');
   });
 });
 
