@@ -205,7 +205,7 @@ test('items of a loop that ended before the run was killed are there again, secr
   const book = project(`
 tasks:
   - name: items
-    shell: 'echo {{sh item}}; [ {{index}} -lt 2 ] || until [ -e {{dir}}/mended ]; do sleep 0.1; done'
+    shell: 'echo {{index}} >> {{dir}}/ran; echo {{sh item}}; [ {{index}} -lt 2 ] || until [ -e {{dir}}/mended ]; do sleep 0.1; done'
     loop: ['{{password}}', canary-nolog-3, last]
     register: items
     no_log: true
@@ -223,4 +223,5 @@ tasks:
   book.write('a/mended', '');
   expect((await drillbook(['resume', ...state])).code).toBe(0);
   expect(readFileSync(`${book.dir}/a/told`, 'utf8')).toBe('canary-inventory-1\ncanary-nolog-3\nlast\n');
+  expect(readFileSync(`${book.dir}/a/ran`, 'utf8')).toBe('0\n1\n2\n');
 });
