@@ -1,5 +1,8 @@
 import type { Host, OpenTransport, Transport } from '../core/host.ts';
 import type { Redactor } from '../core/secret.ts';
+import { atMost } from './waiting.ts';
+
+const CLOSE_MS = 2_000;
 
 /** One connection a host for the whole run, opened when first needed and again after it was lost. */
 export interface Connections {
@@ -65,11 +68,10 @@ export function connections(
       failed.close().catch(() => undefined);
     },
     async close() {
-      const all = await Promise.allSettled(known.values());
+      const all = [...known.values()].map(async (one) => (await one).close());
       known.clear();
-      await Promise.allSettled(
-        all.map((one) => (one.status === 'fulfilled' ? one.value.close() : undefined)),
-      );
+      // A host that does not answer is not waited for.
+      await atMost(CLOSE_MS, Promise.allSettled(all));
     },
   };
 }
