@@ -76,15 +76,14 @@ test.each(['dash', 'bash', 'busybox sh'])(
   },
 );
 
-test.each(['exit 0', 'exit 1', 'kill -9 $$', ')', 'witness one'])(
+test.each(['exit 0', 'exit 1', "kill -9 $(sh -c 'echo $PPID')", ')', 'exec false'])(
   'a guard whose witnesses end in `%s` refuses',
   async (script) => {
     const guard = guardOf('n', 'not_primary', { voices: {}, script: `${script}\nexit 3`, args: [] });
     // In `eval`, as in an exchange: a syntax error there is not the end of the shell.
-    const text = `eval ${quote(guard.script)}\nprintf '%s' "\${refused-passes}"`;
-    const said = await shell(`( ${text} ) 2>/dev/null`, { args: guard.args });
-    expect(said).not.toBe('passes');
-    expect(said === '' || said.includes('cannot be told')).toBe(true);
+    const text = `eval ${quote(guard.script)}\n[ -n "$refused" ] || echo 'the act runs'`;
+    const said = await shell(`( ${text} ) 2>/dev/null; echo 'the end'`, { args: guard.args });
+    expect(said).toBe('the end\n');
   },
 );
 
