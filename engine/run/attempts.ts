@@ -109,7 +109,8 @@ async function attempt(
   for (let life: Life = { attempt: number, isAgain: isTaken, kept, hasActed: isTaken }; ;) {
     const ended = await live(step, module, scope, life, a);
     if (ended) return ended;
-    life = { ...life, isAgain: true };
+    // Where nothing was sent yet nothing can have begun, whatever became of the host meanwhile.
+    life = { ...life, isAgain: life.hasActed };
   }
 }
 

@@ -1,0 +1,50 @@
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import type { Happening } from '../../engine/core/event.ts';
+import * as real from '../../engine/run/journal.ts';
+import type { Journal } from '../../engine/run/journal.ts';
+
+export * from '../../engine/run/journal.ts';
+
+/** `before 17`: right before the 17th event; `after 17`: as soon as it is durable; `before each FILE`: see `isNew`. */
+const [side, which = '', file = ''] = (process.env['DRILLBOOK_DIES'] ?? '').split(' ');
+
+const die = (): never => {
+  process.kill(process.pid, 'SIGKILL');
+  throw new Error('dead');
+};
+
+/** What makes an event the same one in another part of the run. */
+function keyOf(happening: Happening): string {
+  const { durationMs: _, boot: __, tokens: ___, ...rest } = happening as Happening & Record<string, unknown>;
+  return JSON.stringify(rest);
+}
+
+/** True for an event at which no process has died yet; `file` remembers those, one a line. */
+function isNew(happening: Happening): boolean {
+  const key = keyOf(happening);
+  if (existsSync(file) && readFileSync(file, 'utf8').split('\n').includes(key)) return false;
+  appendFileSync(file, `${key}\n`);
+  return true;
+}
+
+function mortal(journal: Journal): Journal {
+  const isDue = (happening: Happening): boolean =>
+    which === 'each' ? isNew(happening) : journal.count + 1 === Number(which);
+  return {
+    ...journal,
+    get count() {
+      return journal.count;
+    },
+    append(happening, hidden) {
+      if (!isDue(happening)) return journal.append(happening, hidden);
+      if (side === 'before') return die();
+      const event = journal.append(happening, hidden);
+      // Asked for first, it is told first: before who waits for the same.
+      void journal.commit().then(die);
+      return event;
+    },
+  };
+}
+
+export const createJournal: typeof real.createJournal = (...given) => mortal(real.createJournal(...given));
+export const openJournal: typeof real.openJournal = (...given) => mortal(real.openJournal(...given));

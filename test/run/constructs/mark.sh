@@ -1,0 +1,4 @@
+#!/bin/sh
+echo x >> "$1"
+echo "$0" | sed "s,.*/,,"
+echo "$2"
