@@ -2,14 +2,14 @@ import type { BoundRole } from '../core/cluster.ts';
 import type { Cluster, Guard } from '../core/host.ts';
 import { AGENT } from '../modules/dbackup/_paths.ts';
 import { optionText } from '../modules/mysql/_client.ts';
-import type { Settings } from './_dbackup-settings.ts';
 import { settingsSchema } from './_dbackup-settings.ts';
 import type { Voices } from './model.ts';
 import { roleGuard } from './role-guard.ts';
 
 /**
  * What speaks for a role: read by `status` on both nodes, and by the guard on one, in the exchange of an act.
- * With replication both ways, as it should be, replication tells nothing of the roles.
+ * With replication both ways, as it should be, replication tells nothing of the roles; and one node alone cannot see
+ * which way it goes, for the source keeps a thread for a replica long after that has left.
  */
 export const VOICES = {
   read_only: { off: 'primary', on: 'standby' },
@@ -33,34 +33,27 @@ export const sql = (mode: string, seconds: number): string => `sql() {
 }`;
 
 /**
- * `$1` socket, `$2` account, `$3` its password, `$4` hactl, `$5` VIPs, `$6` how the peer is called, each in spaces.
+ * `$1` socket, `$2` account, `$3` its password, `$4` hactl, `$5` VIPs, with spaces between.
  * A VIP that answers and is not on a link here is elsewhere.
  */
-const SCRIPT = `socket=$1 user=$2 password=$3 hactl=$4 vips=$5 peers=" $6 "
+const SCRIPT = `socket=$1 user=$2 password=$3 hactl=$4 vips=$5
 ${sql('--vertical --force', 4)}
 ${hactlSays(4)}
 client=$(command -v mariadb || command -v mysql)
-read_only= source= feeds=
+read_only= source=
 eval "$(
-  [ -z "$client" ] || sql 'SELECT @@GLOBAL.read_only AS read_only; SHOW REPLICA STATUS; SHOW SLAVE STATUS; SHOW PROCESSLIST' 2>/dev/null |
+  [ -z "$client" ] || sql 'SELECT @@GLOBAL.read_only AS read_only; SHOW REPLICA STATUS; SHOW SLAVE STATUS' 2>/dev/null |
   while IFS= read -r line; do
     line=\${line#"\${line%%[! ]*}"}
     case $line in
       'read_only: '0 | 'read_only: '[Oo][Ff][Ff]) echo ': "\${read_only:=off}"' ;;
       'read_only: '*) echo ': "\${read_only:=on}"' ;;
-      'Source_Host: '[!\\ ]* | 'Master_Host: '[!\\ ]*) echo source=yes ;;
-      'Host: '*) from=\${line#Host: } from=\${from%:*} ;;
-      'Command: Binlog Dump'*) case $peers in *" $from "*) echo feeds=yes ;; esac ;;
+      'Source_Host: '[!\\ ]* | 'Master_Host: '[!\\ ]*) echo "source='from a source'" ;;
     esac
   done
 )"
-case \${read_only:+$source/$feeds} in
-  '') replication=unknown ;;
-  yes/yes) replication='both ways' ;;
-  /yes) replication='to the peer alone' ;;
-  yes/) replication='from the peer' ;;
-  *) replication=none ;;
-esac
+replication=\${source:-none}
+[ -n "$read_only" ] || replication=unknown
 links=$(ip -o addr show 2>/dev/null) held=
 for one in $vips; do case $links in *" inet $one/"* | *" inet6 $one/"*) held="$held$one " ;; esac; done
 if [ -z "$links" ]; then vip=unknown
@@ -81,17 +74,10 @@ witness replication "$replication"
 witness vip "$vip" "$held$vip"
 witness hactl "$role"`;
 
-/** How the peer may be called in the database's list of connections. */
-function namesOf(peer: string | undefined, { heartbeats }: Settings): readonly string[] {
-  if (peer === undefined) return [];
-  return [peer, ...heartbeats.flatMap(({ addresses }) => addresses[peer] ?? [])];
-}
-
 /** Refuses an act on a node that is not `wanted` in that instant. */
-export function dbackupGuard({ nodes, settings: given }: Cluster, node: string, wanted: BoundRole): Guard {
-  const settings = settingsSchema.parse(given);
+export function dbackupGuard(cluster: Cluster, node: string, wanted: BoundRole): Guard {
+  const settings = settingsSchema.parse(cluster.settings);
   const { socket, admin } = settings.database;
-  const peer = nodes.find((name) => name !== node);
   return roleGuard(node, wanted, {
     voices: VOICES,
     script: SCRIPT,
@@ -101,7 +87,6 @@ export function dbackupGuard({ nodes, settings: given }: Cluster, node: string, 
       optionText(admin.password),
       `${settings.install_dir}/bin/hactl`,
       settings.vips.map(({ address }) => address).join(' '),
-      namesOf(peer, settings).join(' '),
     ],
   });
 }
