@@ -264,7 +264,9 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
       await expect(refused).rejects.toMatchObject({ code: 'guard.role', message: "no: it's" });
       expect(await attach(id)).toEqual({ kind: 'absent' });
       expect(await start(id, `${COUNT} echo done`, { args: [at('ran')] })).toEqual(ended(0, 'done\n'));
-      expect(await start(id, 'echo never', { guards: [guard] })).toEqual(ended(0, 'done\n'));
+      const asked = { ...guard, script: 'echo asked >"$1"; refused=no', args: [at('asked')] };
+      expect(await start(id, 'echo never', { guards: [asked] })).toEqual(ended(0, 'done\n'));
+      expect(existsSync(at('asked'))).toBe(false);
       expect(await start(newId(), 'exit 77', { guards: [{ ...guard, script: ':' }] })).toEqual(ended(77, ''));
     });
 
@@ -416,6 +418,22 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
         expect(
           readdirSync(join(filesOf(id), '..')).filter((name) => name.startsWith(`${id.key}.answer`)),
         ).toHaveLength(3);
+      });
+
+      it('does not type what another has typed', async () => {
+        const id = newId();
+        const talk = `while [ ! -e "$1" ]; do sleep 0.02; done; printf 'one: '; read -r one
+          while [ ! -e "$2" ]; do sleep 0.02; done; stty -icanon min 0 time 5; echo "got $one, $(head -c 99)"`;
+        const [gate, last] = [at('gate'), at('last')];
+        const how = { become, args: [gate, last], mode: 'start' } as const;
+        const first = t.dialogue(id, talk, [{ prompt: /one: $/, answer: 'mine' }], how);
+        await eventually(() => existsSync(`${filesOf(id)}.tty`));
+        await other.sh('echo 5 >"$1.answer.0"', { become, args: [filesOf(id)] });
+        writeFileSync(gate, '');
+        await eventually(() => readFileSync(`${filesOf(id)}.out`, 'utf8').includes('one: '));
+        await other.sh('printf "theirs\\r" 1<>"$1.type"', { become, args: [filesOf(id)] });
+        writeFileSync(last, '');
+        expect(await first).toMatchObject({ kind: 'ended', result: { output: 'one: got theirs, \n' } });
       });
 
       it('types what was claimed and not typed', async () => {
