@@ -8,8 +8,9 @@ import type { Exchange } from './_shell.ts';
  * A job is the script of an exchange whose output goes to files and whose end is written down, so that it needs no
  * connection: sshd sends no hang-up to what has no terminal, and the shell has read the whole frame before it begins.
  * The files lie in ROOT/jobs/RUN/HOST/:
- *   KEY.pid   `run NONCE SHELL START BOOT SUBSHELL START`; whoever makes it (O_EXCL) runs the script, so it runs once.
- *             At the end the exit code replaces `run` in place, which needs no space on a disk that is full.
+ *   KEY.pid   `run - - NONCE SHELL START BOOT SUBSHELL START`; whoever makes it (O_EXCL) runs the script, so it runs
+ *             once. At the end the exit code replaces `run` and the sizes of both outputs the dashes, in place, which
+ *             needs no space on a disk that is full. The sizes tell whether a power failure has taken some of it.
  *   KEY.out, KEY.err, and KEY.in.NONCE for a big input until the job has it open.
  *   KEY.type, KEY.tty, KEY.answer.N of a dialogue.
  */
@@ -50,8 +51,8 @@ isAlive() {
 export const READ_CLAIM = `${IS_ALIVE}
 read -r here </proc/sys/kernel/random/boot_id
 claim() {
-  code= nonce= shell=0 start=0 boot=$here sub=0 begun=0
-  [ -s "$job.pid" ] && read -r code nonce shell start boot sub begun <"$job.pid"
+  code= out= err= nonce= shell=0 start=0 boot=$here sub=0 begun=0
+  [ -s "$job.pid" ] && read -r code out err nonce shell start boot sub begun <"$job.pid"
 }
 `;
 
@@ -67,6 +68,7 @@ finish() {
   [ -s "$job.err" ] && cat "$job.err" >&2
   say "$1"
 }
+isWhole() { [ "$(wc -c <"$job.$1")" -eq "$2" ] 2>/dev/null; }
 say() { printf "$marker%d\\n" "$1"; printf "$marker" >&2; exit; }
 [ -e "$job.pid" ] || say ${SAYS.absent}
 exec 3<"$job.out"
@@ -75,7 +77,10 @@ while :; do
   case $code in
     run | '') ;;
     *[!0-9]*) ;;
-    *) finish "$code" ;;
+    *)
+      [ "$boot" = "$here" ] || { isWhole out "$out" && isWhole err "$err"; } || finish ${SAYS.rebooted}
+      finish "$code"
+      ;;
   esac
   [ "$boot" = "$here" ] || finish ${SAYS.rebooted}
   if isAlive "$shell" "$start" || isAlive "$sub" "$begun"; then
@@ -96,8 +101,9 @@ done
 /**
  * What a shell is told before its first job, for one that reads byte by byte reads a short frame much faster.
  * `drillbook_claim` asks whether the job is ours to run, in the subshell that is to run it. `drillbook_end` writes down how
- * it ended. `drillbook_tell` prints an output file, which is open for appending ($2), so that its position tells its
- * size: to start `cat` takes longer than most commands, and a builtin loop loses NUL bytes, which the sizes betray.
+ * it ended; both outputs are open for appending, so that the positions tell their sizes. `drillbook_tell` prints an output
+ * file of a size ($2): to start `cat` takes longer than most commands, and a builtin loop loses NUL bytes, which the size
+ * betrays.
  */
 const FUNCTIONS = `
 drillbook_claim() {
@@ -106,24 +112,22 @@ drillbook_claim() {
   set -C
   { true >"$drillbook_job.pid"; } 2>/dev/null || exit
   set +C
-  printf 'run %s %s %s %s\\n' "$1" "$drillbook_me" "$2" "\${22}" >"$drillbook_job.pid" && return
+  printf 'run %11s %11s %s %s %s %s\\n' - - "$1" "$drillbook_me" "$2" "\${22}" >"$drillbook_job.pid" && return
   rm -f "$drillbook_job.pid"
   exit
 }
 drillbook_end() {
   [ -e "$drillbook_job.pid" ] || { [ "$2" != ${REFUSED} ] || drillbook_code=$2; return 1; }
   drillbook_code=${SAYS.taken} drillbook_nonce=
-  read -r drillbook_rest drillbook_nonce drillbook_rest <"$drillbook_job.pid"
+  read -r drillbook_rest drillbook_rest drillbook_rest drillbook_nonce drillbook_rest <"$drillbook_job.pid"
   [ "$drillbook_nonce" = "$1" ] || return
-  drillbook_code=$2
-  printf %3d "$2" 1<>"$drillbook_job.pid"
-  return 0
+  read -r drillbook_rest drillbook_out </proc/$$/fdinfo/3
+  read -r drillbook_rest drillbook_err </proc/$$/fdinfo/4
+  printf '%3d %11s %11s' "$2" "$drillbook_out" "$drillbook_err" 1<>"$drillbook_job.pid"
+  drillbook_code="$2 $drillbook_out $drillbook_err"
 }
 drillbook_tell() {
-  drillbook_size=
-  read -r drillbook_rest drillbook_size 2>/dev/null </proc/$$/fdinfo/$2
-  drillbook_code="$drillbook_code $drillbook_size"
-  if [ "\${drillbook_size:-9999}" -gt 2048 ]; then cat "$1"
+  if [ "$2" -gt 2048 ]; then cat "$1"
   elif [ -s "$1" ]; then
     while IFS= read -r drillbook_rest; do printf '%s\\n' "$drillbook_rest"; done <"$1"
     printf %s "$drillbook_rest"
@@ -199,7 +203,7 @@ export function startFrame(id: JobId, parts: JobParts, isKnown: boolean, marker:
   const { stdin = '', staged, isFollowed } = parts;
   const inner = `(\n${body({ ...parts, claim: claimText(parts, marker) }, marker)}\n)`;
   const outer = stdin === '' ? `${inner} </dev/null` : `printf %s ${quote(stdin)} | ${inner}`;
-  const tell = `{ drillbook_tell "$drillbook_job.out" 3; drillbook_tell "$drillbook_job.err" 4 >&2; }`;
+  const tell = `{ drillbook_tell "$drillbook_job.out" "$drillbook_out"; drillbook_tell "$drillbook_job.err" "$drillbook_err" >&2; }`;
   return `{ trap : HUP PIPE
 ${isKnown ? '' : preludeText(folderOf(id))}drillbook_job=$drillbook_jobs/${id.key}
 drillbook_code=${SAYS.notBegun}

@@ -48,7 +48,7 @@ export function filesOf({ run, host, key }: JobId): string {
   return join(folder ?? '/nowhere', key);
 }
 
-/** What a claim says: [state, nonce, shell, start, boot, subshell, start]. */
+/** What a claim says: [state, size, size, nonce, shell, start, boot, subshell, start]. */
 export const claimOf = (id: JobId): string[] =>
   readFileSync(`${filesOf(id)}.pid`, 'utf8')
     .trim()
@@ -207,7 +207,7 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
         () => undefined,
       );
       await eventually(() => hasBegun(id) && readFileSync(`${filesOf(id)}.err`, 'utf8') !== '');
-      killAll(id, [2, 5]);
+      killAll(id, [4, 7]);
       const lost = { kind: 'lost', reason: 'killed', output: 'on it\nand err\n' };
       expect(await attach(id)).toEqual(lost);
       expect(await start(id, 'echo never', {}, other)).toEqual(lost);
@@ -220,7 +220,7 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
       const script = 'while [ ! -e "$1" ]; do sleep 0.02; done; echo done';
       const started = start(id, script, { args: [gate] }).catch(() => undefined);
       await eventually(() => hasBegun(id));
-      killAll(id, [2]);
+      killAll(id, [4]);
       let isOver = false;
       const attached = attach(id).finally(() => (isOver = true));
       // Another exchange, begun later, is over long before.
@@ -239,15 +239,25 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
       const claim = readFileSync(file, 'utf8');
       const change = (field: number, value: string): void =>
         writeFileSync(file, `${claimOf(id).with(field, value).join(' ')}\n`);
-      change(4, randomUUID());
+      change(6, randomUUID());
       expect(await attach(id)).toEqual({ kind: 'lost', reason: 'rebooted', output: 'on\n' });
       writeFileSync(file, claim);
-      change(3, '1');
-      change(6, '1');
+      change(5, '1');
+      change(8, '1');
       expect(await attach(id)).toEqual({ kind: 'lost', reason: 'killed', output: 'on\n' });
       writeFileSync(file, claim);
       writeFileSync(at('gate'), '');
       expect(await started).toEqual(ended(0, 'on\n'));
+    });
+
+    it('is lost when a power failure has taken some of its output, and ended where all is there', async () => {
+      const id = newId();
+      await start(id, 'echo first; echo last; exit 3');
+      const file = `${filesOf(id)}.pid`;
+      writeFileSync(file, `${claimOf(id).with(6, randomUUID()).join(' ')}\n`);
+      expect(await attach(id)).toEqual(ended(3, 'first\nlast\n'));
+      writeFileSync(`${filesOf(id)}.out`, 'first\n');
+      expect(await attach(id)).toEqual({ kind: 'lost', reason: 'rebooted', output: 'first\n' });
     });
 
     it('is lost when whoever claimed it died before saying who', async () => {
@@ -461,7 +471,7 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
         const id = newId();
         const talk = t.dialogue(id, 'echo on; while :; do sleep 0.02; done', [], { become, mode: 'start' });
         await eventually(() => hasBegun(id) && readFileSync(`${filesOf(id)}.out`, 'utf8') !== '');
-        killAll(id, [2, 5]);
+        killAll(id, [4, 7]);
         await talk.catch(() => undefined);
         const lost = await other.dialogue(id, '', [], { become, mode: 'attach' });
         expect(lost).toEqual({ kind: 'lost', reason: 'killed', output: 'on\n' });
