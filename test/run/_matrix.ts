@@ -66,9 +66,9 @@ export function world(book: Project): Record<string, string> {
   );
 }
 
-/** The journal of the only run as it is on the disk: what a resume knows. */
+/** The journal of the last run as it is on the disk: what a resume knows. */
 export function kept(state: string): readonly RunEvent[] {
-  const [run] = runIds(state);
+  const run = runIds(state).at(-1);
   if (run === undefined || !existsSync(join(state, 'runs', run, 'journal.sqlite'))) return [];
   try {
     const journal = readJournal(state, run);
@@ -214,10 +214,13 @@ export function seeded(seed: number): () => number {
   };
 }
 
-/** Ends the connections that a server has, as `pkill` does; it goes on. */
-export function endSessions({ process: { pid } }: Sshd): void {
-  for (const child of readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean))
-    process.kill(Number(child), 'SIGKILL');
+/** The processes of the connections that a server has. */
+export const sessionsOf = ({ process: { pid } }: Sshd): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+
+/** Ends the connections of a server as `pkill` does; it goes on. */
+export function endSessions(server: Sshd): void {
+  for (const pid of sessionsOf(server)) process.kill(pid, 'SIGKILL');
 }
 
 /** Resolves when it is so. */
