@@ -9,6 +9,7 @@ import { Redactor } from '../../engine/core/secret.ts';
 import { loadModule } from '../../engine/modules/registry.ts';
 import { compileCondition } from '../../engine/parse/condition.ts';
 import { renderText } from '../../engine/parse/template.ts';
+import { removeJobs } from '../../engine/transports/jobs.ts';
 import { openLocal } from '../../engine/transports/local.ts';
 
 export interface Bench {
@@ -41,6 +42,7 @@ export async function openBench(wishes: Wishes = {}): Promise<Bench> {
   await transport.open();
   const dir = await mkdtemp(join(tmpdir(), 'drillbook-test-'));
   const said: string[] = [];
+  const run = `test-${randomUUID()}`;
   let count = 0;
   const ctx: Context = {
     host,
@@ -52,14 +54,14 @@ export async function openBench(wishes: Wishes = {}): Promise<Bench> {
     },
     async job(script, options) {
       count++;
-      const id = { run: 'test', host: host.name, key: randomUUID() };
+      const id = { run, host: host.name, key: randomUUID() };
       const end = await transport.job(id, script, { become, ...options, mode: 'start' });
       if (end.kind !== 'ended') throw new Error(`the job is ${end.kind}`);
       return end.result;
     },
     keep: (_name, find) => find(),
     async dialogue(command, answers, options) {
-      const id = { run: 'test', host: host.name, key: randomUUID() };
+      const id = { run, host: host.name, key: randomUUID() };
       const end = await transport.dialogue(id, command, answers, { become, ...options, mode: 'start' });
       if (end.kind !== 'ended') throw new Error(`the dialogue is ${end.kind}`);
       return end.result;
@@ -87,6 +89,7 @@ export async function openBench(wishes: Wishes = {}): Promise<Bench> {
     said,
     exchanges: () => count,
     async close() {
+      await removeJobs(transport, run, { become }).catch(() => undefined);
       await transport.close();
       await rm(dir, { recursive: true, force: true });
     },

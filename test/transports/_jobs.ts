@@ -84,7 +84,8 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
       await Promise.all([t.open(), other.open()]);
     }, 300_000);
     afterAll(async () => {
-      await removeJobs(t, run, { become, isStop: true });
+      for (const each of [run, `${run}-list`, `${run}-again`])
+        await removeJobs(t, each, { become, isStop: true });
       await Promise.all([t.close(), other.close()]);
       await subject.stop();
       rmSync(directory, { recursive: true, force: true });

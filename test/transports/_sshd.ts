@@ -133,6 +133,7 @@ export function addUser(sudo?: string): TestUser {
   const rule = `/etc/sudoers.d/${name}`;
   execFileSync('useradd', ['-m', '-s', '/bin/sh', name]);
   execFileSync('chpasswd', { input: `${name}:${password}\n` });
+  const uid = execFileSync('id', ['-u', name]).toString().trim();
   if (sudo !== undefined) writeFileSync(rule, `${name} ${sudo}\n`, { mode: 0o440 });
   return {
     name,
@@ -140,6 +141,7 @@ export function addUser(sudo?: string): TestUser {
     remove() {
       rmSync(rule, { force: true });
       execFileSync('userdel', ['-r', '-f', name], { stdio: 'ignore' });
+      rmSync(`/var/tmp/drillbook-${uid}`, { recursive: true, force: true });
     },
   };
 }

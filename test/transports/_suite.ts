@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DrillbookError } from '../../engine/core/error.ts';
 import type { Answer, Become, DialogueResult, JobId, ShOptions, Transport } from '../../engine/core/host.ts';
+import { removeJobs } from '../../engine/transports/jobs.ts';
 
 export interface Subject {
   readonly transport: Transport;
@@ -23,7 +24,7 @@ export interface Subject {
 }
 
 /** The run of all jobs of the suite. */
-export const RUN = `test-${randomUUID()}`;
+const RUN = `test-${randomUUID()}`;
 
 /** Command lines of what runs now; what has ended and was not yet waited for has none. */
 export function commandLines(): string[] {
@@ -67,6 +68,7 @@ export function transportSuite(name: string, make: () => Promise<Subject>): void
       await t.open();
     }, 300_000);
     afterAll(async () => {
+      await removeJobs(t, RUN, { become });
       await t.close();
       await subject.stop();
       rmSync(directory, { recursive: true, force: true });

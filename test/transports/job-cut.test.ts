@@ -212,6 +212,43 @@ describe('a job whose engine or connection is gone', { timeout: 60_000 }, () => 
     }
   });
 
+  it.each([
+    ['sudo', ''],
+    ['sudo', 'use_pty'],
+    ['su', ''],
+  ] as const)(
+    'goes on for a user who became another by %s %s when the session is killed',
+    async (method, setting) => {
+      const user = addUser('ALL=(ALL) ALL');
+      const other = addUser();
+      const rules = `/etc/sudoers.d/${user.name}`;
+      if (setting !== '')
+        writeFileSync(rules, `${readFileSync(rules, 'utf8')}Defaults:${user.name} ${setting}\n`);
+      const become =
+        method === 'su'
+          ? { user: other.name, method, password: other.password }
+          : { user: 'root', method, password: user.password };
+      const via = to(sshd.host({ user: user.name }));
+      try {
+        const id = newId();
+        const parent = Number((await via.sh('echo $PPID')).stdout);
+        const options = { args: [at('ran'), at('gate')], become };
+        const started = via.job(id, SCRIPT, { ...options, mode: 'start' }).catch((error: unknown) => error);
+        await eventually(() => hasSaid(id));
+        process.kill(parent, 'SIGKILL');
+        expect(await started).toMatchObject({ code: 'host.lost' });
+        const again = via.job(id, SCRIPT, { ...options, mode: 'start' });
+        letGo();
+        expect(await again).toEqual(WHOLE);
+        expect(timesRun()).toBe(1);
+      } finally {
+        await removeJobs(via, run, { become });
+        user.remove();
+        other.remove();
+      }
+    },
+  );
+
   it('is never begun with an input that a lost connection has cut short', async () => {
     const id = newId();
     const via = to(sshd.host());
