@@ -6,6 +6,7 @@ import { openView } from '../report/view.ts';
 import type { View } from '../report/view.ts';
 import { harmless } from '../report/text.ts';
 import { frozenStore } from '../run/frozen.ts';
+import { hasReleased } from '../run/journal.ts';
 import type { Journal } from '../run/journal.ts';
 import { holdRun } from '../run/lock.ts';
 import { execute } from '../run/run.ts';
@@ -85,6 +86,7 @@ export async function executeWithView(execution: Execution): Promise<number> {
     return await execute({
       ...prepared,
       frozen: frozenStore(invocation.stateDir, journal.run),
+      hasReleased: (run) => hasReleased(invocation.stateDir, run),
       tell: (text) => void process.stderr.write(`${harmless(text)}\n`),
       journal,
       open: openTransport,

@@ -70,6 +70,8 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
     const transport = await connections.get(host);
     circumstances.onExchange?.();
     try {
+      // What an earlier attempt has begun ends first: its change would hide from a look, or be seen half done.
+      if (taking?.isState && taking.isAgain) await taking.settle(host, transport, become);
       return await work(transport);
     } catch (error) {
       if (error instanceof Unreachable) connections.drop(host, transport);

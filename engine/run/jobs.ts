@@ -29,6 +29,8 @@ export interface Taking {
   /** It looks again afterwards, whatever became of a job. */
   readonly isState: boolean;
   readonly boots: Boots;
+  /** Waits on a host until the jobs that were begun before have ended. */
+  settle(host: Host, transport: Transport, become: Become | undefined): Promise<void>;
   /** Jobs of one attempt are told apart by their order, whatever host they are on. */
   next(): number;
   /** What it kept, by name. */
@@ -92,6 +94,22 @@ export function bootsOf(journal: Journal, before: readonly Boot[]): Boots {
       const now = own.at(-1);
       return then !== undefined && then.boot !== '' && then.boot === now?.boot;
     },
+  };
+}
+
+/** `Taking.settle` of an attempt whose jobs' names begin with `key`: once for each host. */
+export function settler(run: string, key: string): Taking['settle'] {
+  const settled = new Map<string, Promise<void>>();
+  const wait = async (host: string, transport: Transport, become: Become | undefined): Promise<void> => {
+    for (let number = 0; ; number++) {
+      const id = { run, host, key: `${key}.${number}` };
+      if ((await transport.job(id, '', { mode: 'attach', become })).kind === 'absent') return;
+    }
+  };
+  return ({ name }, transport, become) => {
+    const waiting = settled.get(name) ?? wait(name, transport, become);
+    settled.set(name, waiting);
+    return waiting;
   };
 }
 

@@ -56,6 +56,8 @@ export interface Glance {
   readonly bends: readonly RunEvent[];
   /** True when even this much does not fit; false says nothing of what is between the ends. */
   readonly isDamaged: boolean;
+  /** The last that tells of its locks. */
+  readonly lock: RunEvent | undefined;
   /** True when a step has begun. */
   readonly hasBegun: boolean;
 }
@@ -92,12 +94,11 @@ const damaged =
   (cause: unknown): DrillbookError =>
     new JournalBroken(run, 1, (cause as Error).message, { cause });
 
-/** Run ids sort by time: `20261121-031500-7f3a`. */
+/** Run ids sort by time, to the millisecond: `20261121-031500-1f3a7`. */
 export function newRunId(now: Date): string {
   const stamp = now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  return `${stamp}-${Math.floor(Math.random() * 0x10000)
-    .toString(16)
-    .padStart(4, '0')}`;
+  const hex = (number: number, digits: number): string => number.toString(16).padStart(digits, '0');
+  return `${stamp}-${hex(now.getMilliseconds(), 3)}${hex(Math.floor(Math.random() * 0x100), 2)}`;
 }
 
 /** Ids of all runs kept in `stateDir`, oldest first. */
@@ -230,9 +231,25 @@ function glanceAt(database: DatabaseSync, head: Head | undefined): Glance {
     const isBend = `line LIKE '{"event":"obligation_%'`;
     const [last] = all(`WHERE NOT ${isBend} AND line NOT LIKE '{"event":"lock_%' ORDER BY seq DESC LIMIT 1`);
     const bends = all(`WHERE ${isBend} ORDER BY seq`);
-    return { first, last, bends, isDamaged, hasBegun: database.prepare(START).get() !== undefined };
+    const [lock] = all(`WHERE line LIKE '{"event":"lock_%' ORDER BY seq DESC LIMIT 1`);
+    return { first, last, bends, lock, isDamaged, hasBegun: database.prepare(START).get() !== undefined };
   } catch {
-    return { first, last: undefined, bends: [], isDamaged: true, hasBegun: true };
+    return { first, last: undefined, bends: [], lock: undefined, isDamaged: true, hasBegun: true };
+  }
+}
+
+/** True for a run kept here that gave its locks back: a node that was away may not have heard of it. */
+export function hasReleased(stateDir: string, run: string): boolean {
+  if (!runIds(stateDir).includes(run)) return false;
+  try {
+    const journal = readJournal(stateDir, run);
+    try {
+      return journal.glance().lock?.event === 'lock_released';
+    } finally {
+      journal.close();
+    }
+  } catch {
+    return false; // A damaged journal has no word.
   }
 }
 

@@ -11,7 +11,7 @@ import type { Course } from './course.ts';
 import { settled } from './doubt.ts';
 import type { Ended } from './ended.ts';
 import type { HostState } from './host-state.ts';
-import { itemKey } from './jobs.ts';
+import { itemKey, settler } from './jobs.ts';
 import type { Taking } from './jobs.ts';
 import { comeBack, isAway } from './reconnect.ts';
 import { roleBinding } from './role-binding.ts';
@@ -67,10 +67,12 @@ function takingOf(course: Course, step: Step, host: string, turn: Turn, life: Li
   const { tries, index } = turn;
   const { run } = course.journal;
   const item = step.keywords.loop === undefined ? index : `${index}-${itemKey(run, turn.item)}`;
+  const key = `${tries.job}.${item}.${tries.ran.get(index) ?? 0}.${life.attempt}`;
   let number = 0;
   return {
     run,
-    key: `${tries.job}.${item}.${tries.ran.get(index) ?? 0}.${life.attempt}`,
+    key,
+    settle: settler(run, key),
     since: tries.since,
     isAgain: life.isAgain,
     isState: step.module?.kind === 'state',

@@ -7,6 +7,7 @@ import type { Context, Result } from '../core/module.ts';
 import { isSecretInput } from '../plan/inputs.ts';
 import type { Step } from '../plan/plan.ts';
 import { clusterLocks } from './cluster-lock.ts';
+import type { Locking } from './cluster-lock.ts';
 import { connections } from './connections.ts';
 import { contextFor } from './context.ts';
 import type { Tools } from './context.ts';
@@ -39,6 +40,7 @@ export interface RunRequest extends Pinning {
   /** Asks on the terminal; undefined where nobody is there. */
   readonly ask?: ((question: string) => Promise<string>) | undefined;
   readonly onInterrupt?: OnInterrupt | undefined;
+  readonly hasReleased?: Locking['hasReleased'];
   readonly mayRun?: ((step: Step) => Promise<boolean>) | undefined;
   /** Command-line options that resume needs; no secrets. */
   readonly options: Result;
@@ -109,7 +111,10 @@ export async function execute(request: RunRequest): Promise<number> {
   const roles = new Map(history.roles);
   const states = new Map([...plan.inventory.hosts].map(([name, host]) => [name, hostState(host)] as const));
   const world: World = { plan, states, roles, run: { id: journal.run, operator, is_check: isCheck } };
-  const locks = clusterLocks(isCheck ? [] : lockable(plan), plan.inventory, { journal, operator });
+  const locks = clusterLocks(isCheck ? [] : lockable(plan), plan.inventory, {
+    ...{ journal, operator },
+    hasReleased: request.hasReleased,
+  });
   const pool = connections(request.open, redactor, locks.onConnect);
   const tools: Tools = {
     connections: pool,

@@ -10,6 +10,7 @@ import { Redactor } from '../../engine/core/secret.ts';
 import { loadModule } from '../../engine/modules/registry.ts';
 import { loadInventory } from '../../engine/parse/inventory.ts';
 import { contextFor } from '../../engine/run/context.ts';
+import { settler } from '../../engine/run/jobs.ts';
 import type { Taking } from '../../engine/run/jobs.ts';
 import { openTransport } from '../../engine/transports/open.ts';
 
@@ -164,6 +165,7 @@ export async function live(
       places: () => [],
       isSame: () => stage.isRebooted !== true,
     },
+    settle: settler('test', attempt.key),
     next: () => number++,
     kept: new Map(attempt.journal),
     // What is kept lives on where the journal has it.
