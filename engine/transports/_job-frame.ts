@@ -70,9 +70,19 @@ finish() {
 }
 isWhole() { [ "$(wc -c <"$job.$1")" -eq "$2" ] 2>/dev/null; }
 say() { printf "$marker%d\\n" "$1"; printf "$marker" >&2; exit; }
+above() { # Who started this shell, up to the first process.
+  chain= pid=$$
+  while [ "$pid" -gt 1 ] && { read -r stat <"/proc/$pid/stat"; } 2>/dev/null; do
+    set -- \${stat##*) }
+    pid=$2 chain="$chain $2"
+  done
+}
 [ -e "$job.pid" ] || say ${SAYS.absent}
 exec 3<"$job.out"
+above; origin=$chain
 while :; do
+  # Nobody hears what a shell says whose connection is gone, and it would wait as long as the job runs.
+  above; [ "$chain" = "$origin" ] || kill -9 $$
   claim
   case $code in
     run | '') ;;
