@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createJournal, newRunId } from '../engine/run/journal.ts';
+import { createJournal, newRunId } from '../engine/run/journal/journal.ts';
 import { peakMb, timed } from './shell.ts';
 import type { Side } from './shell.ts';
 import { drillbook } from './sides.ts';

@@ -22,7 +22,7 @@ const ORDER = [
 ];
 
 /** Files that views and the console may take from run: its events, and how they are folded. */
-const EVENTS_OF_RUN = ['run/history.ts', 'run/journal.ts'];
+const EVENTS_OF_RUN = ['run/journal/history.ts', 'run/journal/journal.ts'];
 
 const folderOf = (path: string): string => path.split(sep)[0] ?? '';
 

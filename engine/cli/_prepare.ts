@@ -16,8 +16,8 @@ import type { Selection } from '../plan/selection.ts';
 import { isSecretInput, readInputs } from '../plan/inputs.ts';
 import type { Inputs } from '../plan/inputs.ts';
 import type { Plan, Vars } from '../plan/plan.ts';
-import { pinnedFiles } from '../run/pinned.ts';
-import type { Pinned } from '../run/pinned.ts';
+import { pinnedFiles } from '../run/edits/pinned.ts';
+import type { Pinned } from '../run/edits/pinned.ts';
 import type { Invocation } from './_command.ts';
 
 export const PLAN_OPTIONS: ParseArgsOptionsConfig = {

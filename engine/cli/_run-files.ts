@@ -4,12 +4,12 @@ import { suggest } from '../core/nearest.ts';
 import { Redactor } from '../core/secret.ts';
 import type { Selection } from '../plan/selection.ts';
 import { harmless } from '../report/text.ts';
-import { copyNumber } from '../run/edits.ts';
-import { frozenStore } from '../run/frozen.ts';
-import type { Frozen } from '../run/frozen.ts';
-import { readJournal } from '../run/journal.ts';
-import { digestOf, isAsStamped, pinnedFiles } from '../run/pinned.ts';
-import type { Stamp } from '../run/pinned.ts';
+import { copyNumber } from '../run/edits/edits.ts';
+import { frozenStore } from '../run/edits/frozen.ts';
+import type { Frozen } from '../run/edits/frozen.ts';
+import { readJournal } from '../run/journal/journal.ts';
+import { digestOf, isAsStamped, pinnedFiles } from '../run/edits/pinned.ts';
+import type { Stamp } from '../run/edits/pinned.ts';
 import { disk } from '../core/files.ts';
 import { prepare } from './_prepare.ts';
 

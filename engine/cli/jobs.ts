@@ -41,7 +41,7 @@ async function onAll<T>(
 
 /** The names of steps by run and event, as far as the runs' journals are here. */
 async function stepNames(stateDir: string, runs: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
-  const { readJournal, runIds } = await import('../run/journal.ts');
+  const { readJournal, runIds } = await import('../run/journal/journal.ts');
   const names = new Map<string, string>();
   for (const run of runIds(stateDir).filter((id) => runs.has(id))) {
     try {
@@ -65,8 +65,8 @@ function line({ node, run, key, state, code, since, user, step }: Row): string {
 
 async function refuseUnderWay(stateDir: string, run: string): Promise<void> {
   const [{ runIds }, { isUnderWay }] = await Promise.all([
-    import('../run/journal.ts'),
-    import('../run/ledgers.ts'),
+    import('../run/journal/journal.ts'),
+    import('../run/obligations/ledgers.ts'),
   ]);
   if (!runIds(stateDir).includes(run) || !isUnderWay(stateDir, run)) return;
   throw new DrillbookError('guard.running', `run ${run} is under way: its jobs are its own`, {

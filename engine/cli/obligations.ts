@@ -2,9 +2,9 @@ import type { Bend } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
 import { Redactor } from '../core/secret.ts';
 import type { Inventory } from '../parse/inventory.ts';
-import { isDue } from '../run/obligations.ts';
-import type { Obligation } from '../run/obligations.ts';
-import type { LockHolder } from '../run/unlock.ts';
+import { isDue } from '../run/obligations/obligations.ts';
+import type { Obligation } from '../run/obligations/obligations.ts';
+import type { LockHolder } from '../run/lock/unlock.ts';
 import { command } from './_command.ts';
 
 /** What runs have bent, held against the pairs as they are. */
@@ -30,7 +30,7 @@ interface Look {
 async function lookAt(inventory: Inventory, redactor: Redactor, signal: AbortSignal): Promise<Look> {
   const [stacks, { holderOf, lookAtLock }, { contextsOf }] = await Promise.all([
     import('../cluster/stacks.ts'),
-    import('../run/unlock.ts'),
+    import('../run/lock/unlock.ts'),
     import('./_contexts.ts'),
   ]);
   const [wrong] = await stacks.settingsProblems(inventory);
@@ -81,9 +81,7 @@ function* lines({ rows, locks }: { rows: readonly Row[]; locks: Look['locks'] })
     yield `    run ${row.run}, step ${row.step} on ${row.host}, since ${row.since}${end && `: ${end}`}`;
   }
   for (const { cluster, run, operator, from, since, isAlive } of locks) {
-    const lease = isAlive
-      ? 'alive'
-      : `no longer at it: \`drillbook resume ${run}\` or \`drillbook unlock\``;
+    const lease = isAlive ? 'alive' : `no longer at it: \`drillbook resume ${run}\` or \`drillbook unlock\``;
     yield `lock@${cluster}  held by run ${run} of ${operator} (${from}) since ${since}, ${lease}`;
   }
   if (rows.length === 0 && locks.length === 0) yield 'nothing is open';
@@ -104,8 +102,8 @@ export default command({
     const [{ loadInventory }, { closeIn, isUnderWay, ledgersIn, openIn }, { runIds }, { operatorHere }] =
       await Promise.all([
         import('../parse/inventory.ts'),
-        import('../run/ledgers.ts'),
-        import('../run/journal.ts'),
+        import('../run/obligations/ledgers.ts'),
+        import('../run/journal/journal.ts'),
         import('./_execute.ts'),
       ]);
     const redactor = new Redactor();

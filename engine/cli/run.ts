@@ -1,5 +1,5 @@
 import { Redactor } from '../core/secret.ts';
-import { createJournal, newRunId } from '../run/journal.ts';
+import { createJournal, newRunId } from '../run/journal/journal.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
 import { checkOptions, executeWithView } from './_execute.ts';

@@ -1,5 +1,5 @@
-import { isBlank, readJournal, runIds } from '../run/journal.ts';
-import { isDue, ledgerOf } from '../run/obligations.ts';
+import { isBlank, readJournal, runIds } from '../run/journal/journal.ts';
+import { isDue, ledgerOf } from '../run/obligations/obligations.ts';
 import { command } from './_command.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { DrillbookError } from '../core/error.ts';
 import type { RunEvent } from '../core/event.ts';
 import { openView } from '../report/view.ts';
-import { readJournal, runIds } from '../run/journal.ts';
-import { isDue, ledgerOf, obligationText } from '../run/obligations.ts';
-import type { Obligation } from '../run/obligations.ts';
+import { readJournal, runIds } from '../run/journal/journal.ts';
+import { isDue, ledgerOf, obligationText } from '../run/obligations/obligations.ts';
+import type { Obligation } from '../run/obligations/obligations.ts';
 import { command } from './_command.ts';
 import { runFiles, runFileText } from './_run-files.ts';
 import type { RunFile } from './_run-files.ts';

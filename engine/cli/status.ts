@@ -3,9 +3,9 @@ import { DrillbookError } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { Redactor } from '../core/secret.ts';
-import { isDue, obligationText } from '../run/obligations.ts';
-import type { Obligation } from '../run/obligations.ts';
-import type { LockHolder } from '../run/unlock.ts';
+import { isDue, obligationText } from '../run/obligations/obligations.ts';
+import type { Obligation } from '../run/obligations/obligations.ts';
+import type { LockHolder } from '../run/lock/unlock.ts';
 import { command } from './_command.ts';
 
 const list = (pairs: Readonly<Record<string, string>>): string =>
@@ -53,7 +53,7 @@ export function* statusLines(
 
 /** The run that holds the pair; null where none does, or where the nodes do not tell. */
 async function lockOf(cluster: Cluster, on: (host: string) => Context): Promise<LockHolder | null> {
-  const { holderOf, lookAtLock } = await import('../run/unlock.ts');
+  const { holderOf, lookAtLock } = await import('../run/lock/unlock.ts');
   try {
     return holderOf(await lookAtLock(cluster, on)) ?? null;
   } catch {
@@ -92,7 +92,7 @@ export default command({
       import('../parse/inventory.ts'),
       import('../cluster/stacks.ts'),
       import('./_contexts.ts'),
-      import('../run/ledgers.ts'),
+      import('../run/obligations/ledgers.ts'),
     ]);
     const redactor = new Redactor();
     const inventory = loadInventory(file, { onSecret: (value) => redactor.add(value) });

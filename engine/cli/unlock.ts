@@ -4,7 +4,7 @@ import { Redactor } from '../core/secret.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
 import type { Invocation } from './_command.ts';
-import type { LockLook } from '../run/unlock.ts';
+import type { LockLook } from '../run/lock/unlock.ts';
 
 function oneOf(clusters: ReadonlyMap<string, Cluster>, name: string | undefined): Cluster {
   const [first] = clusters.values();
@@ -21,7 +21,7 @@ function oneOf(clusters: ReadonlyMap<string, Cluster>, name: string | undefined)
 
 /** Who holds it and what that means, for a person to read. */
 async function* storyOf({ cluster, seen, away }: LockLook): AsyncGenerator<string> {
-  const { holderText, isHeld, leaseText } = await import('../run/lock-record.ts');
+  const { holderText, isHeld, leaseText } = await import('../run/lock/record.ts');
   const held = seen.filter(isHeld);
   if (held.length === 0) yield `no run holds cluster ${cluster.name}`;
   const holders = Map.groupBy(held, ({ run, holder }) => `${run} ${holder}`);
@@ -40,9 +40,9 @@ async function* storyOf({ cluster, seen, away }: LockLook): AsyncGenerator<strin
 /** Tells the run's own journal, where it is kept here and no process is at it. */
 async function tellRuns(stateDir: string, look: LockLook, by: string): Promise<void> {
   const [{ openJournal, runIds }, { holdRun }, { isHeld }] = await Promise.all([
-    import('../run/journal.ts'),
-    import('../run/lock.ts'),
-    import('../run/lock-record.ts'),
+    import('../run/journal/journal.ts'),
+    import('../run/journal/hold.ts'),
+    import('../run/lock/record.ts'),
   ]);
   const own = runIds(stateDir);
   for (const [run, seen] of Map.groupBy(look.seen.filter(isHeld), (one) => one.run)) {
@@ -97,9 +97,9 @@ export default command({
       await Promise.all([
         import('../parse/inventory.ts'),
         import('./_contexts.ts'),
-        import('../run/unlock.ts'),
-        import('../run/lock-record.ts'),
-        import('../run/node-lock.ts'),
+        import('../run/lock/unlock.ts'),
+        import('../run/lock/record.ts'),
+        import('../run/lock/node-lock.ts'),
         import('./_execute.ts'),
       ]);
     const redactor = new Redactor();

@@ -1,6 +1,6 @@
 import { DrillbookError } from '../core/error.ts';
-import { JournalBroken } from '../run/chain.ts';
-import { readJournal, runIds } from '../run/journal.ts';
+import { JournalBroken } from '../run/journal/chain.ts';
+import { readJournal, runIds } from '../run/journal/journal.ts';
 import { command } from './_command.ts';
 
 /** How much of a journal is as it was written. */

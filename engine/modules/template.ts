@@ -35,7 +35,9 @@ async function wantedOf(ctx: Context, given: z.output<typeof params>): Promise<W
   const bytes = await ctx.read(source).catch((cause: unknown) => {
     throw new StepFailed(`cannot read the template ${source}: ${(cause as Error).message}`, {}, { cause });
   });
-  const rendered = ctx.render(Buffer.from(bytes).toString(), given.src).replaceAll(/\r\n?|\n/g, NEWLINES[given.newline]);
+  const rendered = ctx
+    .render(Buffer.from(bytes).toString(), given.src)
+    .replaceAll(/\r\n?|\n/g, NEWLINES[given.newline]);
   return {
     ...given,
     path: given.dest.endsWith('/')

@@ -66,7 +66,9 @@ export const taskSchema = z.strictObject({
   undo: z
     .record(z.string(), z.unknown())
     .optional()
-    .describe('A task that puts back what this one changes: at the end of the play, after a failure too, last first'),
+    .describe(
+      'A task that puts back what this one changes: at the end of the play, after a failure too, last first',
+    ),
   stays: z.boolean().optional().describe('true: what this task bends is meant to stay so after the run'),
   destroys: z.string().min(1).optional().describe('What it would destroy, for the operator who confirms it'),
 });

@@ -3,7 +3,7 @@ import { DrillbookError } from '../core/error.ts';
 import type { Context, Module } from '../core/module.ts';
 import type { Scope } from '../parse/template.ts';
 import type { Step } from '../plan/plan.ts';
-import type { StepLedger } from './bending.ts';
+import type { StepLedger } from './obligations/bending.ts';
 import { failure, isBad } from './ended.ts';
 import type { Ended } from './ended.ts';
 import { holds, judged } from './judged.ts';

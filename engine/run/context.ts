@@ -13,7 +13,7 @@ import { localFile } from '../plan/local-file.ts';
 import type { Connections } from './connections.ts';
 import { keepIn, takeJob } from './jobs.ts';
 import type { Boots, Taking } from './jobs.ts';
-import type { Ledger } from './obligations.ts';
+import type { Ledger } from './obligations/obligations.ts';
 import { clusterOf, hostNamed } from './scope.ts';
 import type { World } from './scope.ts';
 

@@ -1,9 +1,9 @@
 import type { Counts, StepOutcome } from '../core/event.ts';
 import type { Step } from '../plan/plan.ts';
 import type { Tools } from './context.ts';
-import type { History } from './history.ts';
+import type { History } from './journal/history.ts';
 import type { HostState } from './host-state.ts';
-import type { Journal } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
 
 /** What to do with an action that was under way when the run was interrupted. */
 export type OnInterrupt = 'rerun' | 'skip' | 'fail';

@@ -3,7 +3,7 @@ import type { Step } from '../plan/plan.ts';
 import { stopBy } from './course.ts';
 import type { Course, OnInterrupt } from './course.ts';
 import type { Ended } from './ended.ts';
-import type { Past } from './history.ts';
+import type { Past } from './journal/history.ts';
 
 const SKIPPED = 'its outcome was unknown; skipped as decided';
 const LOOK = 'look there, then resume with --on-interrupt rerun or skip';

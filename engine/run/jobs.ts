@@ -4,7 +4,7 @@ import type { Become, Host, JobEnd, JobId, JobOptions, Transport } from '../core
 import type { Inventory } from '../parse/inventory.ts';
 import { removeJobs } from '../transports/jobs.ts';
 import type { Connections } from './connections.ts';
-import type { Journal } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
 import { hostNamed } from './scope.ts';
 
 /** A host that does not answer is not waited for: `drillbook jobs` finds what is left. */

@@ -4,15 +4,15 @@ import { compile, eachTemplate, render } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
 import type { Step } from '../plan/plan.ts';
 import type { Course } from './course.ts';
-import { wentWell } from './history.ts';
-import type { Progress } from './history.ts';
+import { wentWell } from './journal/history.ts';
+import type { Progress } from './journal/history.ts';
 import type { HostState } from './host-state.ts';
 import { scopeOf } from './scope.ts';
 import { isBad, registeredOf, shownReason } from './ended.ts';
 import type { Ended } from './ended.ts';
 import type { Turn } from './once.ts';
-import { endItem } from './tries.ts';
-import type { Tries } from './tries.ts';
+import { endItem } from './journal/tries.ts';
+import type { Tries } from './journal/tries.ts';
 
 /** What an interrupted loop had done. */
 export interface PastLoop {

@@ -8,14 +8,14 @@ import { doubtAbout } from './doubt.ts';
 import { failure, registeredOf } from './ended.ts';
 import type { Ended } from './ended.ts';
 import { finish } from './finish.ts';
-import { isSettled } from './history.ts';
-import type { Ending, Past } from './history.ts';
+import { isSettled } from './journal/history.ts';
+import type { Ending, Past } from './journal/history.ts';
 import type { HostState } from './host-state.ts';
 import { asksItem, loop } from './loop.ts';
 import { once } from './once.ts';
 import { remember } from './remember.ts';
 import { scopeOf } from './scope.ts';
-import { newTries } from './tries.ts';
+import { newTries } from './journal/tries.ts';
 
 /** An error thrown by the engine's own part of a step is the step's failure too. */
 async function valued(work: () => Promise<Ended>): Promise<Ended> {

@@ -4,7 +4,7 @@ import type { Scope } from '../parse/template.ts';
 import type { Step } from '../plan/plan.ts';
 import { attempts } from './attempts.ts';
 import type { Life } from './attempts.ts';
-import { stepLedger } from './bending.ts';
+import { stepLedger } from './obligations/bending.ts';
 import { contextFor } from './context.ts';
 import type { Circumstances } from './context.ts';
 import type { Course } from './course.ts';
@@ -16,8 +16,8 @@ import type { Taking } from './jobs.ts';
 import { comeBack, isAway } from './reconnect.ts';
 import { roleBinding } from './role-binding.ts';
 import { hostNamed } from './scope.ts';
-import { endItem } from './tries.ts';
-import type { Tries } from './tries.ts';
+import { endItem } from './journal/tries.ts';
+import type { Tries } from './journal/tries.ts';
 
 function circumstances(
   course: Course,

@@ -2,7 +2,7 @@ import { durationText } from '../core/duration.ts';
 import { Unreachable } from '../core/error.ts';
 import type { Host } from '../core/host.ts';
 import type { Connections } from './connections.ts';
-import type { Journal } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
 import { pause } from './waiting.ts';
 
 /** How long a host that was reached before may be away. */

@@ -8,15 +8,15 @@ import { batchesOf, each } from './batches.ts';
 import type { Tools } from './context.ts';
 import { isStopped, stopBy } from './course.ts';
 import type { Course, RunnerOptions, States, Stop } from './course.ts';
-import { isSettled } from './history.ts';
-import type { History } from './history.ts';
+import { isSettled } from './journal/history.ts';
+import type { History } from './journal/history.ts';
 import type { HostState } from './host-state.ts';
 import { hostsOf } from './hosts.ts';
 import type { BrokenInvariant } from './invariants.ts';
-import type { Journal } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
 import { onHost } from './on-host.ts';
 import { scopeOf } from './scope.ts';
-import { undoAll } from './undo.ts';
+import { undoAll } from './obligations/undo.ts';
 
 export interface Finish {
   readonly stop: Stop | undefined;

@@ -3,7 +3,7 @@ import { DrillbookError } from '../core/error.ts';
 import type { Answer, DialogueResult, JobEnd, JobId, JobOptions } from '../core/host.ts';
 import { body } from './_frame.ts';
 import { attach, jobEnd, notBegun, start } from './_job.ts';
-import { FIND_SCRIPT, folderOf, SAYS } from './_job-frame.ts';
+import { FIND_SCRIPT, folderOf, SAYS } from './_job-claim.ts';
 import type { RawOptions, Session } from './_session.ts';
 
 /** Seconds between two looks at what the program shows. */

@@ -1,112 +1,8 @@
-import { DrillbookError } from '../core/error.ts';
 import type { JobId } from '../core/host.ts';
 import { body, quote, REFUSED } from './_frame.ts';
 import type { Script } from './_frame.ts';
+import { FIND_SCRIPT, folderOf, SAYS } from './_job-claim.ts';
 import type { Exchange } from './_shell.ts';
-
-/*
- * A job is the script of an exchange whose output goes to files and whose end is written down, so that it needs no
- * connection: sshd sends no hang-up to what has no terminal, and the shell has read the whole frame before it begins.
- * The files lie in ROOT/jobs/RUN/HOST/:
- *   KEY.pid   `run - - NONCE SHELL START BOOT SUBSHELL START`; whoever makes it (O_EXCL) runs the script, so it runs
- *             once. At the end the exit code replaces `run` and the sizes of both outputs the dashes, in place, which
- *             needs no space on a disk that is full. The sizes tell whether a power failure has taken some of it.
- *   KEY.out, KEY.err, and KEY.in.NONCE for a big input until the job has it open.
- *   KEY.type, KEY.tty, KEY.answer.N of a dialogue.
- */
-
-/** What the exchange of a job says where no script's exit code can. */
-export const SAYS = { absent: 1000, killed: 1001, rebooted: 1002, notBegun: 1003, taken: 1004 } as const;
-
-/** Prints the folder of a run's jobs ($1: jobs/RUN/HOST): where it is already, else ($2 is `make`) where it can be. */
-export const FIND_SCRIPT = `
-main=/var/lib/drillbook own=/var/tmp/drillbook-$(id -u)
-isOurs() { [ -d "$own" ] && [ ! -h "$own" ] && [ -O "$own" ]; }
-for root in "$main" "$own"; do
-  [ -w "$root/$1" ] || continue
-  [ "$root" = "$main" ] || isOurs || continue
-  printf %s "$root/$1"
-  exit
-done
-[ "$2" = make ] || exit 1
-( [ -d "$main" ] || { umask 022; mkdir -p "$main"; } && umask 077 && mkdir -p "$main/$1" ) 2>/dev/null &&
-  [ -w "$main/$1" ] && printf %s "$main/$1" && exit
-[ -e "$own" ] || [ -h "$own" ] || mkdir -m 700 "$own" || exit 1
-isOurs || { echo "$own is a link or belongs to another user" >&2; exit 1; }
-umask 077
-mkdir -p "$own/$1" && printf %s "$own/$1"
-`;
-
-/** Alive is who has the pid ($1) and the start time ($2) of the claim. */
-const IS_ALIVE = `
-isAlive() {
-  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
-  wanted=$2
-  set -- \${stat##*) }
-  [ "$1" != Z ] && [ "\${20}" = "$wanted" ]
-}
-`;
-
-/** Reads a claim (of $job) into variables; `code` is empty where there is none or it is not filled in. */
-export const READ_CLAIM = `${IS_ALIVE}
-read -r here </proc/sys/kernel/random/boot_id
-claim() {
-  code= out= err= nonce= shell=0 start=0 boot=$here sub=0 begun=0
-  [ -s "$job.pid" ] && read -r code out err nonce shell start boot sub begun <"$job.pid"
-}
-`;
-
-/**
- * Waits for a job ($1: its files without the ending), passes its output on as it grows, and says how it ended ($2: the
- * marker). $3 and $4: seconds between two looks, at first and later.
- */
-const ATTACH_SCRIPT = `
-job=$1 marker=$2 first=$3 later=$4 pauses= dead=
-${READ_CLAIM}
-finish() {
-  cat <&3
-  [ -s "$job.err" ] && cat "$job.err" >&2
-  say "$1"
-}
-isWhole() { [ "$(wc -c <"$job.$1")" -eq "$2" ] 2>/dev/null; }
-say() { printf "$marker%d\\n" "$1"; printf "$marker" >&2; exit; }
-above() { # Who started this shell, up to the first process.
-  chain= pid=$$
-  while [ "$pid" -gt 1 ] && { read -r stat <"/proc/$pid/stat"; } 2>/dev/null; do
-    set -- \${stat##*) }
-    pid=$2 chain="$chain $2"
-  done
-}
-[ -e "$job.pid" ] || say ${SAYS.absent}
-exec 3<"$job.out"
-above; origin=$chain
-while :; do
-  # Nobody hears what a shell says whose connection is gone, and it would wait as long as the job runs.
-  above; [ "$chain" = "$origin" ] || kill -9 $$
-  claim
-  case $code in
-    run | '') ;;
-    *[!0-9]*) ;;
-    *)
-      [ "$boot" = "$here" ] || { isWhole out "$out" && isWhole err "$err"; } || finish ${SAYS.rebooted}
-      finish "$code"
-      ;;
-  esac
-  [ "$boot" = "$here" ] || finish ${SAYS.rebooted}
-  if isAlive "$shell" "$start" || isAlive "$sub" "$begun"; then
-    dead=
-    cat <&3
-  else
-    # Between the two looks it may have ended; or it is about to fill in its claim.
-    [ "$dead" = ... ] && finish ${SAYS.killed}
-    dead=$dead.
-  fi
-  case $pauses in
-    ..........) sleep "$later" 2>/dev/null || sleep 1 ;;
-    *) pauses=$pauses. ; sleep "$first" 2>/dev/null || sleep 1 ;;
-  esac
-done
-`;
 
 /**
  * What a shell is told before its first job, for one that reads byte by byte reads a short frame much faster.
@@ -184,22 +80,6 @@ function claimText({ staged, isFollowed, needs }: JobParts, marker: string): str
   return lines.join('\n');
 }
 
-/** `jobs/RUN/HOST`, its parts free of what a path or a shell takes for more than a letter. */
-export function folderOf({ run, host, key }: JobId): string {
-  for (const name of [run, key]) {
-    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(name))
-      throw new DrillbookError('bug', `no name of a job: ${name}`);
-  }
-  return `jobs/${run}/${hostWord(host)}`;
-}
-
-/** A host's name as a folder's: letters, digits, `.`, `_`, `-` and `%`. */
-export const hostWord = (host: string): string =>
-  encodeURIComponent(host).replace(
-    /^\.|[!~*'()]/g,
-    (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-
 /** True when what came is not what the job's files hold. */
 export const isMaimed = ({ stdout, stderr, notes: [out, err] }: Exchange): boolean =>
   out !== undefined && err !== undefined && (stdout.length !== Number(out) || stderr.length !== Number(err));
@@ -227,13 +107,6 @@ printf '${marker}%s\\n' "$drillbook_code"; printf ${marker} >&2
 }
 `;
 }
-
-/** What it reads to wait for one and to take what it has said and how it ended. */
-export const attachFrame = (id: JobId, [first, later]: readonly [number, number], marker: string): string =>
-  `( set -- ${folderOf(id)} look
-set -- "$( ${FIND_SCRIPT} )/${id.key}" ${marker} ${first} ${later}
-${ATTACH_SCRIPT} )
-`;
 
 /**
  * Puts standard input ($3 bytes) beside a job ($1 its folder, $2 KEY.in.NONCE, $4 KEY.pid), whole or not at all;

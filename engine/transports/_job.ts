@@ -1,7 +1,9 @@
 import { StepFailed } from '../core/error.ts';
 import type { Become, JobEnd, JobId, JobOptions } from '../core/host.ts';
 import { newMarker } from './_frame.ts';
-import { attachFrame, folderOf, isMaimed, SAYS, STAGE_SCRIPT, startFrame } from './_job-frame.ts';
+import { attachFrame } from './_job-attach.ts';
+import { folderOf, SAYS } from './_job-claim.ts';
+import { isMaimed, STAGE_SCRIPT, startFrame } from './_job-frame.ts';
 import type { JobParts } from './_job-frame.ts';
 import { KILL_JOB_SCRIPT } from './_kill-job.ts';
 import { bytesOf, isInline } from './_session.ts';

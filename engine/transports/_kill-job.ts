@@ -1,4 +1,4 @@
-import { FIND_SCRIPT, READ_CLAIM } from './_job-frame.ts';
+import { FIND_SCRIPT, READ_CLAIM } from './_job-claim.ts';
 import { KILL_SCRIPT } from './_kill.ts';
 
 /**

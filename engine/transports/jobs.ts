@@ -1,6 +1,6 @@
 import { StepFailed } from '../core/error.ts';
 import type { Become, Transport } from '../core/host.ts';
-import { hostWord, READ_CLAIM } from './_job-frame.ts';
+import { hostWord, READ_CLAIM } from './_job-claim.ts';
 import { END_CLAIMED } from './_kill-job.ts';
 
 /** What is on a host of a job. */

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runIds } from '../../engine/run/journal.ts';
+import { runIds } from '../../engine/run/journal/journal.ts';
 import { project } from '../run/_engine.ts';
 import type { Project } from '../run/_engine.ts';
 import { drillbook, eventsOf, start } from './_drillbook.ts';

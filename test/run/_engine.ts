@@ -6,9 +6,9 @@ import { prepare } from '../../engine/cli/_prepare.ts';
 import type { RunEvent } from '../../engine/core/event.ts';
 import { Redactor } from '../../engine/core/secret.ts';
 import type { Selection } from '../../engine/plan/selection.ts';
-import { frozenStore } from '../../engine/run/frozen.ts';
-import { createJournal, newRunId, openJournal } from '../../engine/run/journal.ts';
-import type { Journal } from '../../engine/run/journal.ts';
+import { frozenStore } from '../../engine/run/edits/frozen.ts';
+import { createJournal, newRunId, openJournal } from '../../engine/run/journal/journal.ts';
+import type { Journal } from '../../engine/run/journal/journal.ts';
 import { execute } from '../../engine/run/run.ts';
 import type { RunRequest } from '../../engine/run/run.ts';
 import { openTransport } from '../../engine/transports/open.ts';
@@ -114,7 +114,10 @@ export function project(playbook: string, wishes: Wishes = {}): Project {
     const { given = {}, selection = {}, isCheck = false, request = {}, onEvent } = now;
     const redactor = new Redactor();
     const prepared = await prepare({ playbook: book, inventory, given, selection }, redactor);
-    const whole = run === undefined ? createJournal(state, newRunId(new Date()), redactor) : openJournal(state, run, redactor);
+    const whole =
+      run === undefined
+        ? createJournal(state, newRunId(new Date()), redactor)
+        : openJournal(state, run, redactor);
     const journal = death === Number.POSITIVE_INFINITY ? whole : mortal(whole, death);
     const events: RunEvent[] = [];
     journal.subscribe((event) => {

@@ -3,8 +3,8 @@ import { Unreachable } from '../../engine/core/error.ts';
 import type { Happening, RunEvent } from '../../engine/core/event.ts';
 import type { Become, Cluster, Host, Transport } from '../../engine/core/host.ts';
 import { Redactor } from '../../engine/core/secret.ts';
-import { clusterLocks } from '../../engine/run/cluster-lock.ts';
-import type { ClusterLocks } from '../../engine/run/cluster-lock.ts';
+import { clusterLocks } from '../../engine/run/lock/cluster-lock.ts';
+import type { ClusterLocks } from '../../engine/run/lock/cluster-lock.ts';
 import type { Connections } from '../../engine/run/connections.ts';
 import { openTransport } from '../../engine/transports/open.ts';
 

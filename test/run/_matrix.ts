@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { RunEvent } from '../../engine/core/event.ts';
-import { readJournal, runIds } from '../../engine/run/journal.ts';
+import { readJournal, runIds } from '../../engine/run/journal/journal.ts';
 import type { Sshd } from '../transports/_sshd.ts';
 import { project } from './_engine.ts';
 import type { Project } from './_engine.ts';

@@ -1,12 +1,15 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import type { Happening } from '../../engine/core/event.ts';
-import * as real from '../../engine/run/journal.ts';
-import type { Journal } from '../../engine/run/journal.ts';
+import * as real from '../../engine/run/journal/journal.ts';
+import type { Journal } from '../../engine/run/journal/journal.ts';
 
-export * from '../../engine/run/journal.ts';
+export * from '../../engine/run/journal/journal.ts';
 
-/** `before 17`: right before the 17th event; `after 17`: as soon as it is durable; `before each FILE`: see `isNew`. */
-const [side, which = '', file = ''] = (process.env['DRILLBOOK_DIES'] ?? '').split(' ');
+/**
+ * `before 17`: right before the 17th event; `after 17`: as soon as it is durable; `after each FILE 3`: at every third of
+ * the events that were not met in another part of the run, which FILE remembers.
+ */
+const [side, which = '', file = '', every = '1'] = (process.env['DRILLBOOK_DIES'] ?? '').split(' ');
 
 const die = (): never => {
   process.kill(process.pid, 'SIGKILL');
@@ -19,12 +22,13 @@ function keyOf(happening: Happening): string {
   return JSON.stringify(rest);
 }
 
-/** True for an event at which no process has died yet; `file` remembers those, one a line. */
+/** True for an event to die at that no process has met yet; `file` has those that were, one a line. */
 function isNew(happening: Happening): boolean {
   const key = keyOf(happening);
-  if (existsSync(file) && readFileSync(file, 'utf8').split('\n').includes(key)) return false;
+  const met = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
+  if (met.includes(key)) return false;
   appendFileSync(file, `${key}\n`);
-  return true;
+  return met.length % Number(every) === 0;
 }
 
 function mortal(journal: Journal): Journal {

@@ -4,7 +4,7 @@
  */
 import { registerHooks } from 'node:module';
 
-const REAL = new URL('../../engine/run/journal.ts', import.meta.url).href;
+const REAL = new URL('../../engine/run/journal/journal.ts', import.meta.url).href;
 const MORTAL = new URL('_mortal-journal.ts', import.meta.url).href;
 
 registerHooks({

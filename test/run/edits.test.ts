@@ -2,8 +2,8 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Problems } from '../../engine/core/error.ts';
-import { frozenStore } from '../../engine/run/frozen.ts';
-import { runIds } from '../../engine/run/journal.ts';
+import { frozenStore } from '../../engine/run/edits/frozen.ts';
+import { runIds } from '../../engine/run/journal/journal.ts';
 import { project } from './_engine.ts';
 import type { Project, Ran, Wishes } from './_engine.ts';
 

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeEach, expect, test, vi } from 'vitest';
 import type { ClusterStatus, Role } from '../../engine/core/cluster.ts';
 import type { RunEvent } from '../../engine/core/event.ts';
-import { runIds } from '../../engine/run/journal.ts';
+import { runIds } from '../../engine/run/journal/journal.ts';
 import { localInventory, project } from './_engine.ts';
 import type { Project, Ran } from './_engine.ts';
 

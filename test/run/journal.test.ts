@@ -8,11 +8,11 @@ import { expect, onTestFinished, test } from 'vitest';
 import { DrillbookError } from '../../engine/core/error.ts';
 import type { Happening, RunEvent } from '../../engine/core/event.ts';
 import { Redactor } from '../../engine/core/secret.ts';
-import { checked, JournalBroken, linkOf } from '../../engine/run/chain.ts';
-import type { Row } from '../../engine/run/chain.ts';
-import { createJournal, openJournal, readJournal } from '../../engine/run/journal.ts';
-import type { Journal } from '../../engine/run/journal.ts';
-import { holdRun } from '../../engine/run/lock.ts';
+import { checked, JournalBroken, linkOf } from '../../engine/run/journal/chain.ts';
+import type { Row } from '../../engine/run/journal/chain.ts';
+import { createJournal, openJournal, readJournal } from '../../engine/run/journal/journal.ts';
+import type { Journal } from '../../engine/run/journal/journal.ts';
+import { holdRun } from '../../engine/run/journal/hold.ts';
 
 const RUN = '20261121-031500-7f3a';
 

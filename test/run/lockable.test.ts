@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { prepare } from '../../engine/cli/_prepare.ts';
 import { Redactor } from '../../engine/core/secret.ts';
 import type { Selection } from '../../engine/plan/selection.ts';
-import { lockable } from '../../engine/run/lockable.ts';
+import { lockable } from '../../engine/run/lock/lockable.ts';
 import { project } from './_engine.ts';
 
 const SETTINGS = (a: string, b: string): string =>

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DrillbookError } from '../../engine/core/error.ts';
-import { runIds } from '../../engine/run/journal.ts';
+import { runIds } from '../../engine/run/journal/journal.ts';
 import { finished, project, run } from './_engine.ts';
 
 const mark = (name: string): string => `echo x >> {{dir}}/${name}`;
@@ -196,7 +196,9 @@ plays:
 });
 
 test('on_interrupt of the task decides without being asked', async () => {
-  const ran = await run(`tasks: [{ name: one, shell: '${mark('one')}; echo x; ${LOST}', on_interrupt: rerun }]`);
+  const ran = await run(
+    `tasks: [{ name: one, shell: '${mark('one')}; echo x; ${LOST}', on_interrupt: rerun }]`,
+  );
   expect([ran.code, ran.story]).toEqual([0, ['one changed']]);
   const again = ran.events.find((event) => event.event === 'step_progress' && event.isRerun);
   expect(again).toMatchObject({ message: 'its outcome is unknown; run again as decided' });

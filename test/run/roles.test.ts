@@ -7,7 +7,7 @@ import type { Guard, Host, OpenTransport, ShOptions, Transport } from '../../eng
 import { contextFor } from '../../engine/run/context.ts';
 import type { ContextTools } from '../../engine/run/context.ts';
 import { openTransport } from '../../engine/transports/open.ts';
-import { runIds } from '../../engine/run/journal.ts';
+import { runIds } from '../../engine/run/journal/journal.ts';
 import { finished, project } from './_engine.ts';
 import type { Project } from './_engine.ts';
 import { standInInventory, tell, told } from './_stand-in.ts';

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { sealerOf } from '../../engine/run/seal.ts';
+import { sealerOf } from '../../engine/run/journal/seal.ts';
 
-const SEAL = pathToFileURL(join(import.meta.dirname, '../../engine/run/seal.ts')).href;
+const SEAL = pathToFileURL(join(import.meta.dirname, '../../engine/run/journal/seal.ts')).href;
 
 function folder(): string {
   const dir = mkdtempSync(join(tmpdir(), 'drillbook-seal-'));

@@ -1,6 +1,6 @@
-import { durationText } from '../core/duration.ts';
-import { DrillbookError } from '../core/error.ts';
-import type { ShResult } from '../core/host.ts';
+import { durationText } from '../../core/duration.ts';
+import { DrillbookError } from '../../core/error.ts';
+import type { ShResult } from '../../core/host.ts';
 
 /** How long a lock counts as held by a living run after it was last renewed, by the node's own clock since boot. */
 const LEASE_S = 60;

@@ -1,6 +1,6 @@
-import { DrillbookError } from '../core/error.ts';
-import { needsRoles, selectHosts } from '../plan/hosts.ts';
-import type { Plan } from '../plan/plan.ts';
+import { DrillbookError } from '../../core/error.ts';
+import { needsRoles, selectHosts } from '../../plan/hosts.ts';
+import type { Plan } from '../../plan/plan.ts';
 import type { Changed, Differences, Placed } from './differences.ts';
 import { isManner } from './doing.ts';
 import type { Standing } from './finished-steps.ts';

@@ -1,7 +1,7 @@
-import type { Cluster } from '../core/host.ts';
-import { selectHosts } from '../plan/hosts.ts';
-import { stepsOf } from '../plan/plan.ts';
-import type { Plan, PlannedPlay, Step } from '../plan/plan.ts';
+import type { Cluster } from '../../core/host.ts';
+import { selectHosts } from '../../plan/hosts.ts';
+import { stepsOf } from '../../plan/plan.ts';
+import type { Plan, PlannedPlay, Step } from '../../plan/plan.ts';
 
 const acts = (step: Step): boolean =>
   step.isSelected && step.module !== undefined && step.module.kind !== 'query' && step.checkMode !== true;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { DrillbookError } from '../core/error.ts';
+import { DrillbookError } from '../../core/error.ts';
 import { unwritable } from './journal.ts';
 
 /** sqlite.org/rescode.html */

@@ -1,5 +1,5 @@
-import { needsRoles, selectHosts } from '../plan/hosts.ts';
-import type { Plan, PlannedPlay, PlanNode, Step } from '../plan/plan.ts';
+import { needsRoles, selectHosts } from '../../plan/hosts.ts';
+import type { Plan, PlannedPlay, PlanNode, Step } from '../../plan/plan.ts';
 import { doingOf } from './doing.ts';
 import type { Doing } from './doing.ts';
 import type { Pinned } from './pinned.ts';

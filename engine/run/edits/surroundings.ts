@@ -1,4 +1,4 @@
-import type { Plan, PlannedPlay, Vars } from '../plan/plan.ts';
+import type { Plan, PlannedPlay, Vars } from '../../plan/plan.ts';
 import type { Edit } from './differences.ts';
 import { usesOfInvariants } from './uses.ts';
 

@@ -1,5 +1,5 @@
-import { fullParams, paramMeta } from '../plan/params.ts';
-import type { Plan, Step } from '../plan/plan.ts';
+import { fullParams, paramMeta } from '../../plan/params.ts';
+import type { Plan, Step } from '../../plan/plan.ts';
 import { digestOf } from './pinned.ts';
 import type { Pinned } from './pinned.ts';
 import { pinnedOf } from './step-files.ts';

@@ -1,10 +1,10 @@
-import type { Host } from '../core/host.ts';
-import { compileCondition } from '../parse/condition.ts';
-import { compile, eachTemplate } from '../parse/template.ts';
-import type { Reference } from '../parse/template.ts';
-import { fullParams, paramMeta } from '../plan/params.ts';
-import type { Plan, Step, Vars } from '../plan/plan.ts';
-import { clusterOf } from './scope.ts';
+import type { Host } from '../../core/host.ts';
+import { compileCondition } from '../../parse/condition.ts';
+import { compile, eachTemplate } from '../../parse/template.ts';
+import type { Reference } from '../../parse/template.ts';
+import { fullParams, paramMeta } from '../../plan/params.ts';
+import type { Plan, Step, Vars } from '../../plan/plan.ts';
+import { clusterOf } from '../scope.ts';
 
 /** What a step reads beside its own text: label (`variable size`, `input wait`) → value as written, if it has one. */
 export type Uses = Map<string, unknown>;

@@ -1,15 +1,15 @@
-import type { Host } from '../core/host.ts';
-import type { Bending } from '../core/module.ts';
-import { renderText } from '../parse/template.ts';
-import type { Scope } from '../parse/template.ts';
-import type { Step } from '../plan/plan.ts';
-import type { Course } from './course.ts';
-import { isBad } from './ended.ts';
-import type { Ended } from './ended.ts';
-import type { HostState } from './host-state.ts';
+import type { Host } from '../../core/host.ts';
+import type { Bending } from '../../core/module.ts';
+import { renderText } from '../../parse/template.ts';
+import type { Scope } from '../../parse/template.ts';
+import type { Step } from '../../plan/plan.ts';
+import type { Course } from '../course.ts';
+import { isBad } from '../ended.ts';
+import type { Ended } from '../ended.ts';
+import type { HostState } from '../host-state.ts';
 import { closed, keyOf } from './obligations.ts';
 import type { Obligation } from './obligations.ts';
-import { clusterOf } from './scope.ts';
+import { clusterOf } from '../scope.ts';
 
 /** What one time of a step means to the ledger: told before the act, so that a crash leaves it open, not forgotten. */
 export interface StepLedger {

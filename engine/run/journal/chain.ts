@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
-import { DrillbookError } from '../core/error.ts';
-import type { ErrorDetail } from '../core/error.ts';
-import type { RunEvent } from '../core/event.ts';
+import { DrillbookError } from '../../core/error.ts';
+import type { ErrorDetail } from '../../core/error.ts';
+import type { RunEvent } from '../../core/event.ts';
 
 /** A row of the journal. `sealed` is what the line masks, encrypted. */
 export interface Row {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { disk } from '../core/files.ts';
-import type { Entry, Files } from '../core/files.ts';
+import { disk } from '../../core/files.ts';
+import type { Entry, Files } from '../../core/files.ts';
 
 /** What is known of a file that is too large to be kept. */
 export interface Stamp {

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
 import { closeSync, fstatSync, fsyncSync, linkSync, mkdirSync, openSync } from 'node:fs';
 import { readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { DrillbookError } from '../core/error.ts';
+import { DrillbookError } from '../../core/error.ts';
 
 /** Encrypts what a run keeps and nobody is to read, with the key of the state folder (AES-256-GCM). */
 export interface Sealer {

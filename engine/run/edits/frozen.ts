@@ -2,11 +2,11 @@ import { constants } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DrillbookError } from '../core/error.ts';
-import type { Entry } from '../core/files.ts';
-import type { Vars } from '../plan/plan.ts';
+import { DrillbookError } from '../../core/error.ts';
+import type { Entry } from '../../core/files.ts';
+import type { Vars } from '../../plan/plan.ts';
 import type { Copy, Stamp } from './pinned.ts';
-import { sealerOf } from './seal.ts';
+import { sealerOf } from '../journal/seal.ts';
 
 /** What a run was made from: enough to make its plan again, whatever becomes of the operator's files. */
 export interface Frozen {

@@ -1,7 +1,7 @@
-import type { RunEvent } from '../core/event.ts';
-import type { Inventory } from '../parse/inventory.ts';
-import { isBlank, openJournal, readJournal, runIds } from './journal.ts';
-import { holdRun } from './lock.ts';
+import type { RunEvent } from '../../core/event.ts';
+import type { Inventory } from '../../parse/inventory.ts';
+import { isBlank, openJournal, readJournal, runIds } from '../journal/journal.ts';
+import { holdRun } from '../journal/hold.ts';
 import { closed, ledgerOf } from './obligations.ts';
 import type { Obligation } from './obligations.ts';
 

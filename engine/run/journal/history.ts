@@ -1,5 +1,5 @@
-import type { RunEvent, StepOutcome } from '../core/event.ts';
-import type { Boot } from './jobs.ts';
+import type { RunEvent, StepOutcome } from '../../core/event.ts';
+import type { Boot } from '../jobs.ts';
 import { endItem, keptOf, newTries, spend } from './tries.ts';
 import type { Tries } from './tries.ts';
 

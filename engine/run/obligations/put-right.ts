@@ -1,8 +1,8 @@
-import type { Bend, ClusterStatus } from '../core/cluster.ts';
-import { DrillbookError } from '../core/error.ts';
-import type { Cluster } from '../core/host.ts';
-import type { Inventory } from '../parse/inventory.ts';
-import type { Journal } from './journal.ts';
+import type { Bend, ClusterStatus } from '../../core/cluster.ts';
+import { DrillbookError } from '../../core/error.ts';
+import type { Cluster } from '../../core/host.ts';
+import type { Inventory } from '../../parse/inventory.ts';
+import type { Journal } from '../journal/journal.ts';
 import { closed } from './obligations.ts';
 import type { Ledger, Obligation } from './obligations.ts';
 
@@ -13,7 +13,7 @@ export type LookForBends = (cluster: Cluster) => Promise<readonly Bend[]>;
 export const lookBy =
   (read: (cluster: string) => Promise<ClusterStatus>): LookForBends =>
   async (cluster) => {
-    const { bendsOf } = await import('../cluster/stacks.ts');
+    const { bendsOf } = await import('../../cluster/stacks.ts');
     try {
       return await bendsOf(cluster, await read(cluster.name));
     } catch (error) {

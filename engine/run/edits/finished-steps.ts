@@ -1,5 +1,5 @@
-import type { RunEvent } from '../core/event.ts';
-import { isSettled } from './history.ts';
+import type { RunEvent } from '../../core/event.ts';
+import { isSettled } from '../journal/history.ts';
 
 /** Where a step stands on the hosts it has come to. */
 export interface Standing {

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { DrillbookError, Unreachable } from '../core/error.ts';
-import type { Cluster } from '../core/host.ts';
-import type { Context } from '../core/module.ts';
-import { folderName, isHeld, oneLine, seenOf } from './lock-record.ts';
-import type { LockSeen } from './lock-record.ts';
-import { LOOK, UNLOCK } from './lock-scripts.ts';
+import { DrillbookError, Unreachable } from '../../core/error.ts';
+import type { Cluster } from '../../core/host.ts';
+import type { Context } from '../../core/module.ts';
+import { folderName, isHeld, oneLine, seenOf } from './record.ts';
+import type { LockSeen } from './record.ts';
+import { LOOK, UNLOCK } from './scripts.ts';
 
 /** The lock of a cluster as its nodes tell it. */
 export interface LockLook {

@@ -1,8 +1,8 @@
 import { hostname, userInfo } from 'node:os';
-import type { Cluster, Guard, Host, ShResult, Transport } from '../core/host.ts';
-import { folderName, oneLine, seenOf } from './lock-record.ts';
-import type { LockSeen } from './lock-record.ts';
-import { FENCE, HAS_ENDED, RELEASE, RENEW, TAKE } from './lock-scripts.ts';
+import type { Cluster, Guard, Host, ShResult, Transport } from '../../core/host.ts';
+import { folderName, oneLine, seenOf } from './record.ts';
+import type { LockSeen } from './record.ts';
+import { FENCE, HAS_ENDED, RELEASE, RENEW, TAKE } from './scripts.ts';
 
 /** Who takes locks: a run in one process. */
 export interface Taker {

@@ -1,5 +1,5 @@
-import { placeText } from '../core/place.ts';
-import type { Redactor } from '../core/secret.ts';
+import { placeText } from '../../core/place.ts';
+import type { Redactor } from '../../core/secret.ts';
 import type { Differences, Edit, Placed } from './differences.ts';
 import { isHidden } from './doing.ts';
 import type { Standing } from './finished-steps.ts';

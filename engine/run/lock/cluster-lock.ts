@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { DrillbookError, Unreachable } from '../core/error.ts';
-import type { Cluster, Guard, Host, Transport } from '../core/host.ts';
-import type { Inventory } from '../parse/inventory.ts';
-import type { Connections } from './connections.ts';
-import type { Journal } from './journal.ts';
-import { refusal } from './lock-record.ts';
-import type { LockSeen } from './lock-record.ts';
+import { DrillbookError, Unreachable } from '../../core/error.ts';
+import type { Cluster, Guard, Host, Transport } from '../../core/host.ts';
+import type { Inventory } from '../../parse/inventory.ts';
+import type { Connections } from '../connections.ts';
+import type { Journal } from '../journal/journal.ts';
+import { refusal } from './record.ts';
+import type { LockSeen } from './record.ts';
 import { barredBy, fenceOf, hasEndedOn, releaseOn, renewOn, takeOn, whereFrom } from './node-lock.ts';
 import type { Held, Taker } from './node-lock.ts';
-import { atMost } from './waiting.ts';
+import { atMost } from '../waiting.ts';
 
 const RENEW_MS = 20_000;
 /** A run does not wait longer for a node that may be down once the others are there. */

@@ -1,15 +1,15 @@
 import { globSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
-import type { Files } from '../core/files.ts';
-import { render } from '../parse/template.ts';
-import { localFile } from '../plan/local-file.ts';
-import { fullParams, paramMeta } from '../plan/params.ts';
-import { stepsOf } from '../plan/plan.ts';
-import type { Plan, Step } from '../plan/plan.ts';
-import { hostState } from './host-state.ts';
+import type { Files } from '../../core/files.ts';
+import { render } from '../../parse/template.ts';
+import { localFile } from '../../plan/local-file.ts';
+import { fullParams, paramMeta } from '../../plan/params.ts';
+import { stepsOf } from '../../plan/plan.ts';
+import type { Plan, Step } from '../../plan/plan.ts';
+import { hostState } from '../host-state.ts';
 import type { Pinned, Stamp } from './pinned.ts';
-import { scopeOf } from './scope.ts';
-import type { World } from './scope.ts';
+import { scopeOf } from '../scope.ts';
+import type { World } from '../scope.ts';
 
 const MAGIC = /[*?[{]/;
 

@@ -1,11 +1,11 @@
-import { stepsOf } from '../plan/plan.ts';
-import type { PlannedPlay, Step } from '../plan/plan.ts';
-import { each } from './batches.ts';
-import { isStopped } from './course.ts';
-import type { Course, States } from './course.ts';
-import type { HostState } from './host-state.ts';
+import { stepsOf } from '../../plan/plan.ts';
+import type { PlannedPlay, Step } from '../../plan/plan.ts';
+import { each } from '../batches.ts';
+import { isStopped } from '../course.ts';
+import type { Course, States } from '../course.ts';
+import type { HostState } from '../host-state.ts';
 import type { Obligation } from './obligations.ts';
-import { onHost, undoUnderWay } from './on-host.ts';
+import { onHost, undoUnderWay } from '../on-host.ts';
 
 /** In doubt or interrupted: a resume goes on, and what is bent has to be as it is until then. */
 const isPutOff = (course: Course): boolean =>

@@ -1,4 +1,4 @@
-import type { Happening, RunEvent } from '../core/event.ts';
+import type { Happening, RunEvent } from '../../core/event.ts';
 
 type Opened = Extract<RunEvent, { event: 'obligation_opened' }>;
 
