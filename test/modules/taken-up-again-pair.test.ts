@@ -38,7 +38,8 @@ describe.each<Database>(['mariadb', 'mysql'])('a pair on %s', (database) => {
     return stdout.trim();
   };
   // What is written with another database in use is not replicated (replicate-do-db).
-  const sql = (node: string, statements: string): Promise<string> => sh(node, 'mysql -BN --default-character-set=utf8mb4 dbackup3', statements);
+  const sql = (node: string, statements: string): Promise<string> =>
+    sh(node, 'mysql -BN --default-character-set=utf8mb4 dbackup3', statements);
   const stage = (host: string, more: Partial<Stage> = {}) => {
     return (): Stage => ({ inventory: lab.inventory, host, ...more });
   };
