@@ -23,7 +23,7 @@ above() { # Who started this shell, up to the first process.
   done
 }
 [ -e "$job.pid" ] || say ${SAYS.absent}
-exec 3<"$job.out"
+exec 3<"$job.out" || exit 1
 above; origin=$chain
 while :; do
   # Nobody hears what a shell says whose connection is gone, and it would wait as long as the job runs.

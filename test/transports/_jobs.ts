@@ -535,6 +535,22 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
       await started;
     });
 
+    it('is lost, and no one waits for ever, when its files are taken away meanwhile', async () => {
+      const id = newId();
+      const gate = at('gate');
+      const script = 'echo on; while [ ! -e "$1" ]; do sleep 0.02; done';
+      const started = start(id, script, { args: [gate] });
+      await eventually(() => hasBegun(id));
+      const files = filesOf(id);
+      rmSync(`${files}.out`);
+      expect(await attach(id)).toEqual({ kind: 'lost', reason: 'killed', output: expect.anything() });
+      rmSync(`${files}.err`);
+      rmSync(`${files}.pid`);
+      writeFileSync(gate, '');
+      await started.catch(() => undefined);
+      expect(await start(newId(), 'echo usable')).toEqual(ended(0, 'usable\n'));
+    });
+
     it('finds a home again when its folder was removed meanwhile', async () => {
       const id = { ...newId(), run: `${run}-again` };
       await start(id, 'true');
