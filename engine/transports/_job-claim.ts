@@ -44,8 +44,12 @@ done
 [ "$2" = make ] || exit 1
 ( [ -d "$main" ] || { umask 022; mkdir -p "$main"; } && umask 077 && mkdir -p "$main/$1" ) 2>/dev/null &&
   [ -w "$main/$1" ] && printf %s "$main/$1" && exit
-[ -e "$own" ] || [ -h "$own" ] || mkdir -m 700 "$own" || exit 1
-isOurs || { echo "$own is a link or belongs to another user" >&2; exit 1; }
+said=$(mkdir -m 700 "$own" 2>&1)
+if ! isOurs; then
+  { [ -d "$own" ] || [ -h "$own" ]; } && said="$own is a link or belongs to another user"
+  echo "$said" >&2
+  exit 1
+fi
 umask 077
 mkdir -p "$own/$1" && printf %s "$own/$1"
 `;

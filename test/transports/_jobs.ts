@@ -127,9 +127,15 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
     it('runs once in a race of 200', async () => {
       const id = newId();
       const third = subject.open();
+      // The guards are asked between the look and the claim: there all that have a shell wait for each other.
+      const wait = 'echo here >>"$1"; while [ ! -e "$2" ]; do sleep 0.02; done';
+      const [waiting, gate] = [at('waiting'), at('gate')];
+      const guards = [{ code: 'guard.lock' as const, script: wait, args: [waiting, gate] }];
       const starts = Array.from({ length: 200 }, (_, i) =>
-        start(id, `${COUNT} sleep 0.2; echo done`, { args: [at('ran')] }, [t, other, third][i % 3]),
+        start(id, `${COUNT} sleep 0.2; echo done`, { args: [at('ran')], guards }, [t, other, third][i % 3]),
       );
+      await eventually(() => existsSync(waiting) && timesRun(waiting) === 18);
+      writeFileSync(gate, '');
       const ends = await Promise.all(starts);
       await third.close();
       expect(new Set(ends.map((end) => JSON.stringify(end)))).toEqual(
