@@ -24,7 +24,7 @@ import type { Goal } from './_matrix.ts';
 import { startLine } from './_proxy.ts';
 import type { Line } from './_proxy.ts';
 
-const LONG = isFull ? 3_600_000 : 240_000;
+const LONG = isFull ? 3_600_000 : 600_000;
 
 let sshd: Sshd;
 let known: Promise<Goal> | undefined;
@@ -92,7 +92,7 @@ test(
 );
 
 /** Of so many events a test takes one; `npm run matrix` all. */
-const EVERY = 16;
+const EVERY = 24;
 
 test.each([
   ['the line is cut', (line: Line) => line.cut()],

@@ -11,7 +11,7 @@ import { startLine } from './_proxy.ts';
 
 /** Seconds that a command takes, and that nobody looks after it. */
 const [SECONDS, ALONE] = isFull ? [60, 20] : [3, 1];
-const LONG = isFull ? 900_000 : 120_000;
+const LONG = isFull ? 900_000 : 300_000;
 
 let sshd: Sshd;
 beforeAll(async () => {
