@@ -12,7 +12,7 @@ import type { Project } from './_engine.ts';
 const MAIN = join(import.meta.dirname, '../../engine/cli/drillbook.js');
 const MORTAL = join(import.meta.dirname, '_mortal.ts');
 const BOOK = join(import.meta.dirname, 'constructs');
-const FILES = ['part.yml', 'mark.sh', 'page.hbs', 'registered.json'];
+const FILES = ['part.yml', 'mark.sh', 'page.hbs', 'registered.hbs'];
 const HOSTS = ['a', 'b'];
 export const TOKEN = 'q7-token-r4';
 
