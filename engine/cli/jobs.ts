@@ -56,11 +56,26 @@ async function stepNames(stateDir: string, runs: ReadonlySet<string>): Promise<R
   return names;
 }
 
-function line({ node, run, key, state, code, since, user, step }: Row): string {
-  const how = state === 'ended' ? `ended (${code})` : state;
-  return [node, run, key, how.padEnd(11), since.slice(0, 19).replace('T', ' '), user, step ?? '']
-    .join('  ')
-    .trim();
+const when = (since: string): string => since.slice(0, 19).replace('T', ' ');
+
+const line = ({ node, run, key, state, since, user, step }: Row): string =>
+  [node, run, key, state, when(since), user, step ?? ''].join('  ').trim();
+
+/** What runs or is lost, each; what has ended, by run. */
+function lines(rows: readonly Row[]): string[] {
+  const ended = Map.groupBy(
+    rows.filter(({ state }) => state === 'ended'),
+    ({ node, run }) => `${node}  ${run}`,
+  );
+  const sums = [...ended].map(([where, jobs]) => {
+    const last =
+      jobs
+        .map(({ since }) => since)
+        .toSorted()
+        .at(-1) ?? '';
+    return `${where}  ${jobs.length} ended, the last at ${when(last)}`;
+  });
+  return [...rows.filter(({ state }) => state !== 'ended').map(line), ...sums];
 }
 
 async function refuseUnderWay(stateDir: string, run: string): Promise<void> {
@@ -129,7 +144,7 @@ export default command({
 
     if (typeof given !== 'string') {
       const { rows, away } = await look();
-      tell({ jobs: rows, away: tellAway(away) }, rows.length === 0 ? ['no jobs'] : rows.map(line));
+      tell({ jobs: rows, away: tellAway(away) }, rows.length === 0 ? ['no jobs'] : lines(rows));
       return away.length === 0 ? 0 : 1;
     }
     await refuseUnderWay(stateDir, given);
