@@ -13,6 +13,7 @@ import { contextFor } from '../../engine/run/context.ts';
 import { settler } from '../../engine/run/jobs.ts';
 import type { Taking } from '../../engine/run/jobs.ts';
 import { openTransport } from '../../engine/transports/open.ts';
+import { isFull } from '../_full.ts';
 
 /** What ends a life: the engine is killed, or the connection lost, before, during or after its n-th exchange. */
 export interface Cut {
@@ -247,6 +248,8 @@ export interface Trial {
   /** What must be the same in the end, cut or not: the outcome without what varies, what is on the host. */
   seen(outcome: Outcome): Promise<unknown>;
   readonly cuts?: readonly Omit<Cut, 'at'>[];
+  /** Only every so many exchanges, unless all are wanted. */
+  readonly every?: number;
 }
 
 /** Runs it once whole, then cut in every way at every exchange and taken up again; returns how often it was cut. */
@@ -258,7 +261,7 @@ export async function everyCut(trial: Trial): Promise<number> {
   const straight = await trial.seen(whole.outcome);
   let times = 0;
   for (const way of trial.cuts ?? CUTS) {
-    for (let at = 1; at <= whole.exchanges; at++) {
+    for (let at = 1; at <= whole.exchanges; at += isFull ? 1 : (trial.every ?? 1)) {
       const attempt = newAttempt();
       const cut = { ...way, at };
       await trial.reset(cut);

@@ -7,7 +7,8 @@ import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { runIds } from '../../engine/run/journal/journal.ts';
 import { drillbook } from '../cli/_drillbook.ts';
-import { isFull, kept, program, report, seeded } from '../run/_matrix.ts';
+import { isFull } from '../_full.ts';
+import { kept, program, report, seeded } from '../run/_matrix.ts';
 import type { Died, Way } from '../run/_matrix.ts';
 import { codeOf, playbook } from './_playbook.ts';
 

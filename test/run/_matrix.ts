@@ -1,11 +1,21 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { RunEvent } from '../../engine/core/event.ts';
 import { readJournal, runIds } from '../../engine/run/journal/journal.ts';
 import type { Sshd } from '../transports/_sshd.ts';
+import { isFull } from '../_full.ts';
 import { project } from './_engine.ts';
 import type { Project } from './_engine.ts';
 
@@ -15,9 +25,6 @@ const BOOK = join(import.meta.dirname, 'constructs');
 const FILES = ['part.yml', 'mark.sh', 'page.hbs', 'registered.hbs'];
 const HOSTS = ['a', 'b'];
 export const TOKEN = 'q7-token-r4';
-
-/** `npm run matrix`: every instant, where the tests take some of them. */
-export const isFull = process.env['DRILLBOOK_MATRIX'] === 'full';
 
 /** A line of an inventory's connection: by ssh, to the server's port or to what stands before it. */
 export function bySsh({ directory, port, identityFile, knownHosts }: Sshd, at = port): string {
@@ -232,9 +239,9 @@ export async function until(isSo: () => boolean): Promise<void> {
 export const median = (numbers: readonly number[]): number =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
 
-/** A figure of `npm run matrix`. */
+/** What `npm run matrix` tells on its way: it takes long. */
 export function report(figure: string): void {
-  if (isFull) process.stderr.write(`${figure}\n`);
+  if (isFull) writeSync(2, `${figure}\n`);
 }
 
 const JOBS = ['/var/lib/drillbook/jobs', '/var/tmp/drillbook-65534/jobs'];

@@ -8,17 +8,8 @@ import type { RunEvent } from '../../engine/core/event.ts';
 import { startSshd } from '../transports/_sshd.ts';
 import type { Sshd } from '../transports/_sshd.ts';
 import { project } from './_engine.ts';
-import {
-  bySsh,
-  constructs,
-  endSessions,
-  forget,
-  isFull,
-  report,
-  seeded,
-  sessionsOf,
-  sideBySide,
-} from './_matrix.ts';
+import { isFull } from '../_full.ts';
+import { bySsh, constructs, endSessions, forget, report, seeded, sessionsOf, sideBySide } from './_matrix.ts';
 import { straight, TOKEN, until, wrongs } from './_matrix.ts';
 import type { Goal } from './_matrix.ts';
 import { startLine } from './_proxy.ts';

@@ -7,18 +7,8 @@ import { startSshd } from '../transports/_sshd.ts';
 import type { Sshd } from '../transports/_sshd.ts';
 import { project } from './_engine.ts';
 import type { Project } from './_engine.ts';
-import {
-  begin,
-  byLocal,
-  bySsh,
-  constructs,
-  forget,
-  isFull,
-  kept,
-  median,
-  report,
-  resume,
-} from './_matrix.ts';
+import { isFull } from '../_full.ts';
+import { begin, byLocal, bySsh, constructs, forget, kept, median, report, resume } from './_matrix.ts';
 import { seeded, sideBySide, straight, wrongs } from './_matrix.ts';
 import type { Died, Goal } from './_matrix.ts';
 
@@ -54,7 +44,9 @@ async function mended(book: Project, died: Died, goal: Goal, told: string, tally
     last = await resume(book);
     tally.readyMs.push(last.readyMs);
   } else if (died.signal === 'SIGKILL') last = await begin(book); // Nothing was begun: nothing to resume.
-  tally.wrong.push(...wrongs(book, last, goal).map((wrong) => `${told}: ${wrong}`));
+  const wrong = wrongs(book, last, goal).map((one) => `${told}: ${one}`);
+  tally.wrong.push(...wrong);
+  report(`${told} (${tally.killed} kills, ${tally.wrong.length} wrong) ${wrong.join('; ')}`);
   forget(book);
 }
 

@@ -6,7 +6,8 @@ import { startSshd } from '../transports/_sshd.ts';
 import type { Sshd } from '../transports/_sshd.ts';
 import { project } from './_engine.ts';
 import type { Project } from './_engine.ts';
-import { begin, bySsh, endSessions, forget, isFull, resume, sideBySide, until } from './_matrix.ts';
+import { isFull } from '../_full.ts';
+import { begin, bySsh, endSessions, forget, resume, sideBySide, until } from './_matrix.ts';
 import { startLine } from './_proxy.ts';
 
 /** Seconds that a command takes, and that nobody looks after it. */

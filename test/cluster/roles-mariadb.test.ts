@@ -1,3 +1,0 @@
-import { rolesOnPair } from './_roles.ts';
-
-rolesOnPair('mariadb', 10);
