@@ -6,7 +6,7 @@ export default defineConfig({
     // Processes, not threads: tests start programs, send signals and change the environment.
     pool: 'forks',
     maxWorkers: 3,
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 240_000,
     reporters: ['default'],
   },
