@@ -2,11 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import type { Database } from '../../engine/lab/state.ts';
 import { eventsOf, start } from '../cli/_drillbook.ts';
 import { playbook } from '../playbooks/_playbook.ts';
+import { freshLab } from '../lab/_fresh.ts';
 
 const MARK = '/run/roles-mark';
 const GO = '/run/roles-go';
@@ -90,7 +90,7 @@ export const rolesOnPair = (database: Database, flips: number) =>
 
     beforeAll(async () => {
       state = await mkdtemp(join(tmpdir(), 'roles-'));
-      lab = await upLab({ name: `roles-${database}`, database });
+      lab = await freshLab({ name: `roles-${database}`, database });
       for (const name of ['install', 'catalog', 'cluster-build']) {
         const done = await playbook(name, lab.inventory, { state });
         expect(done.code, done.told).toBe(0);
@@ -145,7 +145,7 @@ export const rolesOnPair = (database: Database, flips: number) =>
         );
         try {
           const ran = await run('standby', 'a command', role, async () => {
-            await on(standby, `ip addr add ${vip} dev ${device}`);
+            await on(standby, `ip addr replace ${vip} dev ${device}`);
           });
           expect([ran.code, await marked()], ran.reason).toEqual([5, []]);
           expect(ran.reason).toContain('here (primary)');
@@ -186,7 +186,8 @@ export const rolesOnPair = (database: Database, flips: number) =>
           await on(primary, 'pkill -STOP -x keepalived');
           for (const address of addresses) {
             await on(primary, `ip addr del ${address}`);
-            await on(standby, `ip addr add ${address}`);
+            // The standby takes them by itself once it hears nothing more.
+            await on(standby, `ip addr replace ${address}`);
           }
         });
         expect([ran.code, await marked()], ran.reason).toEqual([5, []]);

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createConnection, type Connection } from 'mysql2/promise';
-import { upLab, type Lab } from '../../engine/lab/lab.ts';
+import { type Lab } from '../../engine/lab/lab.ts';
+import { freshLab } from './_fresh.ts';
 import { buildStandins } from '../../engine/lab/standins/build.ts';
 
 const run = promisify(execFile);
@@ -214,7 +215,7 @@ export async function buildCluster(pair: Pair, database: Database): Promise<void
 
 /** Two nodes of a lab of this name, nothing installed yet. */
 export async function upPair(name: string, database: Database): Promise<Pair> {
-  const lab = await upLab({ name, database });
+  const lab = await freshLab({ name, database });
   const found = await lab.ssh('dbk1', "ip -4 -o address | awk '/eth[12]/ {print $4}'");
   const [first = '', second = ''] = found.stdout.split('\n').map((line) => line.replace(/\d+\/.*/, '100'));
   return pairOf(lab, [first, second]);

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { downLab, leftovers, openLab, upLab, type Lab } from '../../engine/lab/lab.ts';
+import { downLab, leftovers, openLab, type Lab } from '../../engine/lab/lab.ts';
 import { execute } from '../../engine/lab/program.ts';
+import { freshLab } from './_fresh.ts';
 
 const LEFT = 'test-left';
 const RIGHT = 'test-right';
@@ -19,10 +20,9 @@ const cutsOf = async (lab: Lab, node: string): Promise<readonly string[] | undef
   (await lab.status()).find((one) => one.name === node)?.cuts;
 
 beforeAll(async () => {
-  await Promise.all([LEFT, RIGHT].map(downLab));
   [left, right] = await Promise.all([
-    upLab({ name: LEFT, database: 'mariadb' }),
-    upLab({ name: RIGHT, database: 'mariadb' }),
+    freshLab({ name: LEFT, database: 'mariadb' }),
+    freshLab({ name: RIGHT, database: 'mariadb' }),
   ]);
 }, 400_000);
 afterAll(() => Promise.all([LEFT, RIGHT].map(downLab)), 60_000);

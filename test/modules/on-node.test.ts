@@ -5,19 +5,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Host } from '../../engine/core/host.ts';
 import type { Result } from '../../engine/core/module.ts';
 import { Redactor } from '../../engine/core/secret.ts';
-import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { withServers } from '../../engine/modules/time-sync.ts';
 import { openTransport } from '../../engine/transports/open.ts';
 import { check, openBench, reach, run } from './_context.ts';
 import { live, liveOn, newAttempt } from './_taking.ts';
 import type { Bench } from './_context.ts';
+import { freshLab } from '../lab/_fresh.ts';
 
 // One lab for all that needs a whole system: packages, services, the clock.
 let lab: Lab | undefined;
 let bench: Bench;
 beforeAll(async () => {
-  lab = await upLab({ name: `modules-${process.pid}`, database: 'mariadb', nodes: ['dbk1'] });
+  lab = await freshLab({ name: `test-modules`, database: 'mariadb', nodes: ['dbk1'] });
   const host: Host = {
     name: 'dbk1',
     groups: [],

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
+import { freshLab } from '../lab/_fresh.ts';
 
 const exec = promisify(execFile);
 const MAIN = resolve('engine/cli/main.ts');
@@ -14,7 +14,7 @@ let lab: Lab | undefined;
 let dir: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'drillbook-power-'));
-  lab = await upLab({ name: `power-${process.pid}`, database: 'mariadb' });
+  lab = await freshLab({ name: `test-power`, database: 'mariadb' });
 }, 300_000);
 afterAll(async () => {
   await lab?.down();

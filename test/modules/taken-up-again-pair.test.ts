@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Outcome } from '../../engine/core/module.ts';
-import { type Lab, upLab } from '../../engine/lab/lab.ts';
+import { type Lab } from '../../engine/lab/lab.ts';
 import type { Database } from '../../engine/lab/state.ts';
 import { openPair } from '../cluster/_pair.ts';
 import type { Pair } from '../cluster/_pair.ts';
@@ -11,6 +11,7 @@ import { playbook } from '../playbooks/_playbook.ts';
 import { isFull } from '../_full.ts';
 import { everyCut, live, liveOn, newAttempt } from './_taking.ts';
 import type { Cut, Stage } from './_taking.ts';
+import { freshLab } from '../lab/_fresh.ts';
 
 /** Dumps are counted, and held while the file is there. */
 const DUMP = `#!/bin/sh
@@ -47,7 +48,7 @@ describe.each<Database>(isFull ? ['mariadb', 'mysql'] : ['mariadb'])('a pair on 
 
   beforeAll(async () => {
     state = await mkdtemp(join(tmpdir(), 'taken-'));
-    lab = await upLab({ name: `taken-${database}-${process.pid}`, database });
+    lab = await freshLab({ name: `taken-${database}`, database });
     for (const name of ['install', 'catalog', 'cluster-build']) {
       const done = await playbook(name, lab.inventory, { state });
       expect(done.code, done.told).toBe(0);
@@ -247,36 +248,52 @@ describe.each<Database>(isFull ? ['mariadb', 'mysql'] : ['mariadb'])('a pair on 
       expect(times).toBeGreaterThanOrEqual(isFull ? 40 : 8);
     }, 900_000);
 
-    test('the way back is turned once: what was written since is neither lost nor applied twice', async () => {
-      await reset();
-      const attempt = newAttempt();
-      // The last thing it tells the journal before it has ended: that the way back was turned.
-      const whole = newAttempt();
-      const { exchanges } = await live(staged(false), 'mysql.resync', {}, whole);
-      let at = exchanges;
-      for (; at > 0; at--) {
-        await reset();
-        attempt.journal.clear();
-        const cut = { how: 'killed', when: 'before', at } as const;
-        const one = newAttempt();
-        await live(staged(false), 'mysql.resync', {}, one, cut);
-        if (one.journal.has('reverse') && !one.journal.has('turned')) {
-          await sql(
-            'dbk2',
-            `${database === 'mysql' ? 'SET GLOBAL super_read_only = 0;' : ''} INSERT INTO dbackup3.marks VALUES (2000, 'since');
-             ${database === 'mysql' ? 'SET GLOBAL super_read_only = 1;' : ''}`,
-          );
-          const since = () => sql('dbk1', 'SELECT text FROM dbackup3.marks WHERE id = 2000');
-          await expect.poll(since, { timeout: 20_000 }).toBe('since');
-          const { result } = await liveOn(staged(true), 'mysql.resync', {}, one);
-          expect(result['reverse']).toEqual(one.journal.get('reverse'));
-          expect((await pair.check('dbk1', 'mysql.replication')).changes).toEqual([]);
-          expect((await pair.check('dbk2', 'mysql.replication')).changes).toEqual([]);
-          break;
+    const write = (id: number): Promise<string> =>
+      sql(
+        'dbk2',
+        `${database === 'mysql' ? 'SET GLOBAL super_read_only = 0;' : ''} INSERT INTO dbackup3.marks VALUES (${id}, 'since');
+         ${database === 'mysql' ? 'SET GLOBAL super_read_only = 1;' : ''}`,
+      );
+    const threads = database === 'mysql' ? 'REPLICA' : 'SLAVE';
+    test.each([
+      ['had applied all', async () => {}],
+      [
+        'had not applied all',
+        async () => {
+          await sql('dbk1', `STOP ${threads} SQL_THREAD`);
+          await write(1500);
+        },
+      ],
+    ])(
+      'the way back is turned once, where the source %s: nothing is applied twice',
+      async (_, prepare) => {
+        // The last thing it tells the journal before it has ended: that the way back was turned.
+        const whole = newAttempt();
+        const { exchanges } = await live(staged(false), 'mysql.resync', {}, whole);
+        let at = exchanges;
+        for (; at > 0; at--) {
+          await reset();
+          await sql('dbk1', 'DELETE FROM dbackup3.marks WHERE id >= 1500');
+          await pair.reach('dbk1', 'mysql.replication', { state: 'caught_up' });
+          await prepare();
+          const cut = { how: 'killed', when: 'before', at } as const;
+          const one = newAttempt();
+          await live(staged(false), 'mysql.resync', {}, one, cut);
+          if (one.journal.has('reverse') && !one.journal.has('turned')) {
+            await write(2000);
+            const since = () => sql('dbk1', 'SELECT text FROM dbackup3.marks WHERE id >= 1500');
+            await expect.poll(since, { timeout: 20_000 }).toBe('since');
+            const { result } = await liveOn(staged(true), 'mysql.resync', {}, one);
+            expect(result['reverse']).toEqual(one.journal.get('reverse'));
+            expect((await pair.check('dbk1', 'mysql.replication')).changes).toEqual([]);
+            expect((await pair.check('dbk2', 'mysql.replication')).changes).toEqual([]);
+            break;
+          }
         }
-      }
-      expect(at).toBeGreaterThan(0);
-    }, 200_000);
+        expect(at).toBeGreaterThan(0);
+      },
+      200_000,
+    );
   });
 
   // The server is of no matter here.

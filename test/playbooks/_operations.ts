@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
-import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import type { Database } from '../../engine/lab/state.ts';
 import { drillbook, eventsOf, start } from '../cli/_drillbook.ts';
 import { codeOf, playbook } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 import { readJobs, writer } from './_writer.ts';
+import { freshLab } from '../lab/_fresh.ts';
 
 /** A planned move may stop writes for this long at most, as an independent client sees it. */
 const LONGEST_GAP_MS = 2000;
@@ -61,7 +61,7 @@ export const operations = (database: Database) =>
 
     beforeAll(async () => {
       state = await mkdtemp(join(tmpdir(), 'operations-'));
-      lab = await upLab({ name: `ops-${database}`, database });
+      lab = await freshLab({ name: `ops-${database}`, database });
       vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
       for (const name of ['install', 'catalog', 'cluster-build']) await well(name);
     }, 400_000);

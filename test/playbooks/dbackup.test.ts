@@ -2,12 +2,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { drillbook } from '../cli/_drillbook.ts';
 import { playbook } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 import { readJobs } from './_writer.ts';
+import { freshLab } from '../lab/_fresh.ts';
 
 test('all playbooks of the pair, and the example of an inventory, are in order', async () => {
   const said = await drillbook(['lint', 'playbooks/dbackup', '-i', 'inventories/example.yml']);
@@ -48,7 +48,7 @@ describe.for([
 
   beforeAll(async () => {
     state = await mkdtemp(join(tmpdir(), 'playbooks-'));
-    lab = await upLab({ name: `pb-${database}`, database });
+    lab = await freshLab({ name: `pb-${database}`, database });
     inventory = user === 'root' ? lab.inventory : await withSudo(lab, join(state, 'sudo.yml'));
     vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
   });

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
-import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { runIds } from '../../engine/run/journal/journal.ts';
 import { drillbook } from '../cli/_drillbook.ts';
@@ -11,6 +10,7 @@ import { isFull } from '../_full.ts';
 import { kept, program, report, seeded } from '../run/_matrix.ts';
 import type { Died, Way } from '../run/_matrix.ts';
 import { codeOf, playbook } from './_playbook.ts';
+import { freshLab } from '../lab/_fresh.ts';
 
 const DATABASE = process.env['DRILLBOOK_MATRIX_DATABASE'] === 'mysql' ? 'mysql' : 'mariadb';
 const LONG = isFull ? 3_600_000 : 400_000;
@@ -21,7 +21,7 @@ let lab: Lab;
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'killed-'));
-  lab = await upLab({ name: `matrix-${DATABASE}`, database: DATABASE });
+  lab = await freshLab({ name: `matrix-${DATABASE}`, database: DATABASE });
   for (const name of ['install', 'catalog']) await well(name);
 }, 400_000);
 afterAll(async () => {

@@ -2,11 +2,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { drillbook, start } from '../cli/_drillbook.ts';
 import type { Said } from '../cli/_drillbook.ts';
 import { codeOf, playbook } from './_playbook.ts';
+import { freshLab } from '../lab/_fresh.ts';
 
 interface Row {
   readonly obligation: string;
@@ -59,7 +59,7 @@ async function killedAt(file: string, inventory: string, ...words: string[]): Pr
 beforeAll(async () => {
   state = await mkdtemp(join(tmpdir(), 'obligations-'));
   env = { DRILLBOOK_STATE: state };
-  lab = await upLab({ name: NAME, database: 'mariadb' });
+  lab = await freshLab({ name: NAME, database: 'mariadb' });
   for (const name of ['install', 'catalog', 'cluster-build']) await well(name);
 }, 400_000);
 afterAll(async () => {

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { upLab } from '../../engine/lab/lab.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { finished, project } from './_engine.ts';
 import type { Project } from './_engine.ts';
+import { freshLab } from '../lab/_fresh.ts';
 
 let lab: Lab;
 beforeAll(async () => {
-  lab = await upLab({ name: 'matrix-power', database: 'mariadb', nodes: ['dbk1'] });
+  lab = await freshLab({ name: 'matrix-power', database: 'mariadb', nodes: ['dbk1'] });
 }, 240_000);
 afterAll(() => lab?.down());
 

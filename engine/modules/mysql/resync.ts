@@ -171,20 +171,22 @@ async function turnBack(
   const words = wordsOf(source.version);
   const { prefix, change } = words;
   const gtid = source.version.flavour === 'mysql' ? `${prefix}_AUTO_POSITION = 0` : 'MASTER_USE_GTID = no';
-  const place = await statementOf(`${change} ${prefix}_LOG_FILE = ?, ${prefix}_LOG_POS = ?, ${gtid}`, [
-    end.file,
-    end.position,
-  ]);
   const isStopped =
     before.io === 'No' && before.sqlErrno === 0 && before.ioErrno === 0 && before.sql === 'No';
   await ctx.keep('turned', async () => {
-    const now = await replicaOf(source);
-    // Turned before an interruption; once more, and what it has applied since would be applied twice.
-    const isTurned =
-      now !== undefined &&
-      comparePositions(before.applied, end) < 0 &&
-      comparePositions(now.applied, end) >= 0;
-    await source.script([...(isTurned ? [] : [words.stop, place]), ...(isStopped ? [] : [words.start])]);
+    await source.script([words.stop]);
+    const { applied } = (await replicaOf(source)) ?? before;
+    // What was written here since, and applied there before an interruption, would be applied twice from `end`. A
+    // log begun anew counts from its start: there only a turn made before goes back.
+    const isBeyond =
+      comparePositions(applied, end) > 0 &&
+      (comparePositions(before.applied, end) <= 0 || comparePositions(applied, before.applied) < 0);
+    const { file, position } = isBeyond ? applied : end;
+    const place = await statementOf(`${change} ${prefix}_LOG_FILE = ?, ${prefix}_LOG_POS = ?, ${gtid}`, [
+      file,
+      position,
+    ]);
+    await source.script([place, ...(isStopped ? [] : [words.start])]);
     return true;
   });
   if (!isStopped) await untilRunning(there, source, 30_000);

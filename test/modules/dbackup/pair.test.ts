@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../../engine/lab/state.ts';
-import { type Lab, upLab } from '../../../engine/lab/lab.ts';
+import { type Lab } from '../../../engine/lab/lab.ts';
 import { buildStandins } from '../../../engine/lab/standins/build.ts';
 import { type Pair, openPair } from '../../cluster/_pair.ts';
+import { freshLab } from '../../lab/_fresh.ts';
 
 const NODES = ['dbk1', 'dbk2'] as const;
 const VALIDATE = {
@@ -64,7 +65,7 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
     });
 
   beforeAll(async () => {
-    lab = await upLab({ name: `pair-${database}-${process.pid}`, database });
+    lab = await freshLab({ name: `pair-${database}`, database });
     pair = openPair(lab.inventory);
     settings = pair.cluster.settings as unknown as Settings;
   }, 240_000);
