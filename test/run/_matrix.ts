@@ -28,9 +28,10 @@ export const TOKEN = 'q7-token-r4';
 
 /** A line of an inventory's connection: by ssh, to the server's port or to what stands before it. */
 export function bySsh({ directory, port, identityFile, knownHosts }: Sshd, at = port): string {
-  // A key that is known without its port is taken for any.
+  // A key that is known without its port is taken for any. Written once: runs under way read it.
   const known = join(directory, 'known');
-  writeFileSync(known, readFileSync(knownHosts, 'utf8').replace(/\[(.*)\]:\d+/, '$1'));
+  if (!existsSync(known))
+    writeFileSync(known, readFileSync(knownHosts, 'utf8').replace(/\[(.*)\]:\d+/, '$1'));
   return `{ address: 127.0.0.1, port: ${at}, user: root, identity_file: ${identityFile}, known_hosts: ${known}, ssh_config: /dev/null }`;
 }
 export const byLocal = '{ transport: local }';
