@@ -12,7 +12,8 @@ export function sshArguments(state: LabState, node: NodeState): readonly string[
       'IdentitiesOnly=yes',
       'LogLevel=ERROR',
     ],
-    ...['BatchMode=yes', 'ConnectTimeout=5'],
+    // A node that is gone is not waited for for ever.
+    ...['BatchMode=yes', 'ConnectTimeout=5', 'ServerAliveInterval=10'],
   ].flatMap((option) => ['-o', option]);
   return ['-F', 'none', '-i', keyOf(state.name), ...options, `root@${addressOf(state, node, 'mgmt')}`];
 }
