@@ -1,0 +1,86 @@
+/** The same small playbook twice, and what they may differ in. */
+export interface Pair {
+  readonly name: string;
+  /**
+   * The tasks of one play on the group `pair` (hosts a and b), or a whole playbook where it has `plays:` or begins with
+   * `- hosts:`. `MARK word` in a command leaves a trace on the node: `word@NODE`, with what else is given after it.
+   */
+  readonly ours: string;
+  /** Left out where Ansible reads the very same text. */
+  readonly theirs?: string;
+  /** Files beside the playbook, for both. */
+  readonly files?: Readonly<Record<string, string>>;
+  readonly theirFiles?: Readonly<Record<string, string>>;
+  /** Further arguments of the command line; the first list for both. */
+  readonly options?: readonly string[];
+  readonly theirOptions?: readonly string[];
+  /** With the host `gone`, which nobody can reach. */
+  readonly hasGone?: boolean;
+  /** A wanted difference: its key in docs/ansible.md, and what theirs (-) and ours (+) say, in order. */
+  readonly differs?: { readonly key: string; readonly lines: readonly string[] };
+}
+
+/** One line for each thing that happened: `TASK@HOST OUTCOME`, `ran TRACE`, `forgiven HOST N`, `exit CLASS`. */
+export type Story = readonly string[];
+
+export interface Happened {
+  readonly task: string;
+  readonly host: string;
+  readonly outcome: string;
+  readonly item?: unknown;
+}
+
+const lineOf = ({ task, host, outcome, item }: Happened): string =>
+  `${task}@${host}${item === undefined ? '' : ` ${JSON.stringify(item)}`} ${outcome}`;
+
+/** Hosts go side by side: within one task their order means nothing. Each host's own order stays. */
+function steady(lines: readonly string[]): string[] {
+  const parts = lines.map((line) => {
+    const [, task = '', host = ''] = /^(?:ran )?(.*?)@(\S+)/.exec(line) ?? [];
+    return { line, task, host };
+  });
+  const sorted: string[] = [];
+  for (let from = 0, to = 0; from < parts.length; from = to) {
+    while (to < parts.length && parts[to]?.task === parts[from]?.task) to++;
+    const run = parts.slice(from, to).toSorted((a, b) => (a.host < b.host ? -1 : a.host > b.host ? 1 : 0));
+    sorted.push(...run.map(({ line }) => line));
+  }
+  return sorted;
+}
+
+export const storyOf = (
+  happened: readonly Happened[],
+  trace: readonly string[],
+  forgiven: Readonly<Record<string, number>>,
+  exit: string,
+): Story => [
+  ...steady(happened.map(lineOf)),
+  ...steady(trace.map((line) => `ran ${line}`)),
+  ...Object.entries(forgiven)
+    .map(([host, count]) => `forgiven ${host} ${count}`)
+    .toSorted(),
+  `exit ${exit}`,
+];
+
+/** What only the first story says (-) and what only the second says (+), in order: a longest common subsequence. */
+export function difference(theirs: Story, ours: Story): string[] {
+  const length = Array.from({ length: theirs.length + 1 }, () => new Array<number>(ours.length + 1).fill(0));
+  const at = (i: number, j: number): number => length[i]?.[j] ?? 0;
+  for (let i = theirs.length - 1; i >= 0; i--) {
+    for (let j = ours.length - 1; j >= 0; j--) {
+      const row = length[i] ?? [];
+      row[j] = theirs[i] === ours[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
+    }
+  }
+  const lines: string[] = [];
+  let [i, j] = [0, 0];
+  while (i < theirs.length || j < ours.length) {
+    if (i < theirs.length && j < ours.length && theirs[i] === ours[j]) {
+      i++;
+      j++;
+    } else if (j >= ours.length || (i < theirs.length && at(i + 1, j) >= at(i, j + 1))) {
+      lines.push(`- ${theirs[i++]}`);
+    } else lines.push(`+ ${ours[j++]}`);
+  }
+  return lines;
+}

@@ -1,0 +1,136 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { drillbook, eventsOf } from '../cli/_drillbook.ts';
+import type { Nodes } from './_nodes.ts';
+import { storyOf } from './_pair.ts';
+import type { Happened, Pair, Story } from './_pair.ts';
+
+/** What an engine made of a pair, and all it said, for when they disagree. */
+export interface Side {
+  readonly story: Story;
+  readonly said: string;
+}
+
+const indented = (text: string, by: number): string => text.replace(/^(?=.)/gm, ' '.repeat(by));
+const isWhole = (text: string): boolean => /^(?:plays:|- hosts:|- name:[^\n]*\n {2}hosts:)/m.test(text);
+const isPlay = (text: string): boolean => /^tasks:/m.test(text);
+
+/** A whole playbook of ours, from a play's keywords or its tasks alone. */
+function ourBook(text: string): string {
+  if (/^plays:/m.test(text)) return /^name:/m.test(text) ? text : `name: Test\n${text}`;
+  if (isWhole(text)) return `name: Test\nplays:\n${indented(text, 2)}`;
+  const hosts = /^hosts:/m.test(text) ? '' : '    hosts: pair\n';
+  const play = isPlay(text) ? indented(text, 4) : `    tasks:\n${indented(text, 6)}`;
+  return `name: Test\nplays:\n  - name: Play\n${hosts}${play}`;
+}
+
+function theirBook(text: string): string {
+  if (isWhole(text)) return text;
+  const hosts = /^hosts:/m.test(text) ? '' : '  hosts: pair\n';
+  const play = isPlay(text) ? indented(text, 2) : `  tasks:\n${indented(text, 4)}`;
+  return `- name: Play\n${hosts}${play}`;
+}
+
+/** Without spaces, so that a command may name it. */
+const folderOf = ({ name }: Pair, nodes: Nodes, side: string): string =>
+  join(nodes.folder, name.replace(/\W+/g, '-'), side);
+
+/** A folder with the playbook; what MARK leaves is in its file `trace`. */
+function lay(folder: string, book: string, files: Readonly<Record<string, string>>): void {
+  mkdirSync(folder, { recursive: true });
+  const mark = join(folder, 'mark');
+  const trace = join(folder, 'trace');
+  writeFileSync(mark, `#!/bin/sh\nword=$1; shift\nprintf '%s@%s%s\\n' "$word" "$NODE" "\${*:+ $*}" >> ${trace}\n`);
+  chmodSync(mark, 0o755);
+  // A user that is become appends to it too.
+  writeFileSync(trace, '');
+  chmodSync(trace, 0o666);
+  for (const [name, text] of Object.entries({ ...files, 'book.yml': book })) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text.replaceAll('MARK', mark));
+  }
+}
+
+const linesOf = (path: string): string[] =>
+  existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
+
+const OUR_EXITS: Readonly<Record<number, string>> = { 0: 'done', 1: 'failed', 2: 'refused' };
+
+export async function runOurs(pair: Pair, nodes: Nodes): Promise<Side> {
+  const folder = folderOf(pair, nodes, 'ours');
+  lay(folder, ourBook(pair.ours), pair.files ?? {});
+  const ran = await drillbook([
+    'run',
+    join(folder, 'book.yml'),
+    ...['-i', nodes.ours(pair.hasGone === true), '--state', join(folder, 'state'), '--output', 'jsonl'],
+    ...(pair.options ?? []),
+  ]);
+  const happened: Happened[] = [];
+  const forgiven: Record<string, number> = {};
+  const names = new Map<string, string>();
+  for (const event of eventsOf(ran)) {
+    if (event.event === 'step_started') names.set(event.step, event.name);
+    if (event.event === 'step_progress' && event.outcome !== undefined) {
+      const item = event.result?.['item'];
+      happened.push({ task: names.get(event.step) ?? '', host: event.host, outcome: event.outcome, item });
+    }
+    if (event.event !== 'step_finished') continue;
+    happened.push({ task: event.name, host: event.host, outcome: event.outcome });
+    if (event.isForgiven) forgiven[event.host] = (forgiven[event.host] ?? 0) + 1;
+  }
+  const exit = OUR_EXITS[ran.code ?? -1] ?? `code ${ran.code}`;
+  const story = storyOf(happened, linesOf(join(folder, 'trace')), forgiven, exit);
+  return { story, said: ran.stdout + ran.stderr };
+}
+
+/** Ansible's: 1 and 5 are errors and wrong usage before or in the run, 2 and 4 are failed and unreachable hosts. */
+const THEIR_EXITS: Readonly<Record<number, string>> = { 0: 'done', 2: 'failed', 4: 'failed', 1: 'refused', 5: 'refused' };
+
+type Told = Happened | { readonly host: string; readonly forgiven: number };
+
+function readTheirs(folder: string, code: number): Side {
+  const told = linesOf(join(folder, 'trail')).map((line) => JSON.parse(line) as Told);
+  const happened = told.flatMap((line) => ('task' in line ? [line] : []));
+  const forgiven = Object.fromEntries(
+    told.flatMap((line) => ('forgiven' in line ? [[line.host, line.forgiven]] : [])),
+  );
+  const said = linesOf(join(folder, 'said')).join('\n');
+  // A playbook that does not parse ends with the code of an unreachable host.
+  const exit = code === 4 && told.length === 0 ? 'refused' : (THEIR_EXITS[code] ?? `code ${code}`);
+  return { story: storyOf(happened, linesOf(join(folder, 'trace')), forgiven, exit), said };
+}
+
+/** Starts Ansible on all pairs; each result is there when its playbook has ended. */
+export function startTheirs(pairs: readonly Pair[], nodes: Nodes): ReadonlyMap<string, Promise<Side>> {
+  const jobs = pairs.map((pair) => {
+    const folder = folderOf(pair, nodes, 'theirs');
+    lay(folder, theirBook(pair.theirs ?? pair.ours), { ...pair.files, ...pair.theirFiles });
+    const inventory = nodes.theirs(pair.hasGone === true);
+    const options = pair.theirOptions ?? pair.options ?? [];
+    return {
+      name: pair.name,
+      arguments: ['-i', inventory, 'book.yml', ...options],
+      folder,
+      trail: join(folder, 'trail'),
+    };
+  });
+  const child = spawn('/usr/bin/python3', [join(import.meta.dirname, 'ansible/drive.py')], {
+    env: { ...process.env, ...nodes.env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const waits = new Map(pairs.map(({ name }) => [name, Promise.withResolvers<Side>()] as const));
+  // Each is awaited by its own test, perhaps later.
+  for (const { promise } of waits.values()) promise.catch(() => undefined);
+  const folders = new Map(jobs.map(({ name, folder }) => [name, folder]));
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { name, code } = JSON.parse(line) as { name: string; code: number };
+    waits.get(name)?.resolve(readTheirs(folders.get(name) ?? '', code));
+  });
+  child.on('close', (code) => {
+    for (const [name, wait] of waits) wait.reject(new Error(`Ansible ended (${code}) before ${name}`));
+  });
+  child.stdin.end(JSON.stringify({ jobs }));
+  return new Map([...waits].map(([name, { promise }]) => [name, promise]));
+}
