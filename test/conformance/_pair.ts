@@ -8,6 +8,8 @@ export interface Pair {
   readonly ours: string;
   /** Left out where Ansible reads the very same text. */
   readonly theirs?: string;
+  /** Ansible's own `shell`, where `raw` would not do. */
+  readonly isShell?: boolean;
   /** Files beside the playbook, for both. */
   readonly files?: Readonly<Record<string, string>>;
   readonly theirFiles?: Readonly<Record<string, string>>;
