@@ -31,4 +31,5 @@ const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
 nodeModule.enableCompileCache(join(cache, 'drillbook', 'compiled'));
 // Building zod's fast validators costs more than one run of this program gains by them.
 globalThis.__zod_globalConfig = { jitless: true };
-await import('./main.ts');
+const { begin } = await import('./main.ts');
+await begin();

@@ -69,6 +69,8 @@ function interruptSignal(): AbortSignal {
   return controller.signal;
 }
 
+let interrupted: AbortSignal | undefined;
+
 /** The contract's exit codes, by the first word of the error's code. */
 function exitCodeOf(error: unknown): number {
   const family = error instanceof Error && 'code' in error ? String(error.code).split('.')[0] : '';
@@ -133,13 +135,20 @@ async function main(argv: readonly string[]): Promise<number> {
     output,
     isColor: values['no-color'] !== true && !process.env['NO_COLOR'] && process.stdout.isTTY,
     isVerbose: values['verbose'] === true,
-    signal: interruptSignal(),
+    signal: (interrupted ??= interruptSignal()),
   });
 }
 
-// A reader that goes away early (`| head`) is no error of ours, and must not end a run that is under way.
-process.stdout.on('error', () => undefined);
+/** The whole program: its exit code, whatever happens. */
+export const program = (argv: readonly string[]): Promise<number> => main(argv).catch(problemOut);
 
-const code = await main(process.argv.slice(2)).catch(problemOut);
-await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
-process.exit(code);
+/** Runs it for this process, and ends that. */
+export async function begin(): Promise<never> {
+  // A reader that goes away early (`| head`) is no error of ours, and must not end a run that is under way.
+  process.stdout.on('error', () => undefined);
+  const code = await program(process.argv.slice(2));
+  await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
+  process.exit(code);
+}
+
+if (import.meta.main) await begin();
