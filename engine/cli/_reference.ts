@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { durationText, zDuration } from '../core/duration.ts';
-import type { Module, Shape } from '../core/module.ts';
+import type { Module } from '../core/module.ts';
 import { loadModule, moduleNames } from '../modules/registry.ts';
 
 /** The part of JSON Schema that our zod schemas come out as. */
@@ -20,10 +20,21 @@ export interface JsonSchema {
 }
 
 export interface Parameter {
+  /** A dot leads into what it holds, `[]` to each one of a list. */
   readonly name: string;
   readonly type: string;
   readonly isRequired: boolean;
   readonly default?: unknown;
+  readonly description: string;
+}
+
+/** A field of what `register` gets. */
+export interface Returned {
+  /** A dot leads into what it holds, `[]` to each one of a list. */
+  readonly name: string;
+  readonly type: string;
+  /** It may be missing though the step went well. */
+  readonly isOptional: boolean;
   readonly description: string;
 }
 
@@ -36,7 +47,7 @@ export interface Reference {
   /** The role without which it never acts. */
   readonly role?: string | undefined;
   readonly parameters: readonly Parameter[];
-  readonly returns: Readonly<Record<string, string>>;
+  readonly returns: readonly Returned[];
   readonly examples: string;
 }
 
@@ -70,12 +81,12 @@ function override({
 }
 
 /** What an operator may write, as JSON Schema: defaults not yet filled in, durations and modes still text. */
-export const jsonSchemaOf = (schema: z.ZodType): JsonSchema => {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', override });
+export const jsonSchemaOf = (schema: z.ZodType, io: 'input' | 'output' = 'input'): JsonSchema => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any', override });
   return rest as JsonSchema;
 };
 
-/** A type in a few words: `string`, `list of string`, `present | absent`. */
+/** A type in a few words: `string`, `list of string`, `present | absent`, `{ file: string, position: integer }`. */
 export function typeText(schema: JsonSchema): string {
   if (schema['title'] === DURATION) return DURATION;
   if (schema.enum) return schema.enum.map(String).join(' | ');
@@ -84,6 +95,9 @@ export function typeText(schema: JsonSchema): string {
   if (alternatives) return [...new Set(alternatives.map(typeText))].join(' or ');
   if (schema.type === 'array') return `list of ${schema.items ? typeText(schema.items) : 'anything'}`;
   if (schema.type === 'object') {
+    const inner = Object.entries(schema.properties ?? {});
+    if (inner.length > 0 && !isTold(schema))
+      return `{ ${inner.map(([name, type]) => `${name}: ${typeText(type)}`).join(', ')} }`;
     return typeof schema.additionalProperties === 'object' && schema.additionalProperties.type !== undefined
       ? `mapping of ${typeText(schema.additionalProperties)}`
       : 'mapping';
@@ -91,18 +105,48 @@ export function typeText(schema: JsonSchema): string {
   return typeof schema.type === 'string' ? schema.type : 'anything';
 }
 
-/** The parameters of a module, those that must be given first. */
-function parametersOf(params: Shape): readonly Parameter[] {
-  const { properties = {}, required = [] } = jsonSchemaOf(params);
-  return Object.entries(properties)
-    .map(([name, schema]) => ({
+/** Whether what is in it is described one by one. */
+const isTold = ({ properties = {} }: JsonSchema): boolean =>
+  Object.values(properties).some(({ description }) => description !== undefined);
+
+/** Where fields of its own are told of: in it, or in each one of a list. */
+function within(name: string, schema: JsonSchema): { readonly prefix: string; readonly inner: JsonSchema }[] {
+  if (isTold(schema)) return [{ prefix: `${name}.`, inner: schema }];
+  if (schema.items && isTold(schema.items)) return [{ prefix: `${name}[].`, inner: schema.items }];
+  return (schema.anyOf ?? []).flatMap((one) => within(name, one));
+}
+
+/** The parameters of a module, those that must be given first; after each what it holds. */
+function parametersOf(schema: JsonSchema, prefix = ''): readonly Parameter[] {
+  const { properties = {}, required = [] } = schema;
+  const all = Object.entries(properties).sort(
+    ([a], [b]) => Number(required.includes(b)) - Number(required.includes(a)),
+  );
+  return all.flatMap(([key, one]) => {
+    const name = prefix + key;
+    const own = {
       name,
-      type: typeText(schema),
-      isRequired: required.includes(name),
-      ...('default' in schema ? { default: schema.default } : {}),
-      description: schema.description ?? '',
-    }))
-    .sort((a, b) => Number(b.isRequired) - Number(a.isRequired));
+      type: typeText(one),
+      isRequired: required.includes(key),
+      ...('default' in one ? { default: one.default } : {}),
+      description: one.description ?? '',
+    };
+    return [own, ...within(name, one).flatMap((more) => parametersOf(more.inner, more.prefix))];
+  });
+}
+
+function returnedOf(schema: JsonSchema, prefix = ''): readonly Returned[] {
+  const { properties = {}, required = [] } = schema;
+  return Object.entries(properties).flatMap(([key, one]) => {
+    const name = prefix + key;
+    const own = {
+      name,
+      type: typeText(one),
+      isOptional: !required.includes(key),
+      description: one.description ?? '',
+    };
+    return [own, ...within(name, one).flatMap((more) => returnedOf(more.inner, more.prefix))];
+  });
 }
 
 export async function referenceOf(name: string): Promise<Reference> {
@@ -113,8 +157,8 @@ export async function referenceOf(name: string): Promise<Reference> {
     summary,
     shorthand,
     role,
-    parameters: parametersOf(params),
-    returns,
+    parameters: parametersOf(jsonSchemaOf(params)),
+    returns: returnedOf(jsonSchemaOf(z.object(returns), 'output')),
     examples: examples.trim(),
   };
 }
@@ -141,13 +185,20 @@ function page(reference: Reference): string {
       `| \`${parameter}\` | ${cell(type)} | ${isRequired ? '**required**' : value === undefined ? '' : `\`${cell(JSON.stringify(value))}\``} | ${cell(description)} |`,
   );
   const table = ['| parameter | type | default | meaning |', '|---|---|---|---|', ...rows].join('\n');
-  const results = Object.entries(returns).map(([key, meaning]) => `- \`${key}\`: ${cell(meaning)}`);
+  const results = [
+    '| registered | type | |',
+    '|---|---|---|',
+    ...returns.map(
+      ({ name: field, type, isOptional, description }) =>
+        `| \`${field}\`${isOptional ? '?' : ''} | ${cell(type)} | ${cell(description)} |`,
+    ),
+  ];
   return [
     `## ${name}`,
     `${summary}`,
     `Kind: **${kind}** (${KINDS[kind]}).${shorthand === undefined ? '' : ` \`${name}: text\` sets \`${shorthand}\`.`}${bound}`,
     parameters.length === 0 ? 'It has no parameters.' : table,
-    ...(results.length === 0 ? [] : [`Registered:\n\n${results.join('\n')}`]),
+    results.join('\n'),
     `\`\`\`yaml\n${examples}\n\`\`\``,
   ].join('\n\n');
 }
@@ -160,7 +211,7 @@ export async function modulesPage(): Promise<string> {
   );
   return `${[
     '# Modules',
-    'Made from the modules themselves by `npm run docs`: do not edit.',
+    'Made from the modules themselves by `npm run docs`: do not edit. Of what a step registers, a field with `?` may be missing though the step went well; every step has `changed`, `failed`, `skipped` and, where there is something to say, `msg` too.',
     ['| module | kind | what it does |', '|---|---|---|', ...list].join('\n'),
     ...references.map(page),
   ].join('\n\n')}\n`;

@@ -35,8 +35,11 @@ function one(reference: Reference, { paint }: Pen): readonly string[] {
       `  ${paint('cyan', parameter)}  ${type}${isRequired ? paint('yellow', '  required') : value === undefined ? '' : `  default ${JSON.stringify(value)}`}`,
       ...wrapped(description, 92).map((line) => `      ${line}`),
     ]),
-    ...(Object.keys(returns).length > 0 ? head('Registered') : []),
-    ...table(Object.entries(returns).map(([key, meaning]) => [`  ${paint('cyan', key)}`, meaning])),
+    ...head('Registered'),
+    ...returns.flatMap(({ name: field, type, isOptional, description }) => [
+      `  ${paint('cyan', field)}  ${type}${isOptional ? '  may be missing' : ''}`,
+      ...(description === '' ? [] : wrapped(description, 92).map((line) => `      ${line}`)),
+    ]),
     ...head('Examples'),
     ...examples.split('\n').map((line) => (line === '' ? '' : `  ${line}`)),
   ];

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { BoundRole, ClusterStatus } from './cluster.ts';
 import type { Entry } from './files.ts';
 import type { Answer, Cluster, DialogueResult, Endpoint, Host, ShOptions, ShResult } from './host.ts';
+import type { Fields } from './result.ts';
 
 export type Result = Readonly<Record<string, unknown>>;
 
@@ -101,8 +102,8 @@ interface Described<S extends Shape> {
   readonly shorthand?: string;
   /** Playbook tasks in YAML, each a list item. */
   readonly examples: string;
-  /** What `register` gets: name → meaning. */
-  readonly returns: Readonly<Record<string, string>>;
+  /** What `register` gets of a step that went well: name → type, described; optional where it is not always there. */
+  readonly returns: Fields;
   /** What would be destroyed, in words for the operator; undefined when nothing. Such a step needs a code. */
   readonly destroys?: (params: z.output<S>) => string | undefined;
   /** What it bends until something else puts it right, or what it puts right; undefined when neither. */

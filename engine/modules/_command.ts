@@ -22,13 +22,13 @@ export const stdinAddNewline = z
   .describe('Ends `stdin` with a newline where it has none (default true).');
 
 export const returnsOfCommand = {
-  code: 'exit code; 128 + n after signal n',
-  stdout: 'standard output',
-  stderr: 'standard error',
-  stdout_lines: 'standard output as a list of lines',
-  cmd: 'the words that were run',
-  skipped_because: 'why nothing was run (`creates`, `removes`)',
-} as const;
+  code: z.int().describe('exit code; 128 + n after signal n'),
+  stdout: z.string().describe('standard output'),
+  stderr: z.string().describe('standard error'),
+  stdout_lines: z.array(z.string()).describe('standard output as a list of lines'),
+  cmd: z.array(z.string()).describe('the words that were run'),
+  skipped_because: z.string().optional().describe('why nothing was run (`creates`, `removes`)'),
+};
 
 interface Given {
   readonly chdir?: string | undefined;

@@ -404,16 +404,20 @@ export const fileResult = (path: string, found: Found, backup?: string): Record<
   ...(backup === undefined ? {} : { backup_file: backup }),
 });
 
+/** What `fileResult` gives; of what is not there, path and state alone. */
 export const returnsOfFile = {
-  dest: 'path on the node (also as `path`)',
-  state: 'file, directory, link or absent',
-  mode: "access rights, as '0644'",
-  owner: 'name of the owner',
-  group: 'name of the group',
-  size: 'in bytes',
-  checksum: 'SHA-256 of the content',
-  backup_file: 'where the old file was kept, when `backup` asked for it',
-} as const;
+  path: z.string().describe('path on the node'),
+  dest: z.string().describe('the same'),
+  state: z.enum(['file', 'directory', 'link', 'absent', 'other']).describe('what is there'),
+  mode: z.string().optional().describe("access rights, as '0644'"),
+  owner: z.string().optional().describe('name of the owner'),
+  group: z.string().optional().describe('name of the group'),
+  uid: z.int().optional().describe('number of the owner'),
+  gid: z.int().optional().describe('number of the group'),
+  size: z.int().optional().describe('in bytes'),
+  checksum: z.string().optional().describe('SHA-256 of the content of a file'),
+  backup_file: z.string().optional().describe('where the old file was kept, when `backup` asked for it'),
+};
 
 export const fileParams = {
   mode: zMode

@@ -21,9 +21,9 @@ export default query({
     fail_msg: The pair has no primary; run failback first.
 `,
   returns: {
-    msg: '`success_msg` or `fail_msg`',
-    evaluated: 'the conditions that were true',
-    assertion: 'the condition that was not',
+    msg: z.string().describe('`success_msg` or `fail_msg`'),
+    evaluated: z.array(z.string()).describe('the conditions that were true'),
+    assertion: z.string().optional().describe('the condition that was not'),
   },
   async read(ctx, given) {
     const all = typeof given.that === 'string' ? [given.that] : given.that;

@@ -2,7 +2,7 @@ import { basename, join, relative } from 'node:path';
 import { z } from 'zod';
 import { StepFailed } from '../core/error.ts';
 import { state } from '../core/module.ts';
-import type { Change, Checked, Context } from '../core/module.ts';
+import type { Change, Checked, Context, Result } from '../core/module.ts';
 import { attributeChanges, fileParams, lookAt, returnsOfFile, zPath } from './_file.ts';
 import type { Found, Wanted } from './_file.ts';
 import { makeDirectories } from './_directory.ts';
@@ -41,6 +41,8 @@ const params = z
 type Given = z.output<typeof params>;
 
 interface Tree {
+  /** The directory on the node that becomes as the one here; undefined of a single file. */
+  readonly root?: string;
   readonly directories: readonly string[];
   readonly files: readonly Wanted[];
 }
@@ -81,14 +83,15 @@ async function treeOf(ctx: Context, given: Given): Promise<Tree> {
     return { directories, files: [wanted(path, await read(source))] };
   }
   const root = given.src.endsWith('/') ? given.dest : join(given.dest, basename(source));
-  const directories = [root.replace(/(.)\/+$/, '$1')];
+  const top = root.replace(/(.)\/+$/, '$1');
+  const directories = [top];
   const files: Wanted[] = [];
   for (const { path, isFolder } of entries) {
     const there = join(root, relative(source, path));
     if (isFolder) directories.push(there);
     else files.push(wanted(there, await read(path)));
   }
-  return { directories, files };
+  return { root: top, directories, files };
 }
 
 const directoryChanges = (path: string, given: Given, found: Found): Change[] => {
@@ -117,6 +120,15 @@ const changesOf = (given: Given, tree: Tree, found: readonly Found[]): Change[] 
     return at === undefined ? [] : directoryChanges(path, given, at);
   });
 
+/** Of a directory: what is told of each of its files. */
+function resultOf({ root }: Tree, files: Result | undefined, kind: Found['kind']): Result {
+  if (root === undefined) return files ?? {};
+  return { path: root, dest: root, state: kind, files: files?.['files'] ?? (files ? [files] : []) };
+}
+
+/** What `checkFiles` made of the files, for `applyFiles`, where more than files was looked at. */
+const looks = new WeakMap<Checked, Checked>();
+
 export default state({
   summary: 'Copies a file or directory of the jump host, or a given text, to the node.',
   params,
@@ -129,16 +141,22 @@ export default state({
     backup: true
 - copy: { src: conf.d/, dest: /etc/app/conf.d, directory_mode: '0750', mode: '0640' }
 `,
-  returns: { ...returnsOfFile, files: 'of a directory: the same for each of its files' },
+  returns: {
+    ...returnsOfFile,
+    files: z
+      .array(z.object(returnsOfFile))
+      .optional()
+      .describe('of a directory: the same for each of its files'),
+  },
   async check(ctx, given) {
     const tree = await settle(ctx, given);
     const made = changesOf(given, tree, tree.found);
-    const files =
-      tree.files.length === 0
-        ? { changes: [], result: { files: [] } }
-        : await checkFiles(ctx, tree.files, given.force);
-    if (made.length === 0) return files;
-    return { changes: [...made, ...files.changes], result: files.result };
+    const files = tree.files.length === 0 ? { changes: [] } : await checkFiles(ctx, tree.files, given.force);
+    const result = resultOf(tree, files.result, tree.found[0]?.kind ?? 'absent');
+    if (made.length === 0 && result === files.result) return files;
+    const checked = { changes: [...made, ...files.changes], result };
+    looks.set(checked, files);
+    return checked;
   },
   async apply(ctx, given, checked): Promise<Checked> {
     const tree = await settle(ctx, given);
@@ -154,7 +172,10 @@ export default state({
         group: given.group,
       });
     }
-    if (tree.files.length === 0) return { changes: [], result: { files: [] } };
-    return applyFiles(ctx, tree.files, checked);
+    const files =
+      tree.files.length === 0
+        ? { changes: [] }
+        : await applyFiles(ctx, tree.files, looks.get(checked) ?? checked);
+    return { ...files, result: resultOf(tree, files.result, 'directory') };
   },
 });

@@ -18,7 +18,10 @@ export default query({
 - debug: 'The primary is {{cluster.primary}}.'
 - debug: { var: 'facts.interfaces.map(i, i.name)' }
 `,
-  returns: { msg: 'what was shown', value: 'the value of `var`' },
+  returns: {
+    msg: z.unknown().describe('what was shown'),
+    value: z.unknown().optional().describe('the value of `var`'),
+  },
   async read(ctx, given) {
     if (given.var === undefined) return { result: { msg: given.msg ?? 'Hello world!' } };
     const value = ctx.evaluate(given.var);

@@ -59,10 +59,10 @@ export default action({
       - { prompt: 'restart', answer: N }
 `,
   returns: {
-    code: 'exit code',
-    output: 'what the terminal showed; answers are not in it',
-    stdout_lines: 'the same as a list of lines',
-    answered: 'the prompts that came, as they were shown',
+    code: z.int().describe('exit code'),
+    output: z.string().describe('what the terminal showed; answers are not in it'),
+    stdout_lines: z.array(z.string()).describe('the same as a list of lines'),
+    answered: z.array(z.string()).describe('the prompts that came, as they were shown'),
   },
   isResumable: true,
   async run(ctx, given) {

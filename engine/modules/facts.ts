@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { query } from '../core/module.ts';
 import { parseFacts } from './_facts-parse.ts';
+import { zFacts } from './_facts-shape.ts';
 import { FACTS } from './_facts-script.ts';
 import { must } from './_sh.ts';
 
@@ -21,10 +22,7 @@ export default query({
 - facts:
 - facts: { gather: [os, services] }
 `,
-  returns: {
-    facts:
-      'os { id, version, name, codename, family }, kernel, arch, hostname, boot_id, init, package_manager, python, selinux, virtualization, cpu { model, count }, memory_bytes, memory_available_bytes, swap_bytes, interfaces [{ name, mac, mtu, state, model, addresses [{ address, prefix, family }] }], default_route { gateway, interface, source }, dns, mounts [{ path, device, type, size_bytes, free_bytes, is_read_only }], time { epoch, timezone, ntp_synchronized, uptime_seconds }, users [{ name, uid, gid, home, shell }], packages { name: version }, services { unit: state }',
-  },
+  returns: { facts: zFacts },
   async read(ctx, given) {
     const said = await must(ctx, 'cannot read facts', FACTS, { args: given.gather });
     return { result: { facts: parseFacts(said) } };

@@ -208,7 +208,7 @@ export default state({
 - file: { path: /etc/alternatives/my.cnf, state: link, src: /etc/mysql/mariadb.cnf }
 - file: { path: /var/lib/dbackup3/old, state: absent }
 `,
-  returns: { ...returnsOfFile, path: 'path on the node' },
+  returns: returnsOfFile,
   check,
   apply,
 });

@@ -292,8 +292,10 @@ export default state({
 - package: { name: dbackup3-licensed, state: absent, purge: true }
 `,
   returns: {
-    manager: 'apt or rpm',
-    packages: 'name → { before, after }: versions, null where not installed',
+    manager: z.enum(['apt', 'rpm']).describe('what the node installs with'),
+    packages: z
+      .record(z.string(), z.object({ before: z.string().nullable(), after: z.string().nullable() }))
+      .describe('name → versions before and after, null where not installed'),
   },
   check,
   apply,

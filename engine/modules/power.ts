@@ -80,7 +80,7 @@ export default action({
   power: off
 - power: { state: rebooted, wait: 10m }
 `,
-  returns: { boot_id: 'Identity of the boot that runs now; empty after power off' },
+  returns: { boot_id: z.string().describe('Identity of the boot that runs now; empty after power off') },
   destroys: ({ state }) => (state === 'off' ? 'the node is shut down' : 'the node is rebooted'),
   isResumable: true,
   async run(ctx, params) {

@@ -244,12 +244,12 @@ export default state({
   undo: { service: { name: cron, state: started } }
 `,
   returns: {
-    name: 'name of the unit',
-    active: 'active, inactive, failed, …',
-    sub_state: 'running, exited, dead, …',
-    enabled: 'as systemctl is-enabled says it',
-    main_pid: 'process id, 0 when none',
-    exists: 'whether the node knows the service',
+    name: z.string().describe('name of the unit'),
+    active: z.string().describe('active, inactive, failed, …'),
+    sub_state: z.string().describe('running, exited, dead, …'),
+    enabled: z.string().describe('as systemctl is-enabled says it'),
+    main_pid: z.int().describe('process id, 0 when none'),
+    exists: z.boolean().describe('whether the node knows the service'),
   },
   check,
   apply,

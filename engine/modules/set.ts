@@ -7,6 +7,6 @@ export default query({
   examples: `
 - set: { recorded_primary: '{{cluster.primary}}', attempts: 3 }
 `,
-  returns: { set: 'the variables: name → value' },
+  returns: { set: z.record(z.string(), z.unknown()).describe('the variables: name → value') },
   read: async (_ctx, given) => ({ result: { set: given } }),
 });

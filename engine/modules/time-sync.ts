@@ -227,14 +227,17 @@ export default state({
 - time_sync: { provider: chrony, servers: [10.0.0.1] }
 `,
   returns: {
-    provider: 'timesyncd, chrony or ntp',
-    service: 'its unit',
-    synchronized: 'whether the clock follows a server now; it may take a minute',
-    offset_seconds: 'last known distance from the server, null when unknown',
-    offset: 'the same as text',
-    config_file: 'its configuration',
-    container: "kind of container, null outside: there the clock is the host's, and no time service runs",
-    backup_file: 'where the old configuration was kept',
+    provider: z.enum(PROVIDERS).describe('which of them it is'),
+    service: z.string().describe('its unit'),
+    synchronized: z.boolean().describe('whether the clock follows a server now; it may take a minute'),
+    offset_seconds: z.number().nullable().describe('last known distance from the server, null when unknown'),
+    offset: z.string().nullable().describe('the same as text'),
+    config_file: z.string().describe('its configuration'),
+    container: z
+      .string()
+      .nullable()
+      .describe("kind of container, null outside: there the clock is the host's, and no time service runs"),
+    backup_file: z.string().optional().describe('where the old configuration was kept'),
   },
   check,
   apply,

@@ -81,7 +81,11 @@ export default query({
 - wait_for: { path: /var/log/mysql/error.log, search_regex: 'ready for connections' }
 - wait_for: { sh: 'systemctl is-active --quiet keepalived', state: absent, timeout: 30s }
 `,
-  returns: { elapsed: 'seconds it took', attempts: 'how many looks', state: 'what was seen last' },
+  returns: {
+    elapsed: z.number().describe('seconds it took'),
+    attempts: z.int().describe('how many looks'),
+    state: z.string().describe('what was seen last'),
+  },
   async read(ctx, given) {
     const wantsThere = given.state === 'started' || given.state === 'present';
     const start = performance.now();

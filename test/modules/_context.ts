@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { disk } from '../../engine/core/files.ts';
 import type { Become, Host, Transport } from '../../engine/core/host.ts';
-import type { Checked, Context, Module, Outcome, Result } from '../../engine/core/module.ts';
+import type { Checked, Context, Module, Outcome, Result, StateModule } from '../../engine/core/module.ts';
+import { StepFailed } from '../../engine/core/error.ts';
+import { resultProblems } from '../../engine/core/result.ts';
 import { Redactor } from '../../engine/core/secret.ts';
 import { loadModule } from '../../engine/modules/registry.ts';
 import { compileCondition } from '../../engine/parse/condition.ts';
@@ -106,19 +108,49 @@ async function prepared(
   return { module, given: module.params.parse(params) };
 }
 
+/** Fails where a result is not as the module declares it. */
+function says(module: Module, name: string, result: Result | undefined, hasFailed: boolean): void {
+  const problems = resultProblems(module, result ?? {}, hasFailed);
+  if (problems.length > 0)
+    throw new Error(`${name} does not return what it declares: ${problems.join('; ')}`);
+}
+
+/** The same of what is told by a failure. */
+async function declared<T>(module: Module, name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof StepFailed) says(module, name, error.result, true);
+    throw error;
+  }
+}
+
+async function looked(
+  bench: Bench,
+  name: string,
+  module: StateModule,
+  given: Record<string, unknown>,
+): Promise<Checked> {
+  const found = await declared(module, name, () => module.check(bench.ctx, given));
+  says(module, name, found.result, false);
+  return found;
+}
+
 /** Runs an action or query. */
 export async function run(bench: Bench, name: string, params: Params): Promise<Outcome> {
   const { module, given } = await prepared(name, params);
-  if (module.kind === 'action') return module.run(bench.ctx, given);
-  if (module.kind === 'query') return module.read(bench.ctx, given);
-  throw new Error(`${name} is a state`);
+  if (module.kind === 'state') throw new Error(`${name} is a state`);
+  const act = module.kind === 'action' ? module.run : module.read;
+  const outcome = await declared(module, name, () => act(bench.ctx, given));
+  says(module, name, outcome.result, outcome.failed !== undefined);
+  return outcome;
 }
 
 /** What a state module would change. */
 export async function check(bench: Bench, name: string, params: Params): Promise<Checked> {
   const { module, given } = await prepared(name, params);
   if (module.kind !== 'state') throw new Error(`${name} is no state`);
-  return module.check(bench.ctx, given);
+  return looked(bench, name, module, given);
 }
 
 export interface Reached {
@@ -131,9 +163,11 @@ export interface Reached {
 export async function reach(bench: Bench, name: string, params: Params): Promise<Reached> {
   const { module, given } = await prepared(name, params);
   if (module.kind !== 'state') throw new Error(`${name} is no state`);
-  const before = await module.check(bench.ctx, given);
+  const before = await looked(bench, name, module, given);
   if (before.changes.length === 0) return { before, after: before, result: before.result ?? {} };
-  const after = (await module.apply(bench.ctx, given, before)) ?? (await module.check(bench.ctx, given));
+  const applied = await declared(module, name, () => module.apply(bench.ctx, given, before));
+  const after = applied ?? (await looked(bench, name, module, given));
+  says(module, name, after.result, false);
   if (after.changes.length > 0) throw new Error(`did not take: ${JSON.stringify(after.changes)}`);
   return { before, after, result: after.result ?? {} };
 }

@@ -54,7 +54,7 @@ describe.each(moduleNames())('%s', (name) => {
     const module = await loadModule(name);
     expect(module.summary).toMatch(/^[^\n]{10,160}$/);
     expect(Object.keys(module.returns)).not.toEqual([]);
-    for (const meaning of Object.values(module.returns)) expect(meaning).toMatch(/\S/);
+    for (const [field, type] of Object.entries(module.returns)) expect(described(type), field).toMatch(/\S/);
   });
 
   test('describes every parameter, in snake_case', async () => {

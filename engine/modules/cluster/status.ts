@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { ClusterStatus } from '../../core/cluster.ts';
 import { query } from '../../core/module.ts';
 
+const zRole = z.enum(['primary', 'standby', 'free', 'unknown']);
+
 const params = z.strictObject({
   expect: z
     .strictObject({
@@ -11,10 +13,7 @@ const params = z.strictObject({
         .describe(
           'State of the pair, or a list of those that will do: running, stopped, degraded, error, unknown',
         ),
-      roles: z
-        .record(z.string(), z.enum(['primary', 'standby', 'free', 'unknown']))
-        .optional()
-        .describe('Node → role'),
+      roles: z.record(z.string(), zRole).optional().describe('Node → role'),
       replication: z
         .string()
         .optional()
@@ -65,16 +64,40 @@ export default query({
   register: pair
 `,
   returns: {
-    state: 'running, stopped, degraded, error or unknown',
-    roles: 'Node → role',
-    primary: 'Name of the one primary, or null',
-    standby: 'Name of the one standby, or null',
-    nodes: 'Name, address, online, role, witnesses and services of each node',
-    replication: 'kind, state, lagSeconds, percent',
-    vips: 'Each VIP with its holders',
-    heartbeats: 'Each heartbeat with from, to, state',
-    arbitration: 'Whether automatic failover is enabled',
-    problems: 'Code, message and hint of all that is amiss',
+    cluster: z.string().describe('Name of the pair'),
+    stack: z.string().describe('Kind of the pair'),
+    state: z.enum(['running', 'stopped', 'degraded', 'error', 'unknown']).describe('State of the pair'),
+    roles: z.record(z.string(), zRole).describe('Node → role'),
+    primary: z.string().nullable().describe('Name of the one primary, or null'),
+    standby: z.string().nullable().describe('Name of the one standby, or null'),
+    nodes: z
+      .array(
+        z.object({
+          name: z.string(),
+          address: z.string(),
+          online: z.boolean(),
+          role: zRole,
+          witnesses: z.record(z.string(), z.string()),
+          services: z.record(z.string(), z.string()),
+        }),
+      )
+      .describe('Each node, with what its witnesses say'),
+    replication: z
+      .object({
+        kind: z.enum(['mysql', 'drbd']),
+        state: z.string(),
+        lagSeconds: z.number().nullable(),
+        percent: z.number().nullable(),
+      })
+      .describe('State of the replication'),
+    vips: z.array(z.object({ address: z.string(), holders: z.array(z.string()) })).describe('Each VIP'),
+    heartbeats: z
+      .array(z.object({ from: z.string(), to: z.string(), state: z.enum(['ok', 'failed', 'untested']) }))
+      .describe('Each heartbeat'),
+    arbitration: z.record(z.string(), z.unknown()).describe('Whether automatic failover is enabled'),
+    problems: z
+      .array(z.object({ code: z.string(), message: z.string(), hint: z.string() }))
+      .describe('All that is amiss'),
   },
   read: async (ctx, { expect }) => {
     const status = await ctx.status();

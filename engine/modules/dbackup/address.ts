@@ -41,7 +41,7 @@ export default state({
 - name: Storage goes by the VIP
   dbackup.address: { component: stored, address: '{{cluster.settings.vips.[0].address}}' }
 `,
-  returns: { address: 'Where it points to' },
+  returns: { address: z.string().describe('Where it points to') },
   check,
   async apply(ctx, { component, address, restart }) {
     const { code, output } = await ctx.dialogue(`/etc/init.d/dbackup3-${component} config`, [

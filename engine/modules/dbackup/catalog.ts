@@ -91,7 +91,12 @@ export default state({
 - name: The Catalog is in the node's own database
   dbackup.catalog: { user: root, password: '{{catalog_password}}' }
 `,
-  returns: { connector: 'sqlite or mysql', host: 'Address', port: 'Port', user: 'Account' },
+  returns: {
+    connector: z.string().describe('sqlite or mysql'),
+    host: z.string().describe('Address'),
+    port: z.string().describe('Port'),
+    user: z.string().describe('Account'),
+  },
   check,
   async apply(ctx, params) {
     const { code, output } = await ctx.dialogue('/etc/init.d/dbackup3-backupd config mysql', [

@@ -157,9 +157,9 @@ export default state({
   dbackup.ha_info: absent
 `,
   returns: {
-    uuid: 'Identity of the cluster, or null',
-    primary: 'Primary when the cluster was new, or null',
-    remains: 'Files that its agent left in standby/',
+    uuid: z.string().nullable().describe('Identity of the cluster, or null'),
+    primary: z.string().nullable().describe('Primary when the cluster was new, or null'),
+    remains: z.array(z.string()).describe('Files that its agent left in standby/'),
   },
   destroys: ({ state: wanted }) =>
     wanted === 'absent' ? "the cluster's description (ha.info) and its remains on this node" : undefined,

@@ -152,10 +152,17 @@ export default state({
   keepalived.config: { src: keepalived.conf.hbs, service: dbackup3-keepalived }
 `,
   returns: {
-    vips_before: 'Virtual addresses on this node before',
-    vips_after: 'Virtual addresses on this node afterwards',
-    backup: 'Copy of the file as it was, or null',
-    is_reloaded: 'Whether a running keepalived was told',
+    vips_before: z.array(z.string()).describe('Virtual addresses on this node before'),
+    vips_after: z.array(z.string()).describe('Virtual addresses on this node afterwards'),
+    backup: z
+      .string()
+      .nullable()
+      .optional()
+      .describe('Copy of the file as it was, or null; where it was changed'),
+    is_reloaded: z
+      .boolean()
+      .optional()
+      .describe('Whether a running keepalived was told; where it was changed'),
   },
   check,
   apply,

@@ -91,7 +91,7 @@ export function broken(ctx: Context, replica: ReplicaStatus): StepFailed {
   const fault = faultOf(replica) ?? 'replication does not run';
   return new StepFailed(
     `Replication from ${replica.host} to ${ctx.host.name} is broken: ${fault}`,
-    { ...replica },
+    { state: 'broken', applied: replica.applied },
     {
       hint: hintOf(replica),
     },

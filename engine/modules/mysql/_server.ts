@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Row, Server, Version } from './_connect.ts';
 
 /** Statements that MySQL and MariaDB, old and new, spell differently. */
@@ -31,6 +32,9 @@ export function wordsOf({ flavour, number }: Version): Words {
     wait: flavour === 'mysql' && number >= 80026 ? 'SOURCE_POS_WAIT' : 'MASTER_POS_WAIT',
   };
 }
+
+/** A place in a log of the source, as results have it. */
+export const zPosition = z.object({ file: z.string(), position: z.int() });
 
 export interface BinlogPosition {
   readonly file: string;

@@ -242,7 +242,12 @@ export default state({
     grants:
       - { on: '*.*', privileges: [REPLICATION SLAVE, REPLICATION CLIENT] }
 `,
-  returns: { plugin: 'How it proves itself, or null where it is not there', grants: 'What it may do' },
+  returns: {
+    plugin: z.string().nullable().describe('How it proves itself, or null where it is not there'),
+    grants: z
+      .array(z.object({ on: z.string(), privileges: z.array(z.string()), grant_option: z.boolean() }))
+      .describe('What it may do'),
+  },
   check: (ctx, params) =>
     withServer(ctx, loginOf(ctx.cluster, params.login), async (server) => {
       const { changes, now } = await planOf(server, params);

@@ -21,7 +21,10 @@ export default state({
 - name: The Catalog's database
   mysql.database: { name: dbackup3, charset: utf8mb4 }
 `,
-  returns: { charset: 'Default character set, when it is there', collation: 'Default collation' },
+  returns: {
+    charset: z.string().optional().describe('Default character set, when it is there'),
+    collation: z.string().optional().describe('Default collation, when it is there'),
+  },
   destroys: ({ name, state: wanted }) =>
     wanted === 'absent' ? `database ${name} with all its tables` : undefined,
   check: (ctx, { name, state: wanted, charset, collation, login }) =>

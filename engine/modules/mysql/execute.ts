@@ -3,7 +3,7 @@ import { action } from '../../core/module.ts';
 import { byClient } from './_connect.ts';
 import type { Row } from './_connect.ts';
 import { loginOf, loginParam } from './_settings.ts';
-import { scalar, statementOf } from './_statement.ts';
+import { scalar, statementOf, zRow } from './_statement.ts';
 
 /** The client gives text alone. */
 const typed = (row: Row): Row =>
@@ -28,7 +28,11 @@ export default action({
   mysql.execute: { statement: 'INSERT INTO marks (text) VALUES (?)', params: ['{{run.id}}'], database: dbackup3 }
 `,
   returns: {
-    rows: 'Rows, where the statement gives any: whole numbers as numbers, NULL as null, the rest as text',
+    rows: z
+      .array(zRow)
+      .describe(
+        'Rows, where the statement gives any: whole numbers as numbers, NULL as null, the rest as text',
+      ),
   },
   isResumable: true,
   async run(ctx, { statement, params, database, login }) {

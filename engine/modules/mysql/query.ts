@@ -3,7 +3,7 @@ import { StepFailed } from '../../core/error.ts';
 import { query } from '../../core/module.ts';
 import { withServer } from './_connect.ts';
 import { loginOf, loginParam } from './_settings.ts';
-import { scalar, statementOf } from './_statement.ts';
+import { scalar, statementOf, zRow } from './_statement.ts';
 
 /** A read-only transaction stops rows from being written, but a statement that commits by itself ends it first. */
 const READS = /^[\s(]*(select|show|with|explain|describe|desc|table|values|checksum)\b/i;
@@ -23,10 +23,10 @@ export default query({
   register: count
 `,
   returns: {
-    rows: 'The rows, each an object by column',
-    row: 'The first row, or null',
-    value: 'The first column of the first row, or null',
-    count: 'How many rows came',
+    rows: z.array(zRow).describe('The rows, each an object by column'),
+    row: zRow.nullable().describe('The first row, or null'),
+    value: z.unknown().describe('The first column of the first row, or null'),
+    count: z.int().describe('How many rows came'),
   },
   read: (ctx, { query: sql, params, database, login }) => {
     if (!READS.test(sql)) {

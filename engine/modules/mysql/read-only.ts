@@ -21,7 +21,9 @@ export default state({
 - name: The standby takes no writes
   mysql.read_only: on
 `,
-  returns: { read_only: 'off, on, or super (administrators are held off too)' },
+  returns: {
+    read_only: z.enum(['off', 'on', 'super']).describe('super: administrators are held off too'),
+  },
   check: (ctx, { state: wanted, strict, login }) =>
     withServer(ctx, loginOf(ctx.cluster, login), async (server) => {
       const isMysql = server.version.flavour === 'mysql';

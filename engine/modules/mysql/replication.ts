@@ -8,7 +8,7 @@ import { withServer } from './_connect.ts';
 import type { Start } from './_replicate.ts';
 import { broken, changeSource, sourceOf, sourcePosition, untilRunning } from './_replicate.ts';
 import type { BinlogPosition, ReplicaStatus } from './_server.ts';
-import { comparePositions, faultOf, replicaOf, wordsOf } from './_server.ts';
+import { comparePositions, faultOf, replicaOf, wordsOf, zPosition } from './_server.ts';
 import { loginOf, loginParam } from './_settings.ts';
 
 const params = z.strictObject({
@@ -206,14 +206,17 @@ export default state({
   mysql.replication: { state: caught_up, wait: 10m }
 `,
   returns: {
-    state: 'running, stopped, broken or absent',
-    source: 'host, port and user of the source, or null',
-    lag: 'Seconds behind the source, or null',
-    error: 'What the threads complain of, or null',
-    received: "file and position of the source's log received",
-    applied: "file and position of the source's log applied",
-    databases: 'replicate-do-db',
-    auto_position: 'Whether it goes by GTID',
+    state: z.enum(['running', 'stopped', 'broken', 'absent']).describe('State of the replication'),
+    source: z
+      .object({ host: z.string(), port: z.int(), user: z.string() })
+      .nullable()
+      .describe('The source, or null'),
+    lag: z.number().nullable().describe('Seconds behind the source, or null'),
+    error: z.string().nullable().describe('What the threads complain of, or null'),
+    received: zPosition.optional().describe("How far the source's log was received"),
+    applied: zPosition.optional().describe("How far the source's log was applied"),
+    databases: z.array(z.string()).optional().describe('replicate-do-db'),
+    auto_position: z.boolean().optional().describe('Whether it goes by GTID'),
   },
   check: (ctx, params) =>
     withServer(ctx, loginOf(ctx.cluster, params.login), async (server) => {

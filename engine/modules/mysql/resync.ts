@@ -9,7 +9,7 @@ import type { Server } from './_connect.ts';
 import { withServer } from './_connect.ts';
 import { changeSource, sourceOf, sourcePosition, untilRunning } from './_replicate.ts';
 import type { BinlogPosition, ReplicaStatus } from './_server.ts';
-import { binlogOf, comparePositions, replicaOf, wordsOf } from './_server.ts';
+import { binlogOf, comparePositions, replicaOf, wordsOf, zPosition } from './_server.ts';
 import { databaseOf, loginOf, loginParam } from './_settings.ts';
 import { quoteName, statementOf } from './_statement.ts';
 
@@ -253,12 +253,14 @@ export default action({
   timeout: 1h
 `,
   returns: {
-    databases: 'What was copied',
-    source: 'Host it was copied from',
-    state: 'State of the replication afterwards',
-    applied: "file and position of the source's log applied",
-    reverse: 'From where the source now replicates from this node; null when it does not',
-    duration: 'Seconds it took',
+    databases: z.array(z.string()).describe('What was copied'),
+    source: z.string().describe('Host it was copied from'),
+    state: z.enum(['running', 'broken']).describe('State of the replication afterwards'),
+    applied: zPosition.describe("How far the source's log was applied"),
+    reverse: zPosition
+      .nullable()
+      .describe('From where the source now replicates from this node; null when it does not'),
+    duration: z.number().describe('Seconds it took'),
   },
   destroys: ({ databases }) =>
     `all tables of ${databases?.join(', ') ?? 'the Catalog'} on this node, replaced by those of its peer; what this node alone has is lost`,

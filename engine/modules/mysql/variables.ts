@@ -67,7 +67,9 @@ export default state({
 - name: Every commit is on the disk
   mysql.variables: { variables: { sync_binlog: 1, innodb_flush_log_at_trx_commit: 1 } }
 `,
-  returns: { variables: 'Name → value as the server has it' },
+  returns: {
+    variables: z.record(z.string(), z.string()).describe('Name → value as the server has it'),
+  },
   check: (ctx, { variables, persist, login }) =>
     withServer(ctx, loginOf(ctx.cluster, login), async (server) => {
       const now = await read(server, Object.keys(variables));
