@@ -18,6 +18,7 @@ const ORDER = [
   'modules',
   'transports',
   'parse',
+  'secrets',
   'core',
 ];
 

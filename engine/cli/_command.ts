@@ -1,4 +1,5 @@
 import type { ParseArgsOptionsConfig } from 'node:util';
+import type { Redactor } from '../core/secret.ts';
 
 /** What every command gets, whatever its own options are. */
 export interface Invocation {
@@ -9,6 +10,8 @@ export interface Invocation {
   readonly output: 'live' | 'plain' | 'jsonl' | 'json';
   readonly isColor: boolean;
   readonly isVerbose: boolean;
+  /** Hears the secrets of this command; errors go through it too. */
+  readonly redactor: Redactor;
   /** Aborted by the first Ctrl-C or SIGTERM; the second ends the process at once. */
   readonly signal: AbortSignal;
 }

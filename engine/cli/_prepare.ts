@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { DrillbookError, Problems } from '../core/error.ts';
+import { disk } from '../core/files.ts';
 import type { Files } from '../core/files.ts';
 import type { Redactor } from '../core/secret.ts';
+import { withKeys } from '../secrets/encrypted.ts';
+import type { Opened } from '../secrets/encrypted.ts';
 import { loadModule, moduleNames } from '../modules/registry.ts';
 import { loadInventory } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
@@ -11,6 +15,7 @@ import type { Input } from '../parse/playbook-schema.ts';
 import type { Playbook } from '../parse/playbook.ts';
 import { renderText } from '../parse/template.ts';
 import { loadYaml } from '../parse/yaml.ts';
+import type { Loading } from '../parse/yaml.ts';
 import { makePlan, modulesUsed } from '../plan/expand.ts';
 import type { Selection } from '../plan/selection.ts';
 import { isSecretInput, readInputs } from '../plan/inputs.ts';
@@ -19,6 +24,8 @@ import type { Plan, Vars } from '../plan/plan.ts';
 import { pinnedFiles } from '../run/edits/pinned.ts';
 import type { Pinned } from '../run/edits/pinned.ts';
 import type { Invocation } from './_command.ts';
+import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
+import type { Keys } from './_keys.ts';
 
 export const PLAN_OPTIONS: ParseArgsOptionsConfig = {
   inventory: { type: 'string', short: 'i' },
@@ -27,15 +34,17 @@ export const PLAN_OPTIONS: ParseArgsOptionsConfig = {
   tags: { type: 'string', short: 't', multiple: true },
   'skip-tags': { type: 'string', multiple: true },
   'start-at': { type: 'string' },
+  ...KEY_OPTIONS,
 };
 
 export const PLAN_HELP: Readonly<Record<string, string>> = {
   inventory: 'hosts, groups and clusters (YAML)',
-  extra: 'NAME=VALUE of an input or variable, or @FILE (YAML)',
+  extra: 'NAME=VALUE of an input or variable, or @FILE (YAML; @- for standard input)',
   limit: 'only these hosts (pattern)',
   tags: 'only steps with one of these tags (comma-separated)',
   'skip-tags': 'leave out steps with one of these tags',
   'start-at': 'begin at this step (id or name)',
+  ...KEY_HELP,
 };
 
 export interface Asked {
@@ -43,6 +52,8 @@ export interface Asked {
   readonly inventory: string;
   readonly given: Readonly<Record<string, unknown>>;
   readonly selection: Selection;
+  /** Names given with `-e NAME=VALUE`, where every process of this machine can read the value. */
+  readonly typed?: readonly string[];
 }
 
 const words = (value: unknown): string[] | undefined => {
@@ -50,12 +61,19 @@ const words = (value: unknown): string[] | undefined => {
   return list.length > 0 ? list : undefined;
 };
 
-function readExtra(texts: readonly string[], redactor: Redactor): Record<string, unknown> {
+/** What reads a file of `-e`, which is standard input where it is called `-`. */
+function giving(name: string, loading: Loading): () => unknown {
+  if (name !== '-') return () => loadYaml(resolve(name), 'file of -e', undefined, loading).value;
+  const typed = readFileSync(0);
+  const files = { ...disk, read: () => typed };
+  return () => loadYaml('standard input', 'text of -e from', undefined, { ...loading, files }).value;
+}
+
+async function readExtra(texts: readonly string[], keys: Keys): Promise<Record<string, unknown>> {
   const given: Record<string, unknown> = {};
   for (const text of texts) {
     if (text.startsWith('@')) {
-      const onSecret = (secret: string): void => redactor.add(secret);
-      const { value } = loadYaml(resolve(text.slice(1)), 'file of -e', undefined, { onSecret });
+      const value = await withKeys(keys, giving(text.slice(1), keys.loading));
       if (value === null || typeof value !== 'object' || Array.isArray(value)) {
         throw new DrillbookError('usage.extra', `-e ${text}: a mapping of names to values is wanted`);
       }
@@ -70,7 +88,7 @@ function readExtra(texts: readonly string[], redactor: Redactor): Record<string,
 }
 
 /** What the command line asks for; throws `usage` errors. */
-export function askedOf({ positionals, options }: Invocation, redactor: Redactor): Asked {
+export async function askedOf({ positionals, options }: Invocation, keys: Keys): Promise<Asked> {
   const [playbook, surplus] = positionals;
   if (playbook === undefined)
     throw new DrillbookError('usage.playbook', 'which playbook?', {
@@ -84,6 +102,7 @@ export function askedOf({ positionals, options }: Invocation, redactor: Redactor
       hint: 'give it with -i; `drillbook lab up` makes one',
     });
   }
+  const extra = (options['extra'] as readonly string[] | undefined) ?? [];
   const text = (name: string): string | undefined => {
     const value = options[name];
     return typeof value === 'string' ? value : undefined;
@@ -91,7 +110,8 @@ export function askedOf({ positionals, options }: Invocation, redactor: Redactor
   return {
     playbook: resolve(playbook),
     inventory: resolve(inventory),
-    given: readExtra((options['extra'] as readonly string[] | undefined) ?? [], redactor),
+    given: await readExtra(extra, keys),
+    typed: extra.flatMap((given) => (given.startsWith('@') ? [] : given.slice(0, given.indexOf('=')))),
     selection: {
       limit: text('limit'),
       tags: words(options['tags']),
@@ -106,6 +126,8 @@ export interface Prepared {
   readonly redactor: Redactor;
   /** What it was made from. */
   readonly files: Pinned;
+  /** What was encrypted in them. */
+  readonly opened: Opened;
   /** Makes the plan again from other files and inputs. */
   replan(files: Files, given: Vars): Promise<Plan>;
 }
@@ -135,22 +157,24 @@ export async function prepare(
   redactor: Redactor,
   ask?: (question: string, isSecret: boolean) => Promise<string>,
   files = pinnedFiles(),
+  keys = keysOf({ options: {} }, redactor),
 ): Promise<Prepared> {
-  const plan = await planFrom(asked, redactor, files, ask);
-  const replan: Prepared['replan'] = (other, given) => planFrom({ ...asked, given }, redactor, other);
-  return { plan, redactor, files, replan };
+  const plan = await planFrom(asked, redactor, files, keys, ask);
+  const replan: Prepared['replan'] = (other, given) =>
+    planFrom({ ...asked, given, typed: [] }, redactor, other, keys);
+  return { plan, redactor, files, opened: keys.opened, replan };
 }
 
 async function planFrom(
   asked: Asked,
   redactor: Redactor,
   files: Files,
+  keys: Keys,
   ask?: (question: string, isSecret: boolean) => Promise<string>,
 ): Promise<Plan> {
-  const onSecret = (value: string): void => redactor.add(value);
-  const parsing = { modules: moduleNames(), onSecret, files };
-  const written = loadPlaybook(asked.playbook, parsing);
-  const inventory = loadInventory(asked.inventory, parsing);
+  const parsing = { modules: moduleNames(), files, ...keys.loading };
+  const written = await withKeys(keys, () => loadPlaybook(asked.playbook, parsing));
+  const inventory = await withKeys(keys, () => loadInventory(asked.inventory, parsing));
   const { settingsProblems } = await import('../cluster/stacks.ts');
   const settings = await settingsProblems(inventory);
   if (settings.length > 0) throw new Problems(settings);
@@ -161,8 +185,10 @@ async function planFrom(
   const question = (name: string, input: Input): Promise<string> =>
     (ask as NonNullable<typeof ask>)(`${input.description ?? name} [${name}]: `, isSecretInput(input));
   const inputs = await readInputs(written, asked.given, variables, ask && question, files);
-  const playbook = withVarsFiles(written, parsing, (name, from) =>
-    renderText(name, { ...written.own, inputs: { ...inputs.defaults, ...inputs.given } }, from),
+  const playbook = await withKeys(keys, () =>
+    withVarsFiles(written, parsing, (name, from) =>
+      renderText(name, { ...written.own, inputs: { ...inputs.defaults, ...inputs.given } }, from),
+    ),
   );
   hearSecrets(playbook, inventory, inputs, redactor);
   const names = [...modulesUsed(playbook)];

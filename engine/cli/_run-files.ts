@@ -11,6 +11,8 @@ import { readJournal } from '../run/journal/journal.ts';
 import { digestOf, isAsStamped, pinnedFiles } from '../run/edits/pinned.ts';
 import type { Stamp } from '../run/edits/pinned.ts';
 import { disk } from '../core/files.ts';
+import { Opened } from '../secrets/encrypted.ts';
+import { keysOf } from './_keys.ts';
 import { prepare } from './_prepare.ts';
 
 /** A file of a run's own copy, and what has become of it on the disk. */
@@ -83,7 +85,9 @@ async function redactorOf(stateDir: string, run: string, frozen: Frozen): Promis
     const { playbook, inventory, options } = started;
     const { selection } = options as { selection: Selection };
     const asked = { playbook, inventory, selection, given: frozen.given };
-    return (await prepare(asked, new Redactor(), undefined, pinnedFiles(frozen.copy))).redactor;
+    const redactor = new Redactor();
+    const keys = keysOf({ options: {} }, redactor, new Opened(frozen.opened));
+    return (await prepare(asked, redactor, undefined, pinnedFiles(frozen.copy), keys)).redactor;
   } finally {
     journal.close();
   }

@@ -1,6 +1,5 @@
 import { DrillbookError } from '../core/error.ts';
 import { suggest } from '../core/nearest.ts';
-import { Redactor } from '../core/secret.ts';
 import { moduleNames } from '../modules/registry.ts';
 import { loadInventory } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
@@ -8,7 +7,9 @@ import { loadPlaybook } from '../parse/playbook.ts';
 import type { Item, Playbook } from '../parse/playbook.ts';
 import { placeText } from '../core/place.ts';
 import { selectHosts } from '../plan/hosts.ts';
+import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 
 interface Setting {
   /** `group backup`, `play Standby first`, `task Packages`, … */
@@ -79,9 +80,9 @@ function inInventory(name: string, host: string, inventory: Inventory): Setting[
 export default command({
   summary: 'every place that sets a variable for a host, weakest first, and which one wins',
   usage: 'NAME -i INVENTORY --host HOST [PLAYBOOK]',
-  options: { inventory: { type: 'string', short: 'i' }, host: { type: 'string' } },
-  help: { inventory: 'hosts, groups and clusters (YAML)', host: 'whose variable' },
-  run({ positionals, options, output }) {
+  options: { inventory: { type: 'string', short: 'i' }, host: { type: 'string' }, ...KEY_OPTIONS },
+  help: { inventory: 'hosts, groups and clusters (YAML)', host: 'whose variable', ...KEY_HELP },
+  async run({ positionals, options, output, redactor }) {
     const [name, book] = positionals;
     const { inventory: file, host } = options;
     if (name === undefined || typeof file !== 'string' || typeof host !== 'string') {
@@ -89,15 +90,16 @@ export default command({
         hint: 'drillbook explain-var NAME -i INVENTORY --host HOST [PLAYBOOK]',
       });
     }
-    const redactor = new Redactor();
-    const onSecret = (value: string): void => redactor.add(value);
-    const inventory = loadInventory(file, { onSecret });
+    const keys = keysOf({ options }, redactor);
+    const inventory = await withKeys(keys, () => loadInventory(file, keys.loading));
     if (!inventory.hosts.has(host)) {
       const hint = suggest(host, inventory.hosts.keys());
       throw new DrillbookError('usage.host', `no host \`${host}\` in this inventory`, { hint });
     }
     const playbook =
-      book === undefined ? undefined : loadPlaybook(book, { modules: moduleNames(), onSecret });
+      book === undefined
+        ? undefined
+        : await withKeys(keys, () => loadPlaybook(book, { modules: moduleNames(), ...keys.loading }));
     const found = [
       ...inInventory(name, host, inventory),
       ...(playbook ? inPlaybook(name, host, playbook, inventory) : []),
@@ -106,7 +108,7 @@ export default command({
     const rows = found.map((one) => ({ ...one, value: redactor.value(one.value), isWinner: one === winner }));
     if (output === 'json' || output === 'jsonl') {
       process.stdout.write(`${JSON.stringify({ name, host, settings: rows })}\n`);
-      return Promise.resolve(found.length > 0 ? 0 : 1);
+      return found.length > 0 ? 0 : 1;
     }
     for (const { layer, place, value, isGeneral, isWinner } of rows) {
       const note = isWinner ? '  ← wins' : isGeneral ? '' : '  (from there on, over the others)';
@@ -115,6 +117,6 @@ export default command({
       );
     }
     if (found.length === 0) process.stderr.write(`nothing sets \`${name}\` for ${host}\n`);
-    return Promise.resolve(found.length > 0 ? 0 : 1);
+    return found.length > 0 ? 0 : 1;
   },
 });

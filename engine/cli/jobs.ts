@@ -1,8 +1,10 @@
 import { DrillbookError, Unreachable } from '../core/error.ts';
 import type { Become, Host, Transport } from '../core/host.ts';
-import { Redactor } from '../core/secret.ts';
 import type { RemoteJob } from '../transports/jobs.ts';
+import type { Redactor } from '../core/secret.ts';
+import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 
 /** A job, where it was found, and the step it belongs to if its run is kept here. */
 interface Row extends RemoteJob {
@@ -93,16 +95,18 @@ export default command({
   summary: 'list the commands of runs on the nodes, running or ended, and give those of a run up',
   usage: '-i INVENTORY [--remove RUN [--stop]]',
   options: {
+    ...KEY_OPTIONS,
     inventory: { type: 'string', short: 'i' },
     remove: { type: 'string' },
     stop: { type: 'boolean' },
   },
   help: {
+    ...KEY_HELP,
     inventory: 'hosts, groups and clusters (YAML)',
     remove: 'take the jobs of that run off the nodes: it cannot be resumed reliably any more',
     stop: 'with --remove: end what still runs',
   },
-  async run({ options, output, stateDir }) {
+  async run({ options, output, stateDir, redactor }) {
     const { inventory: file, remove: given, stop } = options;
     if (typeof file !== 'string')
       throw new DrillbookError('usage.inventory', 'which inventory?', { hint: 'give it with -i' });
@@ -112,8 +116,8 @@ export default command({
       import('../parse/inventory.ts'),
       import('../transports/jobs.ts'),
     ]);
-    const redactor = new Redactor();
-    const inventory = loadInventory(file, { onSecret: (value) => redactor.add(value) });
+    const keys = keysOf({ options }, redactor);
+    const inventory = await withKeys(keys, () => loadInventory(file, keys.loading));
     const hosts = [...inventory.hosts.values()];
     const isJson = output === 'json' || output === 'jsonl';
     const tell = (told: object, lines: readonly string[]): void =>

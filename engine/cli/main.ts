@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ParseArgsOptionDescriptor } from 'node:util';
+import type { Redactor } from '../core/secret.ts';
 import type { Command, Invocation } from './_command.ts';
 
 const GLOBAL = {
@@ -79,10 +80,14 @@ function exitCodeOf(error: unknown): number {
   return family === 'guard' ? 5 : family === 'doubt' ? 4 : 1;
 }
 
+/** Of the command; an error may quote what it heard. */
+let redactor: Redactor | undefined;
+
 async function problemOut(error: unknown): Promise<number> {
   const { errorText } = await import('../report/problem.ts');
   const isColor = process.stderr.isTTY && !process.env['NO_COLOR'] && !process.argv.includes('--no-color');
-  process.stderr.write(`${errorText(error, { isColor })}\n`);
+  const text = errorText(error, { isColor });
+  process.stderr.write(`${redactor?.text(text) ?? text}\n`);
   return exitCodeOf(error);
 }
 
@@ -128,7 +133,10 @@ async function main(argv: readonly string[]): Promise<number> {
   if (output !== 'live' && output !== 'plain' && output !== 'jsonl' && output !== 'json') {
     throw new DrillbookError('usage.option', `--output ${output}: live, plain, jsonl or json is wanted`);
   }
+  const { Redactor } = await import('../core/secret.ts');
+  redactor = new Redactor();
   return command.run({
+    redactor,
     positionals: parsed.positionals,
     options: values,
     stateDir: stateDir(values['state'] as string | undefined),

@@ -1,11 +1,13 @@
 import type { Bend } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
-import { Redactor } from '../core/secret.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { isDue } from '../run/obligations/obligations.ts';
 import type { Obligation } from '../run/obligations/obligations.ts';
 import type { LockHolder } from '../run/lock/unlock.ts';
+import type { Redactor } from '../core/secret.ts';
+import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 
 /** What runs have bent, held against the pairs as they are. */
 interface Row {
@@ -90,12 +92,13 @@ function* lines({ rows, locks }: { rows: readonly Row[]; locks: Look['locks'] })
 export default command({
   summary: 'What runs have bent and not put right, held against the pairs as they are now',
   usage: '-i INVENTORY [--output json]',
-  options: { inventory: { type: 'string', short: 'i' }, operator: { type: 'string' } },
+  options: { inventory: { type: 'string', short: 'i' }, operator: { type: 'string' }, ...KEY_OPTIONS },
   help: {
+    ...KEY_HELP,
     inventory: 'hosts, groups and clusters (YAML)',
     operator: 'who looks, for the journals of runs whose bends were put right meanwhile',
   },
-  async run({ options, output, stateDir, signal }) {
+  async run({ options, output, stateDir, signal, redactor }) {
     const file = options['inventory'];
     if (typeof file !== 'string')
       throw new DrillbookError('usage.inventory', 'which inventory?', { hint: 'give it with -i' });
@@ -106,8 +109,8 @@ export default command({
         import('../run/journal/journal.ts'),
         import('./_execute.ts'),
       ]);
-    const redactor = new Redactor();
-    const inventory = loadInventory(file, { onSecret: (value) => redactor.add(value) });
+    const keys = keysOf({ options }, redactor);
+    const inventory = await withKeys(keys, () => loadInventory(file, keys.loading));
     const tell = (run: string, why: string): void => void process.stderr.write(`${run}: ${why}\n`);
     const ledgers = ledgersIn(stateDir, inventory, tell);
     const { bends, locks: seen } = await lookAt(inventory, redactor, signal);

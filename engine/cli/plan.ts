@@ -1,8 +1,8 @@
-import { Redactor } from '../core/secret.ts';
 import type { PlanNode, Step } from '../plan/plan.ts';
 import { selectHosts } from '../plan/hosts.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
+import { keysOf } from './_keys.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 
 function marks(step: Step): string {
@@ -66,8 +66,10 @@ export default command({
   options: PLAN_OPTIONS,
   help: PLAN_HELP,
   async run(invocation) {
-    const redactor = new Redactor();
-    const { plan } = await prepare(askedOf(invocation, redactor), redactor, terminalAsk());
+    const { redactor } = invocation;
+    const keys = keysOf(invocation, redactor);
+    const asked = await askedOf(invocation, keys);
+    const { plan } = await prepare(asked, redactor, terminalAsk(), undefined, keys);
     const { playbook, inventory, limit } = plan;
     const hostsOf = (pattern: string): readonly string[] => {
       const limited = limit === undefined ? undefined : selectHosts(limit, inventory);

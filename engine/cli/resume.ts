@@ -1,6 +1,6 @@
 import { DrillbookError, Problems } from '../core/error.ts';
 import type { RunEvent } from '../core/event.ts';
-import { Redactor } from '../core/secret.ts';
+import { Opened } from '../secrets/encrypted.ts';
 import type { Selection } from '../plan/selection.ts';
 import type { Frozen } from '../run/edits/frozen.ts';
 import { isBlank, openJournal, readJournal, runIds } from '../run/journal/journal.ts';
@@ -9,6 +9,7 @@ import { pinnedFiles } from '../run/edits/pinned.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
 import { checkOptions, executeWithView } from './_execute.ts';
+import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 import type { Asked } from './_prepare.ts';
 import { copyOf } from './_run-files.ts';
@@ -82,6 +83,7 @@ export default command({
     'accept-changes': { type: 'boolean' },
     'as-begun': { type: 'boolean' },
     'on-interrupt': { type: 'string' },
+    ...KEY_OPTIONS,
   },
   help: {
     extra: PLAN_HELP['extra'] ?? '',
@@ -93,10 +95,11 @@ export default command({
     'accept-changes': 'go on with the files as they are now, where what has finished stays as it was',
     'as-begun': 'go on with the files that the run began with, whatever they are now',
     'on-interrupt': 'what to do with a step whose outcome is unknown: rerun, skip or fail',
+    ...KEY_HELP,
   },
   async run(invocation) {
     checkOptions(invocation);
-    const { positionals, options, stateDir } = invocation;
+    const { positionals, options, stateDir, redactor } = invocation;
     const onInterrupt = options['on-interrupt'];
     if (
       onInterrupt !== undefined &&
@@ -109,28 +112,28 @@ export default command({
         `--on-interrupt ${String(onInterrupt)}: rerun, skip or fail is wanted`,
       );
     }
-    const redactor = new Redactor();
     const run = findRun(stateDir, positionals[0]);
     if (isDone(glanceAt(stateDir, run)))
       throw new DrillbookError('usage.run', `run ${run} reached its goal already`);
     const journal = openJournal(stateDir, run, redactor);
     const started = startOf(journal);
-    const again = askedOf(
+    const copy = copyOf(stateDir, run);
+    const keys = keysOf(invocation, redactor, new Opened(copy?.opened));
+    const again = await askedOf(
       {
         ...invocation,
         positionals: [started.playbook],
         options: { ...options, inventory: started.inventory },
       },
-      redactor,
+      keys,
     );
     const { selection } = started.options as { readonly selection: Selection };
     const acceptChanges = options['accept-changes'] === true;
     const isAsBegun = options['as-begun'] === true;
-    const copy = copyOf(stateDir, run);
     if (isAsBegun) checkAsBegun(run, copy, acceptChanges, again.given);
     const asked = { ...again, selection, given: { ...copy?.given, ...again.given } };
     const files = pinnedFiles(isAsBegun ? copy?.copy : undefined);
-    const prepared = await prepare(asked, redactor, terminalAsk(), files).catch((error: unknown) => {
+    const prepared = await prepare(asked, redactor, terminalAsk(), files, keys).catch((error: unknown) => {
       throw copy && !isAsBegun ? withWayOut(error, run) : error;
     });
     return executeWithView({

@@ -1,8 +1,8 @@
-import { Redactor } from '../core/secret.ts';
 import { createJournal, newRunId } from '../run/journal/journal.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
 import { checkOptions, executeWithView } from './_execute.ts';
+import { keysOf } from './_keys.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 
 export default command({
@@ -27,10 +27,11 @@ export default command({
     operator: 'who runs it, for the journal',
   },
   async run(invocation) {
+    const { redactor } = invocation;
     checkOptions(invocation);
-    const redactor = new Redactor();
-    const asked = askedOf(invocation, redactor);
-    const prepared = await prepare(asked, redactor, terminalAsk());
+    const keys = keysOf(invocation, redactor);
+    const asked = await askedOf(invocation, keys);
+    const prepared = await prepare(asked, redactor, terminalAsk(), undefined, keys);
     const journal = createJournal(invocation.stateDir, newRunId(new Date()), redactor);
     const isCheck = invocation.options['check'] === true;
     return executeWithView({

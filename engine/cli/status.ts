@@ -2,11 +2,12 @@ import type { ClusterStatus, NodeStatus } from '../core/cluster.ts';
 import { DrillbookError } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
-import { Redactor } from '../core/secret.ts';
 import { isDue, obligationText } from '../run/obligations/obligations.ts';
 import type { Obligation } from '../run/obligations/obligations.ts';
 import type { LockHolder } from '../run/lock/unlock.ts';
+import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 
 const list = (pairs: Readonly<Record<string, string>>): string =>
   Object.entries(pairs)
@@ -82,9 +83,9 @@ function pick(clusters: ReadonlyMap<string, Cluster>, name: string | undefined):
 export default command({
   summary: 'The state of the pairs, read on their nodes now',
   usage: '[CLUSTER] -i INVENTORY [--output json]',
-  options: { inventory: { type: 'string', short: 'i' } },
-  help: { inventory: 'hosts, groups and clusters (YAML)' },
-  async run({ positionals, options, output, stateDir, signal }) {
+  options: { inventory: { type: 'string', short: 'i' }, ...KEY_OPTIONS },
+  help: { inventory: 'hosts, groups and clusters (YAML)', ...KEY_HELP },
+  async run({ positionals, options, output, stateDir, signal, redactor }) {
     const file = options['inventory'];
     if (typeof file !== 'string')
       throw new DrillbookError('usage.inventory', 'which inventory?', { hint: 'give it with -i' });
@@ -94,8 +95,8 @@ export default command({
       import('./_contexts.ts'),
       import('../run/obligations/ledgers.ts'),
     ]);
-    const redactor = new Redactor();
-    const inventory = loadInventory(file, { onSecret: (value) => redactor.add(value) });
+    const keys = keysOf({ options }, redactor);
+    const inventory = await withKeys(keys, () => loadInventory(file, keys.loading));
     const [wrong] = await stacks.settingsProblems(inventory);
     if (wrong !== undefined) throw wrong;
     const clusters = pick(inventory.clusters, positionals[0]);

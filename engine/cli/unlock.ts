@@ -1,8 +1,9 @@
 import { DrillbookError } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
-import { Redactor } from '../core/secret.ts';
 import { terminalAsk } from './_ask.ts';
+import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 import type { Invocation } from './_command.ts';
 import type { LockLook } from '../run/lock/unlock.ts';
 
@@ -80,18 +81,21 @@ export default command({
   summary: 'show which run holds a cluster, and take the lock from it',
   usage: '[CLUSTER] -i INVENTORY [--yes CODE]',
   options: {
+    ...KEY_OPTIONS,
     inventory: { type: 'string', short: 'i' },
     yes: { type: 'string' },
     operator: { type: 'string' },
   },
   help: {
+    ...KEY_HELP,
     inventory: 'hosts, groups and clusters (YAML)',
     yes: 'the code that confirms it (shown with the holder)',
     operator: 'who does it, for the log on the nodes',
   },
   async run(invocation) {
-    const { positionals, options, output, stateDir, signal } = invocation;
-    if (typeof options['inventory'] !== 'string')
+    const { positionals, options, output, stateDir, signal, redactor } = invocation;
+    const file = options['inventory'];
+    if (typeof file !== 'string')
       throw new DrillbookError('usage.inventory', 'which inventory?', { hint: 'give it with -i' });
     const [{ loadInventory }, { contextsOf }, locks, { isHeld }, { whereFrom }, { operatorHere }] =
       await Promise.all([
@@ -102,8 +106,8 @@ export default command({
         import('../run/lock/node-lock.ts'),
         import('./_execute.ts'),
       ]);
-    const redactor = new Redactor();
-    const inventory = loadInventory(options['inventory'], { onSecret: (value) => redactor.add(value) });
+    const keys = keysOf({ options }, redactor);
+    const inventory = await withKeys(keys, () => loadInventory(file, keys.loading));
     const cluster = oneOf(inventory.clusters, positionals[0]);
     const contexts = contextsOf(inventory, redactor, signal);
     try {

@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { nearest } from '../core/nearest.ts';
 import type { Place } from '../core/place.ts';
+import { Locked } from '../secrets/encrypted.ts';
 import { ansibleHint } from './ansible.ts';
 import {
   blockSchema,
@@ -216,6 +217,7 @@ function readInclude(
 }
 
 function collect(error: unknown, problems: DrillbookError[], excerpt?: string): void {
+  if (error instanceof Locked) throw error;
   if (error instanceof Problems) problems.push(...error.problems);
   else if (error instanceof DrillbookError) {
     problems.push(
@@ -351,7 +353,7 @@ export function withVarsFiles(
       const name = nameOf(file.name, 'vars_files');
       return { ...file, values: readVars(name, file.path, source, reading) };
     } catch (error) {
-      if (!(error instanceof DrillbookError)) throw error;
+      if (!(error instanceof DrillbookError) || error instanceof Locked) throw error;
       reading.problems.push(source.error(error.code, file.path, error.message, error.hint));
       return file;
     }

@@ -1,9 +1,11 @@
 import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
-import type { Node, Pair } from 'yaml';
+import type { Document, Node, Pair } from 'yaml';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { disk } from '../core/files.ts';
 import type { Files } from '../core/files.ts';
 import type { Place } from '../core/place.ts';
+import { formatOf, Locked } from '../secrets/encrypted.ts';
+import type { Encrypted, Format, Opened } from '../secrets/encrypted.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -13,7 +15,7 @@ export interface Source {
   readonly value: unknown;
   /** Where the key (or, for list items, the value) at `path` begins; the nearest parent where it is missing. */
   placeOf(path: Path): Place;
-  /** The line at `place`, left out where it holds a `!secret`. */
+  /** The line at `place`, left out where it holds a `!secret`, and where the file is encrypted. */
   excerptOf(place: Place): string | undefined;
   error(code: string, path: Path, message: string, hint?: string): DrillbookError;
 }
@@ -21,7 +23,33 @@ export interface Source {
 /** Larger files are refused: nobody reads a playbook of 4 MB, and parsing it would stall the jump host. */
 const MOST_BYTES = 4 * 1024 * 1024;
 
-function readText(file: string, what: string, at: Place | undefined, files: Files): string {
+/** The text of a file of the operator's, as it is or decrypted. Throws `Locked` until it is opened. */
+export function loadText(
+  file: string,
+  what: string,
+  at: Place | undefined,
+  loading: Loading = {},
+): { readonly text: string; readonly isEncrypted: boolean } {
+  const bytes = readBytes(file, what, at, loading.files ?? disk);
+  const format = formatOf(bytes);
+  const plain = format === undefined ? bytes : open(bytes, format, { file, line: 1, column: 1 }, loading);
+  try {
+    return {
+      text: new TextDecoder('utf-8', { fatal: true }).decode(plain),
+      isEncrypted: format !== undefined,
+    };
+  } catch (cause) {
+    throw new DrillbookError('parse.file', `${what} ${file} is not UTF-8`, { at, cause });
+  }
+}
+
+function open(bytes: Uint8Array, format: Format, at: Place, { opened }: Loading): Buffer {
+  const plain = opened?.get(bytes);
+  if (!plain) throw new Locked([{ bytes, format, at }]);
+  return plain;
+}
+
+function readBytes(file: string, what: string, at: Place | undefined, files: Files): Buffer {
   let bytes: Buffer;
   try {
     bytes = files.read(file);
@@ -38,11 +66,7 @@ function readText(file: string, what: string, at: Place | undefined, files: File
       { at },
     );
   }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new DrillbookError('parse.file', `${what} ${file} is not UTF-8`, { at, cause });
-  }
+  return bytes;
 }
 
 type Inner = Node | Pair | null | undefined;
@@ -75,20 +99,63 @@ function isInSecret(lines: readonly string[], index: number): boolean {
   return false;
 }
 
-/** Parses one YAML 1.2 document; throws `Problems` with all its errors. `onSecret` hears every `!secret` value. */
-export function parseYaml(
-  file: string,
-  text: string,
-  onSecret: (value: string) => void = () => undefined,
-): Source {
-  const lines = new LineCounter();
-  const secretTag = {
-    tag: '!secret',
-    resolve(value: string) {
-      onSecret(value);
-      return value;
+/** The tags of single encrypted values: ours, and the one that Ansible's encrypt_string writes. */
+const ENCRYPTED_TAGS = ['!age', '!vault', '!vault-encrypted'];
+
+/** Puts the plain text in the place of each single encrypted value. Throws `Locked` with those that are not opened yet. */
+function openValues(document: Document, place: (offset: number) => Place, loading: Loading): void {
+  const locked: Encrypted[] = [];
+  visit(document, {
+    Scalar(_, node) {
+      if (!ENCRYPTED_TAGS.includes(node.tag ?? '')) return;
+      const at = place(node.range?.[0] ?? 0);
+      const bytes = Buffer.from(String(node.value));
+      const format = formatOf(bytes);
+      if (format === undefined) {
+        const message = `${node.tag}: what follows is neither an age file in its armor nor an Ansible Vault`;
+        const hint = 'the text stands below it, indented, after a `|`';
+        throw new DrillbookError('parse.encrypted', message, { at, hint });
+      }
+      const plain = loading.opened?.get(bytes);
+      if (!plain) return void locked.push({ bytes, format, at });
+      const text = plain.toString();
+      loading.onSecret?.(text);
+      node.value = text;
     },
+  });
+  if (locked.length > 0) throw new Locked(locked);
+}
+
+/** Every value in it, however deep, but those that are the name of something in it too. */
+function hearAll(value: unknown, onSecret: (value: string, isImplied: boolean) => void): void {
+  const values: string[] = [];
+  const names = new Set<string>();
+  const walk = (inner: unknown): void => {
+    if (typeof inner === 'string' || typeof inner === 'number') values.push(String(inner));
+    else if (Array.isArray(inner)) inner.forEach(walk);
+    else if (inner !== null && typeof inner === 'object')
+      for (const [name, own] of Object.entries(inner)) {
+        names.add(name);
+        walk(own);
+      }
   };
+  walk(value);
+  for (const own of values) if (!names.has(own)) onSecret(own, true);
+}
+
+/** Parses one YAML 1.2 document; throws `Problems` with all its errors, or `Locked`. */
+export function parseYaml(file: string, text: string, loading: Loading = {}, isEncrypted = false): Source {
+  const lines = new LineCounter();
+  const tags = [
+    {
+      tag: '!secret',
+      resolve(value: string) {
+        loading.onSecret?.(value);
+        return value;
+      },
+    },
+    ...ENCRYPTED_TAGS.map((tag) => ({ tag, resolve: (value: string) => value })),
+  ];
   const place = (offset: number): Place => {
     const at = lines.linePos(offset);
     return { file, line: Math.max(1, at.line), column: Math.max(1, at.col) };
@@ -96,7 +163,7 @@ export function parseYaml(
   const textLines = text.split('\n');
   const excerptOf = (at: Place): string | undefined => {
     const line = textLines[at.line - 1];
-    const isShown = line !== undefined && line.length <= 400 && !SECRET_LINE.test(line);
+    const isShown = !isEncrypted && line !== undefined && line.length <= 400 && !SECRET_LINE.test(line);
     return isShown && !isInSecret(textLines, at.line - 1) ? line.trimEnd() : undefined;
   };
   const fault = (code: string, at: Place, message: string, hint?: string): DrillbookError =>
@@ -111,13 +178,17 @@ export function parseYaml(
       prettyErrors: false,
       logLevel: 'error',
       uniqueKeys: true,
-      customTags: [secretTag],
+      customTags: tags,
     });
     const found = [...document.errors, ...document.warnings];
     if (found.length > 0) {
       throw new Problems(
         found
-          .map((error) => ({ ...error, at: place(error.pos[0]), message: yamlMessage(error.message) }))
+          .map((error) => {
+            // The parser's own words may quote the file.
+            const message = isEncrypted ? `not usable as YAML: ${error.code}` : yamlMessage(error.message);
+            return { ...error, at: place(error.pos[0]), message };
+          })
           // What else the parser says about the same line follows from the first.
           .filter(({ at }, i, all) => all.findIndex((other) => other.at.line === at.line) === i)
           .map(({ at, message, code }) => fault('parse.yaml', at, message, yamlHint(code))),
@@ -133,6 +204,7 @@ export function parseYaml(
         },
       });
     }
+    if (ENCRYPTED_TAGS.some((tag) => text.includes(tag))) openValues(document, place, loading);
     value = document.toJS({ maxAliasCount: 100 });
     contents = document.contents as Inner;
   } catch (cause) {
@@ -142,6 +214,7 @@ export function parseYaml(
     throw new Problems([fault('parse.yaml', { file, line: 1, column: 1 }, `not usable as YAML: ${message}`)]);
   }
 
+  if (isEncrypted && loading.onSecret) hearAll(value, loading.onSecret);
   const placeOf = (path: Path): Place => {
     let node = contents;
     let best = offsetOf(contents) ?? 0;
@@ -172,10 +245,15 @@ const yamlHint = (code: string): string | undefined =>
 
 /** Who hears secrets, and where files are read from; the disk when left out. */
 export interface Loading {
-  readonly onSecret?: ((value: string) => void) | undefined;
+  /** `isImplied`: it stands in an encrypted file, and nobody marked it. */
+  readonly onSecret?: ((value: string, isImplied?: boolean) => void) | undefined;
   readonly files?: Files | undefined;
+  /** What encrypted files and values hold. Where it does not know one, `Locked` is thrown: see `withKeys`. */
+  readonly opened?: Opened | undefined;
 }
 
+/** One YAML file: plain, with single encrypted values, or encrypted as a whole, by age or Ansible Vault. */
 export function loadYaml(file: string, what: string, at?: Place, loading: Loading = {}): Source {
-  return parseYaml(file, readText(file, what, at, loading.files ?? disk), loading.onSecret);
+  const { text, isEncrypted } = loadText(file, what, at, loading);
+  return parseYaml(file, text, loading, isEncrypted);
 }

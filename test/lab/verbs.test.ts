@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Redactor } from '../../engine/core/secret.ts';
 import lab from '../../engine/cli/lab.ts';
 
 const run = (
@@ -12,6 +13,7 @@ const run = (
     output: 'plain',
     isColor: false,
     isVerbose: false,
+    redactor: new Redactor(),
     signal: new AbortController().signal,
   });
 

@@ -5,6 +5,7 @@ import type { Happening, RunEvent } from '../../core/event.ts';
 import type { Files } from '../../core/files.ts';
 import type { Redactor } from '../../core/secret.ts';
 import { stepsOf } from '../../plan/plan.ts';
+import type { Opened } from '../../secrets/encrypted.ts';
 import type { Plan, PlannedPlay, PlanNode, Step, Vars } from '../../plan/plan.ts';
 import { candidatesOf, differences } from './differences.ts';
 import type { Differences } from './differences.ts';
@@ -24,6 +25,8 @@ export interface Pinning {
   readonly plan: Plan;
   /** What the plan was made from. */
   readonly files: Pinned;
+  /** What was encrypted in them. */
+  readonly opened: Opened;
   readonly frozen: FrozenStore;
   /** Makes the plan again from other files and inputs. */
   replan(files: Files, given: Vars): Promise<Plan>;
@@ -83,9 +86,10 @@ function withIds(plan: Plan, ids: Readonly<Record<string, string>>): Plan {
 
 const givenOf = ({ inputs }: Plan): Vars => ({ ...inputs.given, ...inputs.overrides });
 
-const freeze = ({ plan, files }: Pinning, renamed: Frozen['renamed']): Frozen => ({
+const freeze = ({ plan, files, opened }: Pinning, renamed: Frozen['renamed']): Frozen => ({
   copy: files.copy,
   given: givenOf(plan),
+  opened: opened.kept(),
   steps: outlineOf(plan),
   renamed,
 });
@@ -174,6 +178,7 @@ export async function holdToFiles(pinning: Pinning, journal: Journal, number: nu
     return { plan: withIds(plan, before.renamed), accepted: undefined };
   }
   const old = pinnedFiles(before.copy);
+  pinning.opened.add(before.opened ?? {});
   const replanned = await pinning.replan(old, before.given);
   if (outlineOf(replanned) !== before.steps) throw unlike(run);
   const was = withIds(replanned, before.renamed);

@@ -13,6 +13,8 @@ export interface Frozen {
   readonly copy: Copy;
   /** What was given with -e or on the terminal, secrets too. */
   readonly given: Vars;
+  /** What is encrypted in the files, opened: by SHA-256 of what it is encrypted as. Copies of old have none. */
+  readonly opened?: Readonly<Record<string, string>>;
   /** Stands for the ids of all steps in their order. */
   readonly steps: string;
   /** Id of a step in these files → its id in the journal, where the two are not the same. */

@@ -7,6 +7,7 @@ import { DrillbookError } from '../../core/error.ts';
 import type { Happening, RunEvent } from '../../core/event.ts';
 import type { Result } from '../../core/module.ts';
 import { Redactor } from '../../core/secret.ts';
+import type { Heard } from '../../core/secret.ts';
 import { checked, JournalBroken, linkOf } from './chain.ts';
 import type { Head, Row } from './chain.ts';
 import { sealerOf } from './seal.ts';
@@ -281,7 +282,7 @@ interface Making {
 /** What is sealed beside a line: fields without their masks, and secrets that were heard of since the row before. */
 interface Hidden {
   readonly fields?: Result | undefined;
-  readonly secrets?: readonly string[] | undefined;
+  readonly secrets?: readonly Heard[] | undefined;
 }
 
 const aboutRow = (run: string, seq: number): string => `run ${run}, event ${seq}`;
@@ -289,7 +290,7 @@ const aboutRow = (run: string, seq: number): string => `run ${run}, event ${seq}
 function revealed(row: Row, event: RunEvent, sealer: Sealer, redactor: Redactor): RunEvent {
   if (row.sealed === null) return event;
   const hidden = JSON.parse(sealer.open(row.sealed, aboutRow(event.run, event.seq)).toString()) as Hidden;
-  for (const secret of hidden.secrets ?? []) redactor.add(secret);
+  for (const secret of hidden.secrets ?? []) redactor.hear(secret);
   return { ...event, ...hidden.fields };
 }
 

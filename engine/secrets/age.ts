@@ -1,0 +1,110 @@
+import { createDecipheriv, scrypt as scryptCallback } from 'node:crypto';
+import { promisify } from 'node:util';
+import type { Identity, Stanza } from 'age-encryption';
+import { ARMOR } from './encrypted.ts';
+
+/** What an age file may be opened with. */
+export interface AgeKeys {
+  /** `AGE-SECRET-KEY-…` */
+  readonly identities: readonly string[];
+  readonly passphrases: readonly string[];
+}
+
+/** For whom an age file is written: `age1…` recipients, or whoever knows a passphrase. */
+export type AgeRecipients = { readonly recipients: readonly string[] } | { readonly passphrase: string };
+
+/** Not one of the keys is among its recipients; `kinds` says whom it was written for (`scrypt`, `X25519`, …). */
+export class NoAgeKey extends Error {
+  readonly kinds: readonly string[];
+
+  constructor(kinds: readonly string[]) {
+    super('no key opens it');
+    this.kinds = kinds;
+  }
+}
+
+/** It is not what an age file has to be, in words. */
+export class BrokenAge extends Error {}
+
+const scrypt = promisify<string, Uint8Array, number, object, Buffer>(scryptCallback);
+
+/** 1 GB of memory and some seconds: a file that wants more is a hostile one. age itself writes 18. */
+const MOST_WORK = 20;
+
+/** Work that is left, as a number of scrypt's N: many small files are as much as a large one. */
+export interface Budget {
+  left: number;
+}
+export const newBudget = (): Budget => ({ left: 4 * 2 ** MOST_WORK });
+
+/** age's scrypt recipient (age-encryption.org/v1) with the derivation of Node, some times faster than the library's. */
+async function unwrapWith(
+  passphrase: string,
+  { args, body }: Stanza,
+  budget: Budget,
+): Promise<Uint8Array | null> {
+  const [, salt = '', factor = ''] = args;
+  const logN = /^[1-9]\d?$/.test(factor) ? Number(factor) : Number.POSITIVE_INFINITY;
+  if (logN > MOST_WORK)
+    throw new BrokenAge(
+      `its scrypt work factor is 2^${factor.slice(0, 4)}, and at most 2^${MOST_WORK} is worked off`,
+    );
+  const N = 2 ** logN;
+  budget.left -= N;
+  if (budget.left < 0)
+    throw new BrokenAge('too many texts with a passphrase of their own: it would take minutes to open them');
+  const about = Buffer.concat([Buffer.from('age-encryption.org/v1/scrypt'), Buffer.from(salt, 'base64')]);
+  const key = await scrypt(passphrase, about, 32, { N, r: 8, p: 1, maxmem: 130 * N * 8 });
+  if (body.length !== 32) throw new BrokenAge('its scrypt stanza is damaged');
+  const decipher = createDecipheriv('chacha20-poly1305', key, Buffer.alloc(12), { authTagLength: 16 });
+  decipher.setAuthTag(body.subarray(16));
+  try {
+    return Buffer.concat([decipher.update(body.subarray(0, 16)), decipher.final()]);
+  } catch {
+    return null;
+  }
+}
+
+function passphraseIdentity(passphrase: string, budget: Budget): Identity {
+  return {
+    async unwrapFileKey(stanzas) {
+      const [stanza] = stanzas;
+      if (stanza?.args[0] !== 'scrypt' || stanzas.length !== 1) return null;
+      return unwrapWith(passphrase, stanza, budget);
+    },
+  };
+}
+
+/** The plain content of an age file, binary or armored. Throws `NoAgeKey` or `BrokenAge`. */
+export async function openAge(bytes: Uint8Array, keys: AgeKeys, budget: Budget): Promise<Buffer> {
+  const { armor, Decrypter } = await import('age-encryption');
+  let kinds: readonly string[] | undefined;
+  const decrypter = new Decrypter();
+  decrypter.addIdentity({
+    unwrapFileKey(stanzas: readonly Stanza[]) {
+      kinds = stanzas.map(({ args }) => args[0] ?? '');
+      return null;
+    },
+  });
+  for (const passphrase of keys.passphrases) decrypter.addIdentity(passphraseIdentity(passphrase, budget));
+  for (const identity of keys.identities) decrypter.addIdentity(identity);
+  try {
+    const text = Buffer.from(bytes).toString('latin1');
+    const binary = text.trimStart().startsWith(ARMOR) ? armor.decode(text) : bytes;
+    return Buffer.from(await decrypter.decrypt(binary));
+  } catch (cause) {
+    if (cause instanceof BrokenAge) throw cause;
+    const message = (cause as Error).message;
+    if (kinds && message.startsWith('no identity matched')) throw new NoAgeKey(kinds);
+    throw new BrokenAge(message);
+  }
+}
+
+export async function sealAge(plain: Uint8Array, to: AgeRecipients, isArmored: boolean): Promise<Buffer> {
+  const { armor, Encrypter } = await import('age-encryption');
+  const encrypter = new Encrypter();
+  if ('passphrase' in to) encrypter.setPassphrase(to.passphrase);
+  else for (const recipient of to.recipients) encrypter.addRecipient(recipient);
+  const sealed = await encrypter.encrypt(plain);
+  return Buffer.from(isArmored ? armor.encode(sealed) : sealed);
+}
