@@ -3,7 +3,7 @@ import { pen } from '../text.ts';
 import { changeDiff, changeText, durationText, lastWords, outcomeWord } from '../wording.ts';
 import type { Change, Result } from '../../core/module.ts';
 import { isBad, lastResults, type Chronicle, type StepResult, type StepStory } from './chronicle.ts';
-import { html, type Html } from './markup.ts';
+import { markup, type Html } from './markup.ts';
 
 const PLAIN = pen(false, true);
 /** Hosts that a line names; the rest are counted. */
@@ -15,18 +15,20 @@ const lookOf = ({ outcome, isForgiven }: StepResult): string =>
   outcome === null ? 'open' : isForgiven ? 'forgiven' : outcome;
 
 const wordOf = ({ outcome, isForgiven }: StepResult, isCheck: boolean): string =>
-  outcome === null ? 'cut off' : outcomeWord(outcome, { isCheck, isForgiven }).toLowerCase();
+  outcome === null
+    ? 'cut off'
+    : `${outcomeWord(outcome, { isCheck, isForgiven }).toLowerCase()}${isForgiven ? ', forgiven' : ''}`;
 
-export const badge = (look: string, word: string): Html => html`<span class="badge ${look}">${word}</span>`;
+export const badge = (look: string, word: string): Html => markup`<span class="badge ${look}">${word}</span>`;
 
 const DIFF_LOOKS: Readonly<Record<string, string>> = { '+': 'add', '-': 'del', '@': 'at' };
 
 function diffOf(change: Change): Html {
-  if (changeDiff(change, PLAIN).length === 0) return html`<li>${changeText(change, PLAIN)}</li>`;
+  if (changeDiff(change, PLAIN).length === 0) return markup`<li>${changeText(change, PLAIN)}</li>`;
   const lines = lineDiff(change.before ?? '', change.after ?? '').map(
-    (line) => html`<span class="${DIFF_LOOKS[line.charAt(0)] ?? ''}">${line} </span>`,
+    (line) => markup`<span class="${DIFF_LOOKS[line.charAt(0)] ?? ''}">${line}</span>`,
   );
-  return html`<li>
+  return markup`<li>
     ${changeText(change, PLAIN)}
     <pre class="diff">${lines}</pre>
   </li>`;
@@ -86,25 +88,25 @@ function hostsText(results: readonly StepResult[]): string {
 
 function groupRow({ look, word, reason, changes, said, words, results }: Group): Html {
   const all = [...new Set(results.map(({ host }) => host))].join(', ');
-  const waits = words.map(({ at, message }) => html`<li><time>${at.slice(11, 19)}</time> ${message}</li>`);
-  return html`<tr>
+  const waits = words.map(({ at, message }) => markup`<li><time>${at.slice(11, 19)}</time> ${message}</li>`);
+  return markup`<tr>
     <td>${badge(look, word)}</td>
     <td title="${all}">${hostsText(results)}</td>
     <td class="number">${timesText(results)}</td>
     <td>
       ${reason}${
         words.length > 0
-          ? html`<ul class="waits">
+          ? markup`<ul class="waits">
               ${waits}
             </ul>`
           : undefined
       }${
         changes.length > 0
-          ? html`<ul class="changes">
+          ? markup`<ul class="changes">
               ${changes.map(diffOf)}
             </ul>`
           : undefined
-      }${said === '' ? undefined : html`<pre>${said}</pre>`}
+      }${said === '' ? undefined : markup`<pre>${said}</pre>`}
     </td>
   </tr>`;
 }
@@ -124,16 +126,20 @@ function stepPiece(step: StepStory, index: number, { isCheck }: Chronicle, isOpe
   const { id, name, module, results } = step;
   const last = lastResults(step);
   const isTrouble = results.some(({ outcome }) => isBad(outcome));
+  const groups = groupsOf(step, isCheck);
+  const isTold = groups.some(
+    ({ changes, said, words, look }) => changes.length + words.length > 0 || said !== '' || look === 'open',
+  );
   const marks = [
     'step',
     last.some(({ outcome, changes }) => outcome === 'changed' || changes.length > 0) ? 'has-changes' : '',
     isTrouble ? 'has-trouble' : '',
   ];
   const idle = last.every(({ outcome }) => outcome === 'skipped' || outcome === 'not_run') ? ' idle' : '';
-  return html`<details
+  return markup`<details
     class="${marks.filter(Boolean).join(' ')}${idle}"
     id="step-${index + 1}"
-    ${isOpen || isTrouble ? html` open` : undefined}
+    ${isTrouble || (isOpen && isTold) ? markup` open` : undefined}
   >
     <summary>
       <span class="count">${index + 1}</span><span class="title">${name} <small>${module}</small></span
@@ -142,16 +148,8 @@ function stepPiece(step: StepStory, index: number, { isCheck }: Chronicle, isOpe
     <div class="inside">
       <p class="id"><code>${id}</code> began ${step.results[0]?.from.slice(11, 19) ?? ''} UTC</p>
       <table>
-        <thead>
-          <tr>
-            <th>Outcome</th>
-            <th>Host</th>
-            <th class="number">Time</th>
-            <th>What and why</th>
-          </tr>
-        </thead>
         <tbody>
-          ${groupsOf(step, isCheck).map(groupRow)}
+          ${groups.map(groupRow)}
         </tbody>
       </table>
     </div>
@@ -171,15 +169,15 @@ export function stepsSection(chronicle: Chronicle): Html {
   const pieces = [...parts].map(([play, list]) => {
     const { name = play, hosts = [] } = names.get(play) ?? {};
     const on = hosts.length <= MANY_HOSTS ? hosts.join(', ') : `${hosts.length} hosts`;
-    return html`<h3>${name} <small>${on}</small></h3>
+    return markup`<h3>${name} <small>${on}</small></h3>
       ${list.map(({ step, index }) => stepPiece(step, index, chronicle, isOpen))}`;
   });
   const choice = (id: string, word: string, isFirst = false): Html =>
-    html`<input type="radio" name="show" id="${id}" ${isFirst ? html` checked` : undefined} /><label
+    markup`<input type="radio" name="show" id="${id}" ${isFirst ? markup` checked` : undefined} /><label
         for="${id}"
         >${word}</label
       >`;
-  return html`<section id="steps">
+  return markup`<section id="steps">
     <h2>Steps</h2>
     <p class="filter">
       ${choice('show-all', 'All', true)}${choice('show-changes', 'What changed')}${choice('show-trouble', 'What went wrong')}

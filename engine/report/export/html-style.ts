@@ -4,14 +4,14 @@ export const STYLE = `
   color-scheme: light dark;
   --paper: #fff; --ink: #1c2024; --soft: #646c75; --line: #e1e4e8; --tint: #f6f7f9; --link: #0b5cad;
   --ok: #2f9e5b; --changed: #c98a00; --failed: #d0342c; --doubt: #8e44ad; --idle: #9aa2ab; --away: #d0342c;
-  --primary: #0b6fd3; --standby: #7d9fc4;
+  --primary: #0b6fd3; --standby: #a9b4bf;
   --add: #e6f4ea; --add-ink: #14692f; --del: #fdeaea; --del-ink: #a3211b;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14171a; --ink: #e4e7ea; --soft: #98a1ab; --line: #2c3238; --tint: #1b1f23; --link: #6cb2ff;
     --ok: #3fb970; --changed: #dba32a; --failed: #f0615a; --doubt: #bd7fd8; --idle: #6d757e; --away: #f0615a;
-    --primary: #4a9df0; --standby: #52718f;
+    --primary: #4a9df0; --standby: #5d6873;
     --add: #15301e; --add-ink: #86d9a2; --del: #3a1a19; --del-ink: #f3a39f;
   }
 }
@@ -57,9 +57,8 @@ rect.ok { fill: var(--ok); } rect.changed { fill: var(--changed); } rect.forgive
 rect.failed, rect.unreachable { fill: var(--failed); } rect.in_doubt { fill: var(--doubt); }
 rect.open { fill: var(--paper); stroke: var(--doubt); stroke-width: 1.5; stroke-dasharray: 3 2; }
 rect.skipped, rect.not_run { fill: var(--idle); }
-.hatch { fill: var(--paper); fill-opacity: .75; } .hatch-red { fill: var(--away); }
-rect.wait { fill: url(#hatch); } rect.away { fill: url(#hatch-red); fill-opacity: .55; }
-.legend rect.wait { fill: var(--changed); fill-opacity: .45; } .legend rect.away { fill: var(--away); fill-opacity: .4; }
+.hatch-red { fill: var(--away); }
+rect.wait { fill: var(--changed); fill-opacity: .35; } rect.away { fill: url(#hatch-red); fill-opacity: .55; }
 rect.gap { fill: var(--ink); fill-opacity: .1; }
 rect.role-primary { fill: var(--primary); } rect.role-standby { fill: var(--standby); } rect.role-free, rect.role-unknown { fill: var(--idle); fill-opacity: .5; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 8px 0 0; font-size: 12.5px; color: var(--soft); }
@@ -85,8 +84,8 @@ summary:hover { background: var(--tint); }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12.5px; }
 th, td { padding: 4px 14px 4px 0; vertical-align: top; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
-thead th { border-top: 0; }
-.inside td:nth-child(2) { max-width: 260px; } .inside td:nth-child(1), .inside th:nth-child(1) { width: 104px; } .inside td:nth-child(3) { width: 120px; } .inside td:last-child { width: 60%; }
+thead th, .inside tr:first-child td { border-top: 0; }
+.inside td:nth-child(2) { max-width: 260px; } .inside td:nth-child(1) { width: 104px; } .inside td:nth-child(3) { width: 120px; } .inside td:last-child { width: 60%; }
 th.number, td.number { text-align: left; }
 .changes, .waits { margin: 2px 0; padding-left: 16px; }
 .waits { color: var(--soft); font-size: 12.5px; }
@@ -100,7 +99,7 @@ time { font-variant-numeric: tabular-nums; }
   summary .tally, summary .number { grid-column: 2; justify-content: flex-start; text-align: left; }
   .inside { padding: 0 10px 10px; }
   .inside table, .inside tbody, .inside tr, .inside td { display: block; width: auto; max-width: none; }
-  .inside thead { display: none; } .inside td { border: 0; padding: 1px 0; } .inside td:last-child, .inside td:nth-child(1), .inside td:nth-child(3) { width: auto; } .inside td:nth-child(2) { max-width: none; } .inside tr { border-top: 1px solid var(--line); padding: 6px 0; }
+  .inside td { border: 0; padding: 1px 0; } .inside td:last-child, .inside td:nth-child(1), .inside td:nth-child(3) { width: auto; } .inside td:nth-child(2) { max-width: none; } .inside tr { border-top: 1px solid var(--line); padding: 6px 0; }
   .names { max-width: 84px; }
 }
 @media print {

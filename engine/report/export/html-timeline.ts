@@ -1,7 +1,7 @@
 import { durationText, outcomeWord } from '../wording.ts';
 import { axisOf, type Axis } from './axis.ts';
 import type { Chronicle, StepResult, StepStory } from './chronicle.ts';
-import { html, type Html } from './markup.ts';
+import { markup, type Html } from './markup.ts';
 
 const ROW = 22;
 const HEAD = 20;
@@ -60,7 +60,7 @@ const rect = (
   title: string,
   least = BLOT,
 ): Html =>
-  html`<rect
+  markup`<rect
     class="${look}"
     x="${from.toFixed(2)}%"
     y="${y}"
@@ -115,7 +115,7 @@ function rowOf(chronicle: Chronicle, host: string, axis: Axis, index: number): H
   const bars = barsOf(chronicle, host, axis).map(({ from, to, look, titles }) =>
     rect(`bar ${look}`, from, to, y + 4, 12, titleText(titles)),
   );
-  return html`${index % 2 === 0 ? html`<rect class="stripe" x="0" y="${y}" width="100%" height="${ROW}" />` : undefined}${bars}${waitsOf(chronicle, host, axis, y)}${awayOf(chronicle, host, axis, y)}${rolesAlong(chronicle, host, axis, y)}`;
+  return markup`${index % 2 === 0 ? markup`<rect class="stripe" x="0" y="${y}" width="100%" height="${ROW}" />` : undefined}${bars}${waitsOf(chronicle, host, axis, y)}${awayOf(chronicle, host, axis, y)}${rolesAlong(chronicle, host, axis, y)}`;
 }
 
 const LEGEND = [
@@ -147,7 +147,7 @@ const OVER = [
 function legend(drawn: string): Html {
   const shown = [...LEGEND, ...OVER].filter(([look]) => new RegExp(`class="(bar )?${look}"`).test(drawn));
   const key = ([look, word]: readonly [string, string]): Html =>
-    html`<span
+    markup`<span
       ><svg width="14" height="12" aria-hidden="true">
         <rect
           class="${look}"
@@ -158,19 +158,19 @@ function legend(drawn: string): Html {
         /></svg
       >${word}</span
     >`;
-  return html`<p class="legend">${shown.map(key)}</p>`;
+  return markup`<p class="legend">${shown.map(key)}</p>`;
 }
 
 /** A row for each host, time from left to right: bars by step, waits, roles; interruptions across all of them. */
 export function timeline(chronicle: Chronicle): Html {
   const worked = new Set(chronicle.steps.flatMap(({ results }) => results.map(({ host }) => host)));
   const hosts = [...new Set([...chronicle.hosts, ...worked])].filter((host) => worked.has(host));
-  if (hosts.length === 0) return html``;
+  if (hosts.length === 0) return markup``;
   const axis = axisOf(chronicle.sessions);
   const height = HEAD + hosts.length * ROW;
   const ticks = axis.ticks.map(
     ({ x, text }) =>
-      html`<line
+      markup`<line
           class="tick"
           x1="${x.toFixed(2)}%"
           x2="${x.toFixed(2)}%"
@@ -182,7 +182,7 @@ export function timeline(chronicle: Chronicle): Html {
     rect('gap', from, to, 0, height, `interrupted for ${text}, then resumed`),
   );
   const rows = hosts.map((host, index) => rowOf(chronicle, host, axis, index));
-  const drawing = html`<svg
+  const drawing = markup`<svg
     class="time"
     width="100%"
     height="${height}"
@@ -191,8 +191,8 @@ export function timeline(chronicle: Chronicle): Html {
   >
     ${PATTERNS}${rows}${ticks}${gaps}
   </svg>`;
-  const names = hosts.map((host) => html`<div class="name" title="${host}">${host}</div>`);
-  return html`<section id="timeline">
+  const names = hosts.map((host) => markup`<div class="name" title="${host}">${host}</div>`);
+  return markup`<section id="timeline">
     <h2>Timeline</h2>
     <div class="lanes">
       <div class="names">${names}</div>
@@ -202,9 +202,4 @@ export function timeline(chronicle: Chronicle): Html {
   </section>`;
 }
 
-const PATTERNS = html`<defs
-  ><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"
-    ><rect class="hatch" width="2.5" height="6" /></pattern
-  ><pattern id="hatch-red" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"
-    ><rect class="hatch-red" width="3" height="6" /></pattern
-></defs>`;
+const PATTERNS = markup`<defs><pattern id="hatch-red" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="hatch-red" width="3" height="6" /></pattern></defs>`;

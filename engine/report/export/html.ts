@@ -5,7 +5,7 @@ import { failuresOf, type Chronicle } from './chronicle.ts';
 import { badge, stepsSection } from './html-steps.ts';
 import { STYLE } from './html-style.ts';
 import { timeline } from './html-timeline.ts';
-import { html, type Html } from './markup.ts';
+import { markup, type Html } from './markup.ts';
 
 const ENDS = {
   done: ['ok', 'done'],
@@ -30,20 +30,20 @@ function list(
   heads: readonly string[],
   rows: readonly (readonly (string | Html)[])[],
 ): Html {
-  if (rows.length === 0) return html``;
+  if (rows.length === 0) return markup``;
   const body = rows.map(
     (cells) =>
-      html`<tr>
-        ${cells.map((cell) => html`<td>${cell}</td>`)}
+      markup`<tr>
+        ${cells.map((cell) => markup`<td>${cell}</td>`)}
       </tr>`,
   );
-  return html`<section id="${id}">
+  return markup`<section id="${id}">
     <h2>${title}</h2>
     <div class="wide">
       <table>
         <thead>
           <tr>
-            ${heads.map((head) => html`<th>${head}</th>`)}
+            ${heads.map((head) => markup`<th>${head}</th>`)}
           </tr>
         </thead>
         <tbody>
@@ -78,8 +78,8 @@ function header(chronicle: Chronicle): Html {
   const why =
     chronicle.reason === null || chronicle.reason === 'interrupted'
       ? undefined
-      : html`<p class="why">${chronicle.reason}</p>`;
-  return html`<header>
+      : markup`<p class="why">${chronicle.reason}</p>`;
+  return markup`<header>
     <p class="kind">drillbook run report</p>
     <h1>${name === '' ? run : name}</h1>
     <p class="badges">
@@ -89,7 +89,7 @@ function header(chronicle: Chronicle): Html {
     <dl>
       ${facts.map(
         ([key, value]) =>
-          html`<div>
+          markup`<div>
             <dt>${key}</dt>
             <dd>${value}</dd>
           </div>`,
@@ -123,32 +123,32 @@ function attention(chronicle: Chronicle): Html {
   const bent = obligations.filter(({ closedAt, isLasting }) => closedAt === null && !isLasting);
   const numbers = new Map(chronicle.steps.map(({ id }, index) => [id, index + 1]));
   const items = [
-    ...(damage === null ? [] : [html`<li>${badge('failed', 'damaged journal')} ${damage}</li>`]),
-    ...guards.map(({ guard, message }) => html`<li>${badge('failed', `${guard} guard`)} ${message}</li>`),
+    ...(damage === null ? [] : [markup`<li>${badge('failed', 'damaged journal')} ${damage}</li>`]),
+    ...guards.map(({ guard, message }) => markup`<li>${badge('failed', `${guard} guard`)} ${message}</li>`),
     ...failures.slice(0, 50).map(({ step, result }) => {
       const { outcome: how } = result;
       const word = how === null ? 'cut off' : outcomeWord(how, { isCheck }).toLowerCase();
       const said = lastWords(result.result, 8).join('\n');
-      return html`<li>
+      return markup`<li>
         ${badge(how ?? 'open', word)} <b>${result.host}</b>:
         <a href="#step-${numbers.get(step.id) ?? 0}">${step.name}</a
-        >${result.reason === null ? undefined : html` — ${result.reason}`}${said === '' ? undefined : html`<pre>${said}</pre>`}
+        >${result.reason === null ? undefined : markup` — ${result.reason}`}${said === '' ? undefined : markup`<pre>${said}</pre>`}
       </li>`;
     }),
-    ...(failures.length > 50 ? [html`<li>and ${failures.length - 50} more</li>`] : []),
+    ...(failures.length > 50 ? [markup`<li>and ${failures.length - 50} more</li>`] : []),
     ...bent.map(
       ({ message, host, obligation }) =>
-        html`<li>${badge('in_doubt', 'open')} ${message} on <b>${host}</b> (<code>${obligation}</code>)</li>`,
+        markup`<li>${badge('in_doubt', 'open')} ${message} on <b>${host}</b> (<code>${obligation}</code>)</li>`,
     ),
   ];
   const goesOn = outcome !== 'done' && !isCheck && damage === null;
-  if (items.length === 0 && !goesOn) return html``;
-  const how = goesOn ? html`<p>To go on: <code>drillbook resume ${run}</code></p>` : undefined;
-  return html`<section id="attention">
+  if (items.length === 0 && !goesOn) return markup``;
+  const how = goesOn ? markup`<p>To go on: <code>drillbook resume ${run}</code></p>` : undefined;
+  return markup`<section id="attention">
     <h2>To be looked at</h2>
     ${
       items.length > 0
-        ? html`<ul>
+        ? markup`<ul>
             ${items}
           </ul>`
         : undefined
@@ -161,8 +161,8 @@ function totals({ counts, isCheck }: Chronicle): Html {
     const count = Object.values(counts).reduce((sum, of) => sum + (of[outcome] ?? 0), 0);
     return { outcome, count };
   }).filter(({ count }) => count > 0);
-  return html`<p class="tiles">
-    ${tiles.map(({ outcome, count }) => html`<span class="tile ${outcome}"><b>${count}</b> ${outcomeWord(outcome, { isCheck }).toLowerCase()}</span>`)}
+  return markup`<p class="tiles">
+    ${tiles.map(({ outcome, count }) => markup`<span class="tile ${outcome}"><b>${count}</b> ${outcomeWord(outcome, { isCheck }).toLowerCase()}</span>`)}
   </p>`;
 }
 
@@ -186,7 +186,7 @@ const obligationRows = ({ obligations }: Chronicle): readonly (readonly (string 
       : isLasting
         ? badge('skipped', 'stays')
         : badge('in_doubt', 'open'),
-    ...[message, host, html`<code>${obligation}</code>`, timeText(openedAt)],
+    ...[message, host, markup`<code>${obligation}</code>`, timeText(openedAt)],
     closedAt === null ? '' : `${timeText(closedAt)} by ${closedBy ?? ''}`,
   ]);
 
@@ -231,7 +231,7 @@ export function htmlPage(chronicle: Chronicle): string {
   const hash = createHash('sha256').update(STYLE).digest('base64');
   const policy = `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`;
   const title = `${chronicle.name === '' ? 'Run' : chronicle.name} · ${chronicle.run}`;
-  const page = html`<!doctype html>
+  const page = markup`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
@@ -240,9 +240,7 @@ export function htmlPage(chronicle: Chronicle): string {
         <meta name="color-scheme" content="light dark" />
         <meta name="referrer" content="no-referrer" />
         <title>${title}</title>
-        <style>
-          ${{ html: STYLE }}
-        </style>
+        ${{ html: `<style>${STYLE}</style>` }}
       </head>
       <body>
         <main>

@@ -30,11 +30,12 @@ const written = (value: Value): string => {
   return 'html' in value ? value.html : value.map((one) => one.html).join('');
 };
 
-/** HTML in a template literal: text that is put into it is escaped, pieces made by this are not. */
-export const html = (parts: TemplateStringsArray, ...values: readonly Value[]): Html => ({
-  html: parts.map((part, i) => part + (i < values.length ? written(values[i]) : '')).join(''),
+/**
+ * HTML in a template literal: text that is put into it is escaped, pieces made by this are not. How its own lines are
+ * broken is the source's affair.
+ */
+export const markup = (parts: TemplateStringsArray, ...values: readonly Value[]): Html => ({
+  html: parts
+    .map((part, i) => part.replace(/\s*\n\s*/g, ' ') + (i < values.length ? written(values[i]) : ''))
+    .join(''),
 });
-
-/** `list` as one piece, nothing where it is empty. */
-export const each = <T>(list: readonly T[], piece: (one: T, index: number) => Html): readonly Html[] =>
-  list.map(piece);
