@@ -1,11 +1,16 @@
+import { basename, dirname } from 'node:path';
 import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
 import type { Document, Node, Pair } from 'yaml';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { disk } from '../core/files.ts';
 import type { Files } from '../core/files.ts';
+import { nearest } from '../core/nearest.ts';
 import type { Place } from '../core/place.ts';
+import { documentFaults, textFault } from './document.ts';
+import type { Fault } from './document.ts';
 import { formatOf, Locked } from '../secrets/encrypted.ts';
 import type { Encrypted, Format, Opened } from '../secrets/encrypted.ts';
+import { yamlOfAnsible } from './yaml-of-ansible.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -39,8 +44,24 @@ export function loadText(
       isEncrypted: format !== undefined,
     };
   } catch (cause) {
-    throw new DrillbookError('parse.file', `${what} ${file} is not UTF-8`, { at, cause });
+    const wide = plain[0] === 0xff || plain[0] === 0xfe ? 'it begins as UTF-16: save it as UTF-8' : undefined;
+    throw new DrillbookError('parse.file', `${what} ${file} is not UTF-8`, {
+      at: { file, ...firstNonUtf8(plain) },
+      hint: wide,
+      cause,
+    });
   }
+}
+
+/** Where a text stops being UTF-8. */
+function firstNonUtf8(bytes: Uint8Array): { readonly line: number; readonly column: number } {
+  const again = Buffer.from(new TextDecoder().decode(bytes));
+  const good = bytes.subarray(
+    0,
+    bytes.findIndex((byte, i) => byte !== again[i]),
+  );
+  const lines = new TextDecoder().decode(good).split('\n');
+  return { line: lines.length, column: (lines.at(-1)?.length ?? 0) + 1 };
 }
 
 function open(bytes: Uint8Array, format: Format, at: Place, { opened }: Loading): Buffer {
@@ -49,15 +70,30 @@ function open(bytes: Uint8Array, format: Format, at: Place, { opened }: Loading)
   return plain;
 }
 
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EISDIR: 'is a folder',
+  ENOTFILE: 'is a device or a pipe, not a file',
+  EFBIG: 'is too large',
+  EACCES: 'may not be read by this user',
+  ELOOP: 'is a symbolic link that leads to itself',
+};
+
+function nearFile(file: string, files: Files): string | undefined {
+  const names = (files.list(dirname(file)) ?? []).map(({ path }) => basename(path));
+  const near = nearest(basename(file), names);
+  return near === undefined ? undefined : `did you mean \`${near}\`?`;
+}
+
 function readBytes(file: string, what: string, at: Place | undefined, files: Files): Buffer {
   let bytes: Buffer;
   try {
     bytes = files.read(file);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
-    const why =
-      code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`;
-    throw new DrillbookError('parse.file', `${what} ${file} ${why}`, { at });
+    const why = UNREADABLE[code ?? ''] ?? `cannot be read (${code})`;
+    const hint = code === 'ENOENT' ? nearFile(file, files) : undefined;
+    throw new DrillbookError('parse.file', `${what} ${file} ${why}`, { at, hint });
   }
   if (bytes.length > MOST_BYTES) {
     throw new DrillbookError(
@@ -71,10 +107,19 @@ function readBytes(file: string, what: string, at: Place | undefined, files: Fil
 
 type Inner = Node | Pair | null | undefined;
 
+/** Pairs by key, of mappings that were looked into. */
+const indexes = new WeakMap<object, ReadonlyMap<string, Pair>>();
+
 function descend(node: Inner, key: string | number): Inner {
   const value = isPair(node) ? (node.value as Inner) : node;
   if (isMap(value)) {
-    return value.items.find((pair) => String(isScalar(pair.key) ? pair.key.value : pair.key) === String(key));
+    let index = indexes.get(value);
+    if (index === undefined) {
+      const keyOf = ({ key: own }: Pair): string => String(isScalar(own) ? own.value : own);
+      index = new Map(value.items.map((pair) => [keyOf(pair), pair]));
+      indexes.set(value, index);
+    }
+    return index.get(String(key));
   }
   return isSeq(value) && typeof key === 'number' ? (value.items[key] as Inner) : undefined;
 }
@@ -169,41 +214,49 @@ export function parseYaml(file: string, text: string, loading: Loading = {}, isE
   const fault = (code: string, at: Place, message: string, hint?: string): DrillbookError =>
     new DrillbookError(code, message, { at, excerpt: excerptOf(at), hint });
 
+  const faultOf = ({ offset, message, first }: Fault): DrillbookError =>
+    fault(
+      'parse.yaml',
+      place(offset),
+      message,
+      first === undefined ? undefined : `first on line ${place(first).line}`,
+    );
+  const unreadable = textFault(text);
+  if (unreadable) {
+    for (let at = text.indexOf('\n'); at >= 0 && at < unreadable.offset; at = text.indexOf('\n', at + 1))
+      lines.addNewLine(at + 1);
+    throw new Problems([faultOf(unreadable)]);
+  }
+
   let value: unknown;
   let contents: Inner;
   try {
     const document = parseDocument(text, {
-      version: '1.2',
+      ...(loading.isAnsible === true
+        ? yamlOfAnsible(tags)
+        : { version: '1.2', merge: true, customTags: tags }),
       lineCounter: lines,
+      // `documentFaults` looks for keys that are there twice.
+      uniqueKeys: false,
       prettyErrors: false,
       logLevel: 'error',
-      uniqueKeys: true,
-      customTags: tags,
     });
     const found = [...document.errors, ...document.warnings];
     if (found.length > 0) {
       throw new Problems(
         found
+          // What else the parser says about the same line follows from the first.
+          .filter(firstOfItsLine(({ pos }) => lines.linePos(pos[0]).line))
           .map((error) => {
             // The parser's own words may quote the file.
             const message = isEncrypted ? `not usable as YAML: ${error.code}` : yamlMessage(error.message);
             return { ...error, at: place(error.pos[0]), message };
           })
-          // What else the parser says about the same line follows from the first.
-          .filter(({ at }, i, all) => all.findIndex((other) => other.at.line === at.line) === i)
           .map(({ at, message, code }) => fault('parse.yaml', at, message, yamlHint(code))),
       );
     }
-    if (text.includes('__proto__')) {
-      visit(document, {
-        Pair(_, { key }) {
-          if (!isScalar(key) || key.value !== '__proto__') return;
-          throw new Problems([
-            fault('parse.yaml', place(key.range?.[0] ?? 0), '`__proto__` is not allowed as a key'),
-          ]);
-        },
-      });
-    }
+    const faults = documentFaults(document.contents, loading.isAnsible === true);
+    if (faults.length > 0) throw new Problems(faults.map(faultOf));
     if (ENCRYPTED_TAGS.some((tag) => text.includes(tag))) openValues(document, place, loading);
     value = document.toJS({ maxAliasCount: 100 });
     contents = document.contents as Inner;
@@ -234,6 +287,12 @@ export function parseYaml(file: string, text: string, loading: Loading = {}, isE
   };
 }
 
+/** True for the first item of each line. */
+function firstOfItsLine<T>(lineOf: (item: T) => number): (item: T) => boolean {
+  const seen = new Set<number>();
+  return (item) => !seen.has(lineOf(item)) && Boolean(seen.add(lineOf(item)));
+}
+
 /** The parser's own sentence without its advice for programmers. */
 const yamlMessage = (message: string): string =>
   message.includes('call stack') ? 'nested too deeply' : (message.split('\n')[0] ?? message);
@@ -250,6 +309,8 @@ export interface Loading {
   readonly files?: Files | undefined;
   /** What encrypted files and values hold. Where it does not know one, `Locked` is thrown: see `withKeys`. */
   readonly opened?: Opened | undefined;
+  /** Read as Ansible reads YAML. */
+  readonly isAnsible?: boolean | undefined;
 }
 
 /** One YAML file: plain, with single encrypted values, or encrypted as a whole, by age or Ansible Vault. */

@@ -104,7 +104,7 @@ const BROKEN: [string, Files | (() => Files), RegExp, number?][] = [
   [
     'a duplicate key',
     () => ({ 'book.yml': swap('    serial: 1', '    serial: 1\n    hosts: all') }),
-    /unique/,
+    /there twice/,
     12,
   ],
   ['an unknown tag', () => ({ 'book.yml': swap('name: Good', 'name: !python/object x') }), /tag/i, 1],
