@@ -5,12 +5,18 @@ import { join } from 'node:path';
 import { ensurePackages } from '../_apt.ts';
 import { freePort, startSshd } from '../transports/_sshd.ts';
 
+/** The same hosts, as each engine wants to be told of them. */
+export interface Inventories {
+  readonly ours: string;
+  readonly theirs: string;
+}
+
 /** Three real nodes, and the inventories by which each engine reaches them. */
 export interface Nodes {
   readonly folder: string;
-  /** Our inventory; with the host `gone` where asked. */
-  ours(hasGone: boolean): string;
-  theirs(hasGone: boolean): string;
+  readonly inventories: Inventories;
+  /** With the host `gone`, which nobody can reach. */
+  readonly withGone: Inventories;
   /** For Ansible's processes. */
   readonly env: Readonly<Record<string, string>>;
   stop(): Promise<void>;
@@ -78,7 +84,7 @@ export async function startNodes(): Promise<Nodes> {
     `[defaults]
 gathering = explicit
 interpreter_python = /usr/bin/python3
-callback_plugins = ${join(import.meta.dirname, 'ansible')}
+callback_plugins = ${join(import.meta.dirname, 'ansible/callbacks')}
 stdout_callback = trail
 local_tmp = ${join(folder, 'local')}
 retry_files_enabled = False
@@ -92,8 +98,8 @@ control_path_dir = ${join(folder, 'control')}
   const config = join(folder, 'ansible.cfg');
   return {
     folder,
-    ours,
-    theirs,
+    inventories: { ours: ours(false), theirs: theirs(false) },
+    withGone: { ours: ours(true), theirs: theirs(true) },
     env: { ANSIBLE_CONFIG: config, ANSIBLE_NOCOLOR: '1', LC_ALL: 'C.UTF-8', PYTHONDONTWRITEBYTECODE: '1' },
     async stop() {
       for (const name of readdirSync(join(folder, 'control'))) {

@@ -1,3 +1,13 @@
+/** What the command line asks for. */
+export interface Asked {
+  readonly limit?: string;
+  readonly tags?: readonly string[];
+  readonly skipTags?: readonly string[];
+  readonly startAt?: string;
+  readonly extra?: Readonly<Record<string, unknown>>;
+  readonly isCheck?: boolean;
+}
+
 /** The same small playbook twice, and what they may differ in. */
 export interface Pair {
   readonly name: string;
@@ -13,9 +23,7 @@ export interface Pair {
   /** Files beside the playbook, for both. */
   readonly files?: Readonly<Record<string, string>>;
   readonly theirFiles?: Readonly<Record<string, string>>;
-  /** Further arguments of the command line; the first list for both. */
-  readonly options?: readonly string[];
-  readonly theirOptions?: readonly string[];
+  readonly asked?: Asked;
   /** With the host `gone`, which nobody can reach. */
   readonly hasGone?: boolean;
   /** A wanted difference: its key in docs/ansible.md, and what theirs (-) and ours (+) say, in order. */
@@ -32,8 +40,14 @@ export interface Happened {
   readonly item?: unknown;
 }
 
+/** An item that is a mapping goes by its own `item` or `key`: what else is in it is each engine's own. */
+function labelOf(item: unknown): string {
+  const { item: inner, key } = (typeof item === 'object' ? item : {}) as { item?: unknown; key?: unknown };
+  return JSON.stringify(inner ?? key ?? item);
+}
+
 const lineOf = ({ task, host, outcome, item }: Happened): string =>
-  `${task}@${host}${item === undefined ? '' : ` ${JSON.stringify(item)}`} ${outcome}`;
+  `${task}@${host}${item === undefined ? '' : ` ${labelOf(item)}`} ${outcome}`;
 
 /** Hosts go side by side: within one task their order means nothing. Each host's own order stays. */
 function steady(lines: readonly string[]): string[] {

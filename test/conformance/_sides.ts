@@ -2,10 +2,17 @@ import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { drillbook, eventsOf } from '../cli/_drillbook.ts';
+import { prepare } from '../../engine/cli/_prepare.ts';
+import { DrillbookError, Problems } from '../../engine/core/error.ts';
+import type { RunEvent } from '../../engine/core/event.ts';
+import { Redactor } from '../../engine/core/secret.ts';
+import { frozenStore } from '../../engine/run/edits/frozen.ts';
+import { createJournal, newRunId } from '../../engine/run/journal/journal.ts';
+import { execute } from '../../engine/run/run.ts';
+import { openTransport } from '../../engine/transports/open.ts';
 import type { Nodes } from './_nodes.ts';
 import { storyOf } from './_pair.ts';
-import type { Happened, Pair, Story } from './_pair.ts';
+import type { Asked, Happened, Pair, Story } from './_pair.ts';
 
 /** What an engine made of a pair, and all it said, for when they disagree. */
 export interface Side {
@@ -63,33 +70,59 @@ function lay(folder: string, book: string, files: Readonly<Record<string, string
 const linesOf = (path: string): string[] =>
   existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
 
-const OUR_EXITS: Readonly<Record<number, string>> = { 0: 'done', 1: 'failed', 2: 'refused' };
+const OUR_EXITS: Readonly<Record<number, string>> = { 0: 'done', 1: 'failed' };
+
+/** What `drillbook run --output jsonl` does, in this process. */
+async function eventsOf(folder: string, inventory: string, asked: Asked): Promise<[number, RunEvent[]]> {
+  const { extra = {}, isCheck = false, ...selection } = asked;
+  const redactor = new Redactor();
+  const playbook = join(folder, 'book.yml');
+  const prepared = await prepare({ playbook, inventory, given: extra, selection }, redactor);
+  const state = join(folder, 'state');
+  const journal = createJournal(state, newRunId(new Date()), redactor);
+  const events: RunEvent[] = [];
+  journal.subscribe((event) => events.push(event));
+  try {
+    const code = await execute({
+      ...prepared,
+      ...{ journal, isCheck, open: openTransport, operator: 'tester', options: { selection } },
+      frozen: frozenStore(state, journal.run),
+      interrupt: new AbortController().signal,
+    });
+    return [code, events];
+  } finally {
+    journal.close();
+  }
+}
 
 export async function runOurs(pair: Pair, nodes: Nodes): Promise<Side> {
   const folder = folderOf(pair, nodes, 'ours');
   lay(folder, ourBook(pair.ours), pair.files ?? {});
-  const ran = await drillbook([
-    'run',
-    join(folder, 'book.yml'),
-    ...['-i', nodes.ours(pair.hasGone === true), '--state', join(folder, 'state'), '--output', 'jsonl'],
-    ...(pair.options ?? []),
-  ]);
+  const inventory = pair.hasGone === true ? nodes.withGone : nodes.inventories;
   const happened: Happened[] = [];
   const forgiven: Record<string, number> = {};
   const names = new Map<string, string>();
-  for (const event of eventsOf(ran)) {
-    if (event.event === 'step_started') names.set(event.step, event.name);
-    if (event.event === 'step_progress' && event.outcome !== undefined) {
-      const item = event.result?.['item'];
-      happened.push({ task: names.get(event.step) ?? '', host: event.host, outcome: event.outcome, item });
+  try {
+    const [code, events] = await eventsOf(folder, inventory.ours, pair.asked ?? {});
+    for (const event of events) {
+      if (event.event === 'step_started') names.set(event.step, event.name);
+      if (event.event === 'step_progress' && event.outcome !== undefined) {
+        const item = event.result?.['item'];
+        happened.push({ task: names.get(event.step) ?? '', host: event.host, outcome: event.outcome, item });
+      }
+      if (event.event !== 'step_finished') continue;
+      happened.push({ task: event.name, host: event.host, outcome: event.outcome });
+      if (event.isForgiven) forgiven[event.host] = (forgiven[event.host] ?? 0) + 1;
     }
-    if (event.event !== 'step_finished') continue;
-    happened.push({ task: event.name, host: event.host, outcome: event.outcome });
-    if (event.isForgiven) forgiven[event.host] = (forgiven[event.host] ?? 0) + 1;
+    const trace = linesOf(join(folder, 'trace'));
+    const story = storyOf(happened, trace, forgiven, OUR_EXITS[code] ?? `code ${code}`);
+    return { story, said: events.map((event) => JSON.stringify(event)).join('\n') };
+  } catch (error) {
+    if (!(error instanceof DrillbookError || error instanceof Problems)) throw error;
+    const problems = error instanceof Problems ? error.problems : [error];
+    const said = problems.map(({ message, hint = '' }) => `${message}: ${hint}`).join('\n');
+    return { story: storyOf([], linesOf(join(folder, 'trace')), {}, 'refused'), said };
   }
-  const exit = OUR_EXITS[ran.code ?? -1] ?? `code ${ran.code}`;
-  const story = storyOf(happened, linesOf(join(folder, 'trace')), forgiven, exit);
-  return { story, said: ran.stdout + ran.stderr };
 }
 
 /** Ansible's: 1 and 5 are errors and wrong usage before or in the run, 2 and 4 are failed and unreachable hosts. */
@@ -109,6 +142,15 @@ function readTheirs(folder: string, code: number): Side {
   return { story: storyOf(happened, linesOf(join(folder, 'trace')), forgiven, exit), said };
 }
 
+const argumentsOf = ({ limit, tags, skipTags, startAt, extra, isCheck }: Asked): string[] => [
+  ...(limit === undefined ? [] : ['--limit', limit]),
+  ...(tags === undefined ? [] : ['--tags', tags.join(',')]),
+  ...(skipTags === undefined ? [] : ['--skip-tags', skipTags.join(',')]),
+  ...(startAt === undefined ? [] : ['--start-at-task', startAt]),
+  ...(extra === undefined ? [] : ['-e', JSON.stringify(extra)]),
+  ...(isCheck === true ? ['--check'] : []),
+];
+
 /** Starts Ansible on all pairs; each result is there when its playbook has ended. */
 export function startTheirs(pairs: readonly Pair[], nodes: Nodes): ReadonlyMap<string, Promise<Side>> {
   const jobs = pairs.map((pair) => {
@@ -116,11 +158,10 @@ export function startTheirs(pairs: readonly Pair[], nodes: Nodes): ReadonlyMap<s
     const book = quick(theirBook(pair.theirs ?? pair.ours), pair);
     const files = Object.entries({ ...pair.files, ...pair.theirFiles });
     lay(folder, book, Object.fromEntries(files.map(([name, text]) => [name, quick(text, pair)])));
-    const inventory = nodes.theirs(pair.hasGone === true);
-    const options = pair.theirOptions ?? pair.options ?? [];
+    const inventory = pair.hasGone === true ? nodes.withGone : nodes.inventories;
     return {
       name: pair.name,
-      arguments: ['-i', inventory, 'book.yml', ...options],
+      arguments: ['-i', inventory.theirs, 'book.yml', ...argumentsOf(pair.asked ?? {})],
       folder,
       trail: join(folder, 'trail'),
     };

@@ -29,6 +29,7 @@ export const loops: readonly Pair[] = [
   },
   {
     name: 'results of a loop hold what each item gave',
+    isShell: true,
     ours: `
 - { name: each, shell: 'MARK each {{item}}; echo said {{item}}', loop: [x, y], register: got }
 - { name: told, shell: 'MARK told {{item.item}} {{item.stdout}} {{item.code}} {{item.changed}} {{item.failed}}', loop: '{{got.results}}', label: '{{item.item}}' }
@@ -36,7 +37,7 @@ export const loops: readonly Pair[] = [
 `,
     theirs: `
 - { name: each, shell: 'MARK each {{item}}; echo said {{item}}', loop: [x, y], register: got }
-- { name: told, shell: 'MARK told {{item.item}} {{item.stdout|trim}} {{item.rc}} {{item.changed|lower}} {{item.failed|lower}}', loop: '{{got.results}}', loop_control: { label: '{{item.item}}' } }
+- { name: told, shell: 'MARK told {{item.item}} {{item.stdout}} {{item.rc}} {{item.changed|lower}} {{item.failed|lower}}', loop: '{{got.results}}', loop_control: { label: '{{item.item}}' } }
 - { name: whole, shell: 'MARK whole {{got.changed|lower}} {{got.results|length}}' }
 `,
   },
