@@ -1,7 +1,7 @@
 import { DrillbookError } from '../core/error.ts';
 import { suggest } from '../core/nearest.ts';
 import { moduleNames } from '../modules/registry.ts';
-import { loadInventory } from '../parse/inventory.ts';
+import { loadInventory, settingPlace } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { loadPlaybook } from '../parse/playbook.ts';
 import type { Item, Playbook } from '../parse/playbook.ts';
@@ -69,11 +69,9 @@ function* inPlaybook(
 }
 
 function inInventory(name: string, host: string, inventory: Inventory): Setting[] {
-  return (inventory.settings.get(host)?.get(name) ?? []).map(({ layer, value }) => {
-    const [kind = '', owner = ''] = layer.split(' ');
-    const base = kind === 'inventory' ? [] : [`${kind}s`, owner];
-    const place = placeText(inventory.source.placeOf([...base, 'vars', name]));
-    return { layer, place, value, isGeneral: true };
+  return (inventory.settings.get(host)?.get(name) ?? []).map((setting) => {
+    const { layer, value } = setting;
+    return { layer, place: placeText(settingPlace(setting, name)), value, isGeneral: true };
   });
 }
 

@@ -6,7 +6,7 @@ import { loadInventory } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { loadPlaybook } from '../parse/playbook.ts';
 import type { Playbook } from '../parse/playbook.ts';
-import { loadYaml, parseYaml } from '../parse/yaml.ts';
+import { loadYaml } from '../parse/yaml.ts';
 import { makePlan, modulesUsed } from '../plan/expand.ts';
 import { command } from './_command.ts';
 
@@ -23,8 +23,10 @@ function* filesUnder(path: string): Generator<string> {
 }
 
 const noInventory = (): Inventory => ({
+  spec: '',
   file: '',
-  source: parseYaml('', '{}'),
+  vars: [],
+  clusterPlaces: new Map(),
   hosts: new Map(),
   groups: new Map(),
   clusters: new Map(),

@@ -35,10 +35,15 @@ function stackOf({ stack }: Cluster): Promise<Stack> {
 const isTemplate = (value: unknown): boolean => typeof value === 'string' && value.includes('{{');
 
 /** What is wrong with the clusters of an inventory, before any host is touched. */
-export async function settingsProblems({ clusters, source }: Inventory): Promise<readonly DrillbookError[]> {
+export async function settingsProblems({
+  clusters,
+  clusterPlaces,
+}: Inventory): Promise<readonly DrillbookError[]> {
   const problems: DrillbookError[] = [];
   for (const { name, stack, settings } of clusters.values()) {
-    const path = ['clusters', name];
+    const place = clusterPlaces.get(name);
+    if (!place) continue;
+    const { source, path } = place;
     const load = STACKS[stack];
     if (load === undefined) {
       const hint = suggest(stack, Object.keys(STACKS));

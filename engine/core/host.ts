@@ -22,6 +22,10 @@ export interface Connection {
   readonly sshConfig?: string | undefined;
   /** Comma-separated hosts, as ProxyJump of ssh_config; `none` for straight. */
   readonly proxyJump?: string | undefined;
+  /** Words of ssh_config that go over those of its files, as `-o` of ssh. */
+  readonly sshOptions?: readonly (readonly [string, string])[] | undefined;
+  /** Why there is no way to this host, in one sentence: told when it is first needed. */
+  readonly unusable?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
   /** How long the run waits for the host when it is away after having been reached; 5 minutes when left out. */
   readonly reconnectTimeoutMs?: number | undefined;
@@ -34,6 +38,8 @@ export interface Host {
   readonly vars: Readonly<Record<string, unknown>>;
   readonly connection: Connection;
   readonly become?: Become | undefined;
+  /** How, where only a step asks for it; `become` is for every step. */
+  readonly becoming?: Become | undefined;
 }
 
 /** Two nodes that form a pair. `settings` is what the stack's adapter needs (VIPs, heartbeats, service names, accounts). */

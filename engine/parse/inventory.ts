@@ -1,221 +1,157 @@
-import { homedir } from 'node:os';
-import { dirname, resolve } from 'node:path';
-import { z } from 'zod';
-import { zDuration } from '../core/duration.ts';
-import { Problems } from '../core/error.ts';
-import type { DrillbookError } from '../core/error.ts';
-import type { Become, Cluster, Connection, Host } from '../core/host.ts';
-import { suggest } from '../core/nearest.ts';
-import { becomeSchema } from './become.ts';
-import { vars } from './playbook-schema.ts';
-import { schemaProblems } from './schema.ts';
-import { loadYaml } from './yaml.ts';
-import type { Loading, Path, Source } from './yaml.ts';
+import { resolve } from 'node:path';
+import { DrillbookError, Problems } from '../core/error.ts';
+import type { Cluster, Host } from '../core/host.ts';
+import type { Place } from '../core/place.ts';
+import { clustersOf } from './inventory/clusters.ts';
+import type { ClusterDraft, Draft, Part, Placed } from './inventory/draft.ts';
+import { newDraft } from './inventory/draft.ts';
+import { reach } from './inventory/connection.ts';
+import { orderOf } from './inventory/order.ts';
+import type { Order } from './inventory/order.ts';
+import { absoluteSpec, readSources } from './inventory/sources.ts';
+import { varsFolders } from './inventory/vars-folders.ts';
+import type { Loading } from './yaml.ts';
 
-const connectionSchema = z.strictObject({
-  transport: z.enum(['ssh', 'local']).optional(),
-  address: z
-    .string()
-    .optional()
-    .describe('IP address or name; from ssh_config or the host’s name when left out'),
-  port: z.number().int().min(1).max(65535).optional(),
-  user: z.string().optional(),
-  password: z.string().optional(),
-  identity_file: z.string().optional().describe('Private key on the jump host'),
-  passphrase: z.string().optional(),
-  known_hosts: z.string().optional(),
-  ssh_config: z.string().optional(),
-  proxy_jump: z.string().optional(),
-  connect_timeout: zDuration.optional(),
-  reconnect_timeout: zDuration
-    .optional()
-    .describe('How long a run waits for a host that was reached before and is away (default 5m)'),
-});
-
-const layerKeys = {
-  vars: vars.optional(),
-  connection: connectionSchema.optional(),
-  become: becomeSchema.optional(),
-};
-const hostSchema = z.strictObject(layerKeys);
-const groupSchema = z.strictObject({
-  hosts: z.array(z.string()).optional(),
-  groups: z.array(z.string()).optional().describe('Groups whose hosts belong to this one too'),
-  ...layerKeys,
-});
-const clusterSchema = z.strictObject({
-  stack: z.string(),
-  nodes: z.array(z.string()).min(2),
-  settings: vars.optional(),
-});
-
-export const inventorySchema = z.strictObject({
-  ...layerKeys,
-  hosts: z.record(z.string(), hostSchema.nullable()),
-  groups: z.record(z.string(), groupSchema).optional(),
-  clusters: z.record(z.string(), clusterSchema).optional(),
-});
-
-type ConnectionText = z.output<typeof connectionSchema>;
-type Groups = Readonly<Record<string, z.output<typeof groupSchema>>>;
-type Layer = Pick<z.output<typeof groupSchema>, 'vars' | 'connection' | 'become'>;
+export { inventorySchema } from './inventory/schema.ts';
+export { absoluteSpec };
 
 /** Where a variable of a host was set, for `explain-var`; the last one wins. */
 export interface Setting {
+  /** `inventory`, `group NAME` or `host NAME`. */
   readonly layer: string;
   readonly value: unknown;
+  /** The variables it stands among. */
+  readonly placed: Placed;
 }
 
 export interface Inventory {
+  /** What was given with -i, paths absolute, in one text: the same inventory is read from it again. */
+  readonly spec: string;
+  /** The first file of it; local paths are looked for from its folder. */
   readonly file: string;
-  readonly source: Source;
-  /** In the order of the file. */
+  /** In the order of the inventory. */
   readonly hosts: ReadonlyMap<string, Host>;
+  /** Without `all` and `ungrouped`. */
   readonly groups: ReadonlyMap<string, readonly string[]>;
   readonly clusters: ReadonlyMap<string, Cluster>;
+  /** Where each cluster stands; of Ansible’s inventories, among the variables of its group. */
+  readonly clusterPlaces: ReadonlyMap<string, ClusterDraft>;
   /** All settings of a host's variables, weakest first. */
   readonly settings: ReadonlyMap<string, ReadonlyMap<string, readonly Setting[]>>;
+  /** Every mapping of variables in it, for checks. */
+  readonly vars: readonly Placed[];
 }
 
-function localPath(text: string, base: string): string {
-  return text.startsWith('~/') ? resolve(homedir(), text.slice(2)) : resolve(dirname(base), text);
-}
-
-function connectionOf(layers: readonly Layer[], file: string): Connection {
-  const merged: ConnectionText = Object.assign({}, ...layers.map((layer) => layer.connection ?? {}));
-  const path = (text: string | undefined): string | undefined =>
-    text === undefined ? undefined : localPath(text, file);
-  return {
-    transport: merged.transport ?? 'ssh',
-    address: merged.address,
-    port: merged.port,
-    user: merged.user,
-    password: merged.password,
-    identityFile: path(merged.identity_file),
-    passphrase: merged.passphrase,
-    knownHosts: path(merged.known_hosts),
-    sshConfig: path(merged.ssh_config),
-    proxyJump: merged.proxy_jump,
-    connectTimeoutMs: merged.connect_timeout,
-    reconnectTimeoutMs: merged.reconnect_timeout,
-  };
-}
-
-function becomeOf(layers: readonly Layer[]): Become | undefined {
-  const all = layers.flatMap(({ become }) => become ?? []);
-  const base: Become = { user: 'root', method: 'sudo' };
-  return all.length === 0 ? undefined : (Object.assign({ ...base }, ...all) as Become);
-}
-
-/** The group's hosts with those of the groups in it, each once, in the order of the inventory. */
-function members(name: string, groups: Groups, seen: ReadonlySet<string>): string[] {
-  const group = groups[name];
-  if (!group || seen.has(name)) return [];
-  const below = new Set([...seen, name]);
-  return [...(group.hosts ?? []), ...(group.groups ?? []).flatMap((inner) => members(inner, groups, below))];
-}
-
-/** True when `wanted` is among the groups inside `name`, however deep. */
-function isInside(wanted: string, name: string, groups: Groups, seen: Set<string>): boolean {
-  if (seen.has(name)) return false;
-  seen.add(name);
-  const inner = groups[name]?.groups ?? [];
-  return inner.includes(wanted) || inner.some((group) => isInside(wanted, group, groups, seen));
-}
-
-/** How many groups are around one, at most. */
-function depthOf(name: string, groups: Groups): number {
-  const outer = Object.keys(groups).filter((group) => groups[group]?.groups?.includes(name));
-  return Math.max(0, ...outer.map((group) => depthOf(group, groups) + 1));
-}
-
-type Raw = z.output<typeof inventorySchema>;
-
-/** Hosts and groups that are named and not there, groups that contain themselves, nodes of two clusters. */
-function problemsOf({ hosts, groups = {}, clusters = {} }: Raw, source: Source): DrillbookError[] {
-  const problems: DrillbookError[] = [];
-  const wrong = (path: Path, message: string, hint?: string): void =>
-    void problems.push(source.error('parse.inventory', path, message, hint));
-  const names = Object.keys(hosts);
-  const known = (name: string, path: Path, allowed: readonly string[], what: string): void => {
-    if (!allowed.includes(name)) wrong(path, `\`${name}\`: unknown ${what}`, suggest(name, allowed));
-  };
-  for (const [group, { hosts: own = [], groups: inner = [] }] of Object.entries(groups)) {
-    const path = ['groups', group];
-    for (const [i, host] of own.entries()) known(host, [...path, 'hosts', i], names, 'host');
-    for (const [i, name] of inner.entries())
-      known(name, [...path, 'groups', i], Object.keys(groups), 'group');
-    if (isInside(group, group, groups, new Set()))
-      wrong([...path, 'groups'], `group \`${group}\` contains itself`);
-    if (names.includes(group)) wrong(path, `\`${group}\` is a host and a group`);
-  }
-  const owner = new Map<string, string>();
-  for (const [cluster, { nodes }] of Object.entries(clusters)) {
-    for (const [i, node] of nodes.entries()) {
-      const path = ['clusters', cluster, 'nodes', i];
-      known(node, path, names, 'host');
-      const other = owner.get(node);
-      if (other !== undefined) wrong(path, `\`${node}\` is a node of \`${other}\` already`);
-      owner.set(node, cluster);
-    }
-  }
-  return problems;
-}
+type Layers = readonly (readonly [string, readonly Part[]])[];
 
 /** Every setting of each variable, in the order of the layers. */
-function settingsOf(layers: readonly (readonly [string, Layer])[]): Map<string, Setting[]> {
+function settingsOf(layers: Layers): Map<string, Setting[]> {
   const settings = new Map<string, Setting[]>();
-  for (const [layer, { vars: values = {} }] of layers)
-    for (const [key, value] of Object.entries(values))
-      settings.set(key, [...(settings.get(key) ?? []), { layer, value }]);
+  for (const [layer, parts] of layers)
+    for (const { vars: placed } of parts)
+      for (const [key, value] of placed ? Object.entries(placed.values) : []) {
+        const list = settings.get(key) ?? [];
+        list.push({ layer, value, placed: placed as Placed });
+        settings.set(key, list);
+      }
   return settings;
 }
 
-/** Reads an inventory; throws `Problems` with everything that is wrong in it. */
-export function loadInventory(file: string, loading: Loading = {}): Inventory {
-  const path = resolve(file);
-  const source = loadYaml(path, 'inventory', undefined, loading);
-  const parsed = inventorySchema.safeParse(source.value);
-  if (!parsed.success) throw new Problems(schemaProblems(parsed.error, source, [], inventorySchema));
-  const problems = problemsOf(parsed.data, source);
-  if (problems.length > 0) throw new Problems(problems);
+/** Where a setting stands. */
+export const settingPlace = ({ placed }: Setting, name: string): Place =>
+  placed.source.placeOf([...placed.path, name]);
 
-  const { hosts: rawHosts, groups: rawGroups = {}, clusters: rawClusters = {}, ...all } = parsed.data;
-  const names = Object.keys(rawHosts);
-  const groups = new Map(
-    Object.keys(rawGroups).map((name) => {
-      const inside = new Set(members(name, rawGroups, new Set()));
-      return [name, names.filter((host) => inside.has(host))] as const;
-    }),
-  );
+/** Everything that is said of each host, weakest first, in Ansible's order. */
+function layersOf(
+  draft: Draft,
+  order: Order,
+  folders: ReturnType<typeof varsFolders>,
+): (host: string) => Layers {
+  const inline = (name: string): readonly Part[] => draft.groups.get(name)?.parts ?? [];
+  const inFolders = new Map<string, readonly Part[]>();
+  const inFolder = (name: string): readonly Part[] => {
+    const parts = inFolders.get(name) ?? folders('group', name);
+    inFolders.set(name, parts);
+    return parts;
+  };
+  return (host) => {
+    const groups = order.groupsOf(host);
+    return [
+      ['inventory', inline('all')],
+      ...groups.map((name) => [`group ${name}`, inline(name)] as const),
+      ['inventory', inFolder('all')],
+      ...groups.map((name) => [`group ${name}`, inFolder(name)] as const),
+      [`host ${host}`, [...(draft.hosts.get(host) ?? []), ...folders('host', host)]],
+    ];
+  };
+}
+
+export interface InventoryLoading extends Loading {
+  /** The folder of the playbook: variables are looked for there too. */
+  readonly playbookFolder?: string | undefined;
+}
+
+/** Reads an inventory, whatever it is made of; throws `Problems` with everything that is wrong in it. */
+export function loadInventory(given: string, loading: InventoryLoading = {}): Inventory {
+  const draft = newDraft();
+  const spec = absoluteSpec([given]);
+  const { files, folders } = readSources(draft, spec, loading);
+  const file = files[0] ?? resolve(spec);
+  for (const check of draft.checks) check();
+  if (draft.problems.length > 0) throw new Problems(draft.problems);
+  if (draft.hosts.size === 0)
+    throw new DrillbookError('parse.inventory', `${spec} has no host`, {
+      at: { file, line: 1, column: 1 },
+      hint: 'hosts stand under `hosts:`, in Ansible’s YAML under `all:`, in INI one a line',
+    });
+
+  const order = orderOf(draft);
+  const all = loading.playbookFolder === undefined ? folders : [...folders, loading.playbookFolder];
+  const inFolders = varsFolders([...new Set(all)], loading);
+  const layers = layersOf(draft, order, inFolders);
   const hosts = new Map<string, Host>();
   const settings = new Map<string, ReadonlyMap<string, readonly Setting[]>>();
-  for (const name of names) {
-    const own = [...groups].filter(([, inside]) => inside.includes(name)).map(([group]) => group);
-    // Outer groups first, so that a group inside another wins over it, as in Ansible; then the larger ones.
-    const size = (group: string): number => groups.get(group)?.length ?? 0;
-    const sorted = own.toSorted((a, b) => depthOf(a, rawGroups) - depthOf(b, rawGroups) || size(b) - size(a));
-    const layers: [string, Layer][] = [
-      ['inventory', all],
-      ...sorted.map((group): [string, Layer] => [`group ${group}`, rawGroups[group] ?? {}]),
-      [`host ${name}`, rawHosts[name] ?? {}],
-    ];
-    const set = settingsOf(layers);
-    const plainLayers = layers.map(([, layer]) => layer);
+  const placed = new Set<Placed>();
+  for (const parts of [...draft.groups.values()].map((group) => group.parts))
+    for (const { vars } of parts) if (vars) placed.add(vars);
+  for (const name of order.hostsOf('all')) {
+    const own = layers(name);
+    const set = settingsOf(own);
+    const parts = own.flatMap(([, list]) => list);
+    for (const { vars } of parts) if (vars) placed.add(vars);
+    const vars = Object.fromEntries([...set].map(([key, list]) => [key, list.at(-1)?.value]));
+    const fault = (key: string, message: string, hint?: string): void => {
+      const from = set.get(key)?.at(-1)?.placed;
+      const path = [...(from?.path ?? []), key];
+      if (from) draft.problems.push(from.source.error('parse.inventory', path, message, hint));
+    };
     settings.set(name, set);
     hosts.set(name, {
       name,
-      groups: sorted,
-      vars: Object.fromEntries([...set].map(([key, list]) => [key, list.at(-1)?.value])),
-      connection: connectionOf(plainLayers, path),
-      become: becomeOf(plainLayers),
+      groups: order.groupsOf(name).filter((group) => group !== 'ungrouped'),
+      vars,
+      ...reach(name, parts, vars, file, fault),
     });
   }
-  const clusters = new Map(
-    Object.entries(rawClusters).map(([name, { stack, nodes, settings: own = {} }]): [string, Cluster] => [
-      name,
-      { name, stack, nodes, settings: own },
-    ]),
-  );
-  return { file: path, source, hosts, groups, clusters, settings };
+  const clusterPlaces = clustersOf(draft, order, (group) => inFolders('group', group));
+  if (draft.problems.length > 0) throw new Problems(draft.problems);
+  return {
+    spec,
+    file,
+    hosts,
+    groups: new Map(
+      [...draft.groups.keys()]
+        .filter((name) => name !== 'all' && name !== 'ungrouped')
+        .map((name) => [name, order.hostsOf(name)]),
+    ),
+    clusters: new Map(
+      [...clusterPlaces].map(([name, { stack, nodes, settings: own }]): [string, Cluster] => [
+        name,
+        { name, stack: String(stack), nodes, settings: own },
+      ]),
+    ),
+    clusterPlaces,
+    settings,
+    vars: [...placed],
+  };
 }

@@ -123,20 +123,15 @@ export function checkCycles(
     const circle = cycleOf(Object.fromEntries(vars.filter(([key]) => !e.overrides.has(key))));
     const [name = ''] = circle ?? [];
     if (!circle) continue;
-    const layer =
-      inventory.settings
-        .get(host ?? '')
-        ?.get(name)
-        ?.at(-1)?.layer ?? '';
-    const [kind = '', owner = ''] = layer.split(' ');
+    const placed = inventory.settings
+      .get(host ?? '')
+      ?.get(name)
+      ?.at(-1)?.placed;
     if (Object.hasOwn(play.keywords.vars ?? {}, name))
       e.problems.push(circleProblem(circle, play.source, [...play.path, 'vars', name]));
     else if (Object.hasOwn(playbook.vars, name))
       e.problems.push(circleProblem(circle, playbook.source, ['vars', name]));
-    else {
-      const base = kind === 'inventory' ? [] : [`${kind}s`, owner];
-      e.problems.push(circleProblem(circle, inventory.source, [...base, 'vars', name]));
-    }
+    else if (placed) e.problems.push(circleProblem(circle, placed.source, [...placed.path, name]));
   }
 }
 
@@ -171,23 +166,54 @@ export function inventoryNames(inventory: Inventory, hosts: readonly string[]): 
   return new Set(hosts.flatMap((host) => Object.keys(inventory.hosts.get(host)?.vars ?? {})));
 }
 
-/** Templates in variables and cluster settings; connections are taken as written. */
-export function inventoryProblems({ source, hosts }: Inventory, names: KnownNames): DrillbookError[] {
+/** Every text of an inventory's variables and settings. */
+export const inventoryTexts = ({ vars, clusters }: Inventory): unknown => [
+  vars.map(({ values }) => values),
+  [...clusters.values()].map(({ settings }) => settings),
+];
+
+/** Names of variables that `texts` speak of, or that such a variable speaks of itself. */
+function namesSpokenOf(texts: unknown, { vars }: Inventory): Set<string> {
+  const values = new Map<string, unknown[]>();
+  for (const placed of vars)
+    for (const [name, value] of Object.entries(placed.values))
+      values.set(name, [...(values.get(name) ?? []), value]);
+  const spokenOf = new Set<string>();
+  const hear = (text: string): void => {
+    for (const [word] of text.matchAll(/[A-Za-z_]\w*/g)) {
+      if (spokenOf.has(word) || !values.has(word)) continue;
+      spokenOf.add(word);
+      hear(JSON.stringify(values.get(word)));
+    }
+  };
+  hear(JSON.stringify(texts));
+  return spokenOf;
+}
+
+/**
+ * Templates in variables and cluster settings; connections are taken as written. What was written for Ansible may be
+ * Jinja, and may use names of Ansible's: it is held to the language where `texts` of the playbook speak of it.
+ */
+export function inventoryProblems(inventory: Inventory, names: KnownNames, texts: unknown): DrillbookError[] {
+  const { hosts, vars, clusterPlaces } = inventory;
   if (hosts.size === 0) return [];
-  const raw = source.value as Readonly<Record<string, unknown>>;
-  const sections = (key: string): [string, Record<string, unknown> | null][] =>
-    Object.entries((raw[key] ?? {}) as Record<string, Record<string, unknown> | null>);
-  const places: [Path, unknown][] = [[['vars'], raw['vars']]];
-  for (const key of ['hosts', 'groups'])
-    for (const [name, own] of sections(key)) places.push([[key, name, 'vars'], own?.['vars']]);
-  for (const [name, own] of sections('clusters'))
-    places.push([['clusters', name, 'settings'], own?.['settings']]);
-  return places.flatMap(([path, value]) => [
-    ...templateProblems(value, source, path, names),
-    ...(path.at(-1) === 'vars'
-      ? reservedProblems(Object.keys(value ?? {}), source, (name) => [...path, name])
-      : []),
-  ]);
+  const settings = [...clusterPlaces.values()].map(({ settings: own }) => own);
+  const spokenOf = vars.some(({ isAnsible }) => isAnsible)
+    ? namesSpokenOf([texts, settings], inventory)
+    : new Set();
+  return [
+    ...vars.flatMap(({ source, path, values, isAnsible }) =>
+      Object.entries(values).flatMap(([name, value]) =>
+        isAnsible && !spokenOf.has(name) ? [] : templateProblems(value, source, [...path, name], names),
+      ),
+    ),
+    ...vars.flatMap(({ source, path, values, isAnsible }) =>
+      isAnsible ? [] : reservedProblems(Object.keys(values), source, (name) => [...path, name]),
+    ),
+    ...[...clusterPlaces.values()].flatMap(({ source, path, settings: own }) =>
+      templateProblems(own, source, [...path, 'settings'], names),
+    ),
+  ];
 }
 
 /** The same mistake reached by two ways is one mistake. */

@@ -18,6 +18,7 @@ import {
   delegateProblems,
   inventoryNames,
   inventoryProblems,
+  inventoryTexts,
 } from './checks.ts';
 import { codeOf, confirmationsOf } from './confirmations.ts';
 import type { Expanding, Inherited } from './expanding.ts';
@@ -62,6 +63,7 @@ function inherit(from: Inherited, { keywords }: Block | Task): Inherited {
     role: keywords.role ?? from.role,
     isRunOnce: keywords.run_once ?? from.isRunOnce,
     isIgnored: keywords.ignore_errors ?? from.isIgnored,
+    isFatal: keywords.any_errors_fatal ?? from.isFatal,
     isSecret: keywords.no_log ?? from.isSecret,
     checkMode: keywords.check_mode ?? from.checkMode,
   };
@@ -127,6 +129,7 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
     destroys,
     isRunOnce: merged.isRunOnce,
     isIgnored: merged.isIgnored,
+    isFatal: merged.isFatal,
     isSecret: merged.isSecret,
     checkMode: merged.checkMode,
     tags: merged.tags,
@@ -141,7 +144,7 @@ function undoOf(task: Task, undo: Task, id: string, from: Inherited, prefix: str
   const variables = new Set([...e.variables, ...Object.keys(task.keywords.vars ?? {})]);
   // The task may have changed the role itself.
   const inner = { ...e, variables, ids: new Map<string, number>(), pattern: '' };
-  const step = stepOf(undo, { ...from, when: [], role: undefined, isIgnored: false }, prefix, inner);
+  const step = stepOf(undo, { ...from, when: [], role: undefined, isIgnored: false, isFatal: false }, prefix, inner);
   return {
     ...step,
     id: `${id}/undo`,
@@ -160,11 +163,18 @@ function expandItems(items: readonly Item[], from: Inherited, prefix: string, e:
     const added = own.filter((name) => !e.variables.has(name));
     for (const name of added) e.variables.add(name);
     const part = (list: readonly Item[]) => expandItems(list, merged, prefix, e);
+    const rescue = (list: readonly Item[]) => {
+      const isFirst = !e.variables.has('failure');
+      e.variables.add('failure');
+      const nodes = part(list);
+      if (isFirst) e.variables.delete('failure');
+      return nodes;
+    };
     const node: PlanNode = {
       kind: 'block',
       id: uniqueId(item.keywords.id ?? `${prefix}/${slug(item.keywords.name ?? 'block')}`, e.ids),
       block: part(item.block),
-      rescue: part(item.rescue),
+      rescue: rescue(item.rescue),
       always: part(item.always),
     };
     for (const name of added) e.variables.delete(name);
@@ -218,6 +228,7 @@ const inheritedFrom = ({ keywords }: Play, playbook: Playbook): Inherited => ({
   role: keywords.role,
   isRunOnce: false,
   isIgnored: false,
+  isFatal: keywords.any_errors_fatal ?? false,
   isSecret: false,
   checkMode: undefined,
 });
@@ -251,7 +262,7 @@ function expandPlay(
     ...e,
     pattern,
     variables: names,
-    handlers: new Set(play.handlers.map((handler) => handler.keywords.name ?? '')),
+    handlers: new Set(play.handlers.flatMap(({ keywords: own }) => [own.name ?? '', ...(own.listen ?? [])])),
   };
   const base = inheritedFrom(play, playbook);
   const own = { hosts: keywords.hosts, vars: keywords.vars, environment: keywords.environment };
@@ -261,7 +272,7 @@ function expandPlay(
   const nodes = [...gather, ...expandItems(play.tasks, base, prefix, inner)];
   // Tags choose tasks; what those notify has to run, unless it was left out by name.
   const selection = { skipTags: e.selection.skipTags };
-  const handlers = expandItems(play.handlers, base, `${prefix}/handlers`, { ...inner, selection }) as Step[];
+  const handlers = expandItems(play.handlers, base, `${prefix}/handlers`, { ...inner, selection, isHandlers: true }) as Step[];
   for (const variable of names) e.variables.add(variable);
   return { id: prefix, name, play, hosts: pattern, nodes, handlers };
 }
@@ -356,6 +367,7 @@ export function makePlan(
   let plays = playbook.plays.map((play) =>
     expandPlay(play, playbook, inventory, inputs, modules.get('facts'), e),
   );
+  const raw = playbook.plays.map((play) => [play.keywords, play.tasks.map(rawOf), play.handlers.map(rawOf)]);
   const known: KnownNames = { variables: e.variables, inputs: declared };
   problems.push(...templateProblems(playbook.vars, playbook.source, ['vars'], known));
   const names: KnownNames = {
@@ -363,7 +375,7 @@ export function makePlan(
     inputs: declared,
   };
   problems.push(
-    ...inventoryProblems(inventory, names),
+    ...inventoryProblems(inventory, names, [raw, playbook.vars]),
     ...reservedProblems(Object.keys(playbook.vars), playbook.source, (name) => ['vars', name]),
   );
   problems.push(...delegateProblems(plays, inventory), ...roleProblems(plays, inventory, selection.limit));
@@ -372,7 +384,6 @@ export function makePlan(
   checkTags(plays, selection);
   if (selection.startAt !== undefined) plays = startAt(plays, selection.startAt);
   const confirmations = confirmationsOf(playbook, plays, inventory, inputs);
-  const raw = playbook.plays.map((play) => [play.keywords, play.tasks.map(rawOf), play.handlers.map(rawOf)]);
   return {
     playbook,
     inventory,
@@ -390,7 +401,7 @@ export function makePlan(
         ({ play, hosts }) =>
           needsRoles(hosts) || hosts.includes('{{') || play.keywords.order?.includes('_first') === true,
       ) ||
-      usesRoles([raw, playbook.vars, inventory.source.value]),
+      usesRoles([raw, playbook.vars, inventoryTexts(inventory)]),
   };
 }
 

@@ -219,7 +219,7 @@ function startOf({ plan, files, operator, isCheck, options, redactor }: RunReque
     event: 'run_started',
     playbook: playbook.file,
     name: playbook.name,
-    inventory: inventory.file,
+    inventory: inventory.spec,
     operator,
     isCheck,
     hosts: [...inventory.hosts.keys()],

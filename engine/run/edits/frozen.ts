@@ -35,6 +35,9 @@ interface Written extends Omit<Frozen, 'copy'> {
   readonly files: Readonly<Record<string, string | Stamp>>;
   readonly folders: Readonly<Record<string, readonly Entry[]>>;
   readonly found: Readonly<Record<string, string>>;
+  /** Copies made before these were kept have neither. */
+  readonly listings?: Readonly<Record<string, readonly Entry[] | null>>;
+  readonly outputs?: Readonly<Record<string, string>>;
 }
 
 function written({ copy, ...rest }: Frozen): Written {
@@ -46,10 +49,12 @@ function written({ copy, ...rest }: Frozen): Written {
     files: Object.fromEntries(files),
     folders: Object.fromEntries(copy.folders),
     found: Object.fromEntries(copy.found),
+    listings: Object.fromEntries(copy.listings),
+    outputs: Object.fromEntries([...copy.outputs].map(([line, text]) => [line, text.toString('base64')])),
   };
 }
 
-function readBack({ files, folders, found, ...rest }: Written): Frozen {
+function readBack({ files, folders, found, listings = {}, outputs = {}, ...rest }: Written): Frozen {
   const known = Object.entries(files).map(
     ([path, file]) => [path, typeof file === 'string' ? Buffer.from(file, 'base64') : file] as const,
   );
@@ -57,6 +62,8 @@ function readBack({ files, folders, found, ...rest }: Written): Frozen {
     files: new Map(known),
     folders: new Map(Object.entries(folders)),
     found: new Map(Object.entries(found)),
+    listings: new Map(Object.entries(listings)),
+    outputs: new Map(Object.entries(outputs).map(([line, text]) => [line, Buffer.from(text, 'base64')])),
   };
   return { copy, ...rest };
 }

@@ -16,7 +16,20 @@ export interface Copy {
   readonly folders: ReadonlyMap<string, readonly Entry[]>;
   /** Where a name was found, by the first place that was looked at. */
   readonly found: ReadonlyMap<string, string>;
+  /** Folders that were looked into for variables, null where there was none. */
+  readonly listings: ReadonlyMap<string, readonly Entry[] | null>;
+  /** Command line of a program → what it printed. */
+  readonly outputs: ReadonlyMap<string, Buffer>;
 }
+
+/** What of a copy a resume goes by, also where it takes the files as they are now: a program may print something else each time. */
+export const outputsOf = ({ outputs }: Copy): Copy => ({
+  files: new Map(),
+  folders: new Map(),
+  found: new Map(),
+  listings: new Map(),
+  outputs,
+});
 
 /** Files that stay what they were when they were first read, whatever becomes of those on the disk. */
 export interface Pinned extends Files {
@@ -35,6 +48,8 @@ export function pinnedFiles(before?: Copy): Pinned {
   const files = new Map(before?.files);
   const folders = new Map(before?.folders);
   const found = new Map(before?.found);
+  const listings = new Map(before?.listings);
+  const outputs = new Map(before?.outputs);
   const known = (path: string): Buffer | undefined => {
     const file = files.get(path);
     return Buffer.isBuffer(file) ? file : undefined;
@@ -55,7 +70,7 @@ export function pinnedFiles(before?: Copy): Pinned {
   };
   return {
     pin,
-    copy: { files, folders, found },
+    copy: { files, folders, found, listings, outputs },
     find(paths) {
       const [first = ''] = paths;
       const path = found.get(first) ?? paths.find((one) => files.has(one) || disk.find([one]));
@@ -69,6 +84,17 @@ export function pinnedFiles(before?: Copy): Pinned {
     },
     load: async (path) => known(path) ?? readFile(path),
     tree: (path) => folders.get(path) ?? (known(path) ? undefined : disk.tree(path)),
+    list(path) {
+      const list = listings.has(path) ? listings.get(path) : disk.list(path);
+      listings.set(path, list ?? null);
+      return list ?? undefined;
+    },
+    output(path, args) {
+      const line = [path, ...args].join(' ');
+      const printed = outputs.get(line) ?? (known(path) ? undefined : disk.output(path, args));
+      if (printed) outputs.set(line, printed);
+      return printed;
+    },
   };
 }
 

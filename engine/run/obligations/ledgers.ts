@@ -16,8 +16,8 @@ export interface RunLedger {
 }
 
 /** A run that speaks of this inventory's hosts: it was made with it, or has bent a cluster that is in it. */
-function concerns({ clusters, file }: Inventory, started: Started, bends: readonly RunEvent[]): boolean {
-  if (started.inventory === file) return true;
+function concerns({ clusters, spec }: Inventory, started: Started, bends: readonly RunEvent[]): boolean {
+  if (started.inventory === spec) return true;
   return bends.some((event) => {
     if (event.event === 'obligation_opened') return clusters.has(event.cluster ?? '');
     return event.event === 'obligation_closed' && clusters.has(event.obligation.split('@').at(-1) ?? '');
