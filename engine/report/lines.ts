@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { RunEvent } from '../core/event.ts';
 import type { Change, Result } from '../core/module.ts';
-import { oneLine, padEnd, padStart, width, type Pen } from './text.ts';
+import { oneLine, padEnd, padStart, type Pen } from './text.ts';
 import type { Story } from './story.ts';
 import {
   changeDiff,
@@ -28,6 +28,9 @@ const MARGIN = ' '.repeat(WORD_COLUMNS + 4);
 const optionText = ([key, value]: readonly [string, unknown]): string =>
   `${key}=${typeof value === 'string' ? oneLine(value) : JSON.stringify(value)}`;
 
+/** `2026-03-02 21:30:00` */
+const timeText = (iso: string): string => iso.slice(0, 19).replace('T', ' ');
+
 export function runLines(event: Of<'run_started'>, { pen, isVerbose }: Taste): readonly string[] {
   const options = Object.entries(event.options).filter(([, value]) => value !== undefined && value !== false);
   return [
@@ -36,6 +39,7 @@ export function runLines(event: Of<'run_started'>, { pen, isVerbose }: Taste): r
     `  inventory  ${oneLine(event.inventory)}`,
     `  hosts      ${event.hosts.map(oneLine).join(', ')}`,
     `  operator   ${oneLine(event.operator)}`,
+    `  started    ${timeText(event.at)} UTC`,
     ...(isVerbose && options.length > 0 ? [`  options    ${options.map(optionText).join(' ')}`] : []),
     ...(event.isCheck ? [pen.paint(['bold', 'cyan'], '  CHECK MODE: looks only, changes nothing')] : []),
   ];
@@ -65,11 +69,18 @@ function detailLines(event: Of<'step_finished'>, { isVerbose }: Taste): readonly
   return isVerbose ? resultLines(event.result) : [];
 }
 
-const hostText = (host: string, story: Story): string =>
-  padEnd(oneLine(host), Math.max(0, ...[...story.hosts].map(width)));
+const hostText = (host: string, { hostColumns }: Story): string => padEnd(oneLine(host), hostColumns);
 
-/** One host's end of a step: outcome, host, time, name, reason; under it what changed and what a failed program said. */
-export function stepLines(event: Of<'step_finished'>, story: Story, taste: Taste): readonly string[] {
+/**
+ * One host's end of a step: outcome, host, time, name, reason; under it what changed and what a failed program said.
+ * `hosts` stands for the host where several ended alike.
+ */
+export function stepLines(
+  event: Of<'step_finished'>,
+  story: Story,
+  taste: Taste,
+  hosts = event.host,
+): readonly string[] {
   const { pen } = taste;
   const isForgiven = event.isForgiven === true;
   const word = padEnd(outcomeWord(event.outcome, { isCheck: story.isCheck, isForgiven }), WORD_COLUMNS);
@@ -79,7 +90,7 @@ export function stepLines(event: Of<'step_finished'>, story: Story, taste: Taste
   const isIdle = event.outcome === 'skipped' || event.outcome === 'not_run';
   const text = `${oneLine(event.name)}${reason}${ignored}`;
   return [
-    `  ${pen.paint(outcomeColour(event.outcome, isForgiven), word)}  ${hostText(event.host, story)}  ${time}  ${isIdle ? pen.paint('gray', text) : text}`,
+    `  ${pen.paint(outcomeColour(event.outcome, isForgiven), word)}  ${hostText(hosts, story)}  ${time}  ${isIdle ? pen.paint('gray', text) : text}`,
     ...changesLines(event.changes ?? [], taste),
     ...detailLines(event, taste).map((line) => `${MARGIN}${pen.paint('gray', '|')} ${line}`),
   ];
@@ -155,7 +166,10 @@ export function remark(event: RunEvent, { pen }: Taste): string | undefined {
         `  unlocked by ${oneLine(event.by)}: ${oneLine(event.cluster)} is no longer this run's on ${event.hosts.map(oneLine).join(', ')}`,
       );
     case 'run_resumed':
-      return pen.paint('bold', `RUN ${event.run} resumed by ${oneLine(event.operator)}`);
+      return pen.paint(
+        'bold',
+        `RUN ${event.run} resumed by ${oneLine(event.operator)}, ${timeText(event.at)} UTC`,
+      );
     case 'changes_accepted':
       return pen.paint('yellow', `  edits accepted by ${oneLine(event.by)}: ${acceptedText(event)}`);
     default:

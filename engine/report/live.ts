@@ -1,12 +1,23 @@
 import { figures, ListrLogger, ProcessOutput, Spinner } from 'listr2';
 import type { RunEvent, StepOutcome } from '../core/event.ts';
-import { blockOutcome, finishedLines, newBlock, progressText, runningLines, type Block } from './block.ts';
+import {
+  blockOutcome,
+  finishedLine,
+  finishedLines,
+  newBlock,
+  progressText,
+  runningLines,
+  type Block,
+} from './block.ts';
 import { playLines, remark, runLines, type Taste } from './lines.ts';
 import { openRegion } from './region.ts';
 import { newStory, recap, tell } from './story.ts';
 import { isUnicodeLocale, pen, type Pen } from './text.ts';
 import { flushed, type View, type ViewOptions } from './view.ts';
-import { outcomeColour } from './wording.ts';
+import { durationText, outcomeColour } from './wording.ts';
+
+/** A pause between steps that is worth a word. */
+const IDLE_MS = 1000;
 
 const ASCII = { tick: 'v', warning: '!', cross: 'x', arrowDown: '-', pointer: '*' };
 
@@ -69,6 +80,8 @@ export function liveView(options: ViewOptions): View {
   const blocks = new Map<string, Block>();
   let above: string[] = [];
   let isOpen = false;
+  /** When the run last told something; undefined where it has ended. */
+  let heardAt: number | undefined;
 
   const iconOf = (block: Block): string =>
     block.running.size > 0 ? taste.pen.paint('yellow', spinner.fetch()) : logger.icon(blockOutcome(block));
@@ -79,10 +92,16 @@ export function liveView(options: ViewOptions): View {
     const lines = [...blocks.values()].flatMap((block) =>
       block.running.size > 0
         ? runningLines(block, iconOf(block), story, taste, { rows, columns, now })
-        : finishedLines(block, iconOf(block), story, taste).slice(0, 1),
+        : [finishedLine(block, iconOf(block), story, taste)],
     );
-    region.draw(lines, above);
+    region.draw(lines.length > 0 ? lines : idleLines(now), above);
     above = [];
+  };
+  /** Between steps: the lock is taken, roles and invariants are looked at. */
+  const idleLines = (now: number): readonly string[] => {
+    if (heardAt === undefined || now - heardAt < IDLE_MS) return [];
+    const text = `looking at the hosts ${durationText(Math.floor((now - heardAt) / 1000) * 1000).replace('.0', '')}`;
+    return [`${taste.pen.paint('yellow', spinner.fetch())} ${taste.pen.paint('gray', text)}`];
   };
   const onExit = (): void => stop();
   /** Messages of others go up above the drawing at once: who pressed Ctrl-C wants to read the answer. */
@@ -93,9 +112,16 @@ export function liveView(options: ViewOptions): View {
     above.push(...lines.filter((line) => line !== ''));
     return true;
   };
+  /** Ctrl-Z: the shell gets its terminal as it was; `fg` draws again. */
+  const onSuspend = (): void => {
+    stop();
+    process.once('SIGCONT', start);
+    process.kill(process.pid, 'SIGSTOP');
+  };
   const start = (): void => {
     if (isOpen) return;
     isOpen = true;
+    process.on('SIGTSTP', onSuspend);
     const direct = stderr.write.bind(stderr);
     output.hijack();
     // Held back until the end by listr2; `release` puts the stream's own `write` back.
@@ -107,7 +133,9 @@ export function liveView(options: ViewOptions): View {
   const stop = (): void => {
     if (!isOpen) return;
     isOpen = false;
+    process.off('SIGTSTP', onSuspend);
     spinner.stop();
+    heardAt = undefined;
     draw();
     stdout.off('resize', draw);
     process.off('exit', onExit);
@@ -142,7 +170,7 @@ export function liveView(options: ViewOptions): View {
         return;
       case 'step_progress': {
         const running = blocks.get(event.step)?.running.get(event.host);
-        if (running) running.message = progressText(event);
+        if (running) Object.assign(running, { message: progressText(event), percent: event.percent });
         return;
       }
       case 'step_finished': {
@@ -166,6 +194,7 @@ export function liveView(options: ViewOptions): View {
   return {
     show(event) {
       start();
+      heardAt = event.event === 'run_finished' || event.event === 'run_interrupted' ? undefined : Date.now();
       tell(story, event, taste.pen);
       take(event);
     },

@@ -39,20 +39,28 @@ function linesOf(event: RunEvent, story: Story, taste: Taste): readonly string[]
     case 'play_started':
       return playLines(event, taste);
     case 'step_finished':
-      return stepLines(event, story, taste);
+      return stamped(event, stepLines(event, story, taste));
     case 'step_progress':
-      return [progressLine(event, story, taste)];
+      return stamped(event, [progressLine(event, story, taste)]);
+    case 'run_resumed':
+      return [remark(event, taste) ?? ''];
     case 'run_finished':
     case 'run_interrupted':
       return recap(story, taste.pen);
     default: {
       const line = remark(event, taste);
-      return line === undefined ? [] : [line];
+      return line === undefined ? [] : stamped(event, [line]);
     }
   }
 }
 
-/** Lines for a log: nothing moves, every line stands for itself. */
+/** When it was, in front of what begins a line of its own; headings have it in themselves. */
+function stamped({ at }: RunEvent, lines: readonly string[]): readonly string[] {
+  const clock = at.slice(11, 19);
+  return lines.map((line, i) => (i === 0 ? clock : ' '.repeat(clock.length)) + line);
+}
+
+/** Lines for a log: nothing moves, every line stands for itself, and says when (UTC). */
 export function plainView({ stdout, isColor, isUnicode, isVerbose, isDiff }: ViewOptions): View {
   const taste: Taste = { pen: pen(isColor, isUnicode), isVerbose, isDiff };
   const story = newStory();

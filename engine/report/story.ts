@@ -8,8 +8,9 @@ type Finished = Extract<RunEvent, { event: 'step_finished' }>;
 export interface Story {
   run: string;
   isCheck: boolean;
-  /** Names of the hosts, for aligned columns. */
+  /** Names of the hosts, and how wide the longest is: for aligned columns. */
   readonly hosts: Set<string>;
+  hostColumns: number;
   readonly counts: Map<string, Counts>;
   /** Step name → what changed there → hosts. */
   readonly changes: Map<string, Map<string, Set<string>>>;
@@ -23,6 +24,7 @@ export const newStory = (): Story => ({
   run: '',
   isCheck: false,
   hosts: new Set(),
+  hostColumns: 0,
   counts: new Map(),
   changes: new Map(),
   failures: [],
@@ -49,6 +51,7 @@ export function tell(story: Story, event: RunEvent, pen: Pen): void {
   if (event.event === 'run_started') story.isCheck = event.isCheck;
   if (event.event === 'run_started' || event.event === 'play_started') {
     for (const host of event.hosts) story.hosts.add(host);
+    story.hostColumns = Math.max(story.hostColumns, ...event.hosts.map(width));
   }
   if (event.event === 'step_finished') tellStep(story, event, pen);
   if (event.event === 'obligation_opened') {
@@ -63,14 +66,11 @@ export function tell(story: Story, event: RunEvent, pen: Pen): void {
   if (event.event === 'run_resumed') story.end = undefined;
 }
 
-const hostColumns = (story: Story): number =>
-  Math.max(0, ...[...story.hosts, ...story.counts.keys()].map(width));
-
 function countLines(story: Story, pen: Pen): readonly string[] {
   const counts =
     story.end?.event === 'run_finished' ? Object.entries(story.end.counts) : [...story.counts.entries()];
   if (counts.length === 0) return [];
-  const columns = hostColumns(story);
+  const columns = Math.max(story.hostColumns, ...story.counts.keys().map(width));
   const order = [...story.hosts];
   const rows = counts.toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b));
   return [
@@ -109,15 +109,21 @@ function changeLines(story: Story, pen: Pen): readonly string[] {
 
 function failureLines(story: Story, pen: Pen): readonly string[] {
   if (story.failures.length === 0) return [];
+  const alike = Map.groupBy(
+    story.failures,
+    ({ step, outcome, reason }) => `${step}\n${outcome}\n${reason ?? ''}`,
+  );
   return [
     '',
     pen.paint('bold', 'WHAT FAILED'),
-    ...story.failures.map((step) => {
+    ...[...alike.values()].flatMap(([step, ...others]) => {
+      if (!step) return [];
+      const hosts = hostsText(new Set([step, ...others].map(({ host }) => host)), story);
       const word = pen.paint(
         outcomeColour(step.outcome),
         outcomeWord(step.outcome, { isCheck: story.isCheck }),
       );
-      return `  ${oneLine(step.host)}: ${oneLine(step.name)} ${pen.dash} ${word}: ${oneLine(step.reason ?? 'no reason known')}`;
+      return `  ${hosts}: ${oneLine(step.name)} ${pen.dash} ${word}: ${oneLine(step.reason ?? 'no reason known')}`;
     }),
   ];
 }
@@ -145,11 +151,20 @@ function endLines(story: Story, pen: Pen): readonly string[] {
   return end.outcome === 'done' || story.isCheck ? lines : [...lines, resume];
 }
 
+const openLines = ({ open }: Story, pen: Pen): readonly string[] =>
+  open.size === 0
+    ? []
+    : [
+        '',
+        pen.paint('bold', 'LEFT OPEN'),
+        ...[...open.values()].map((note) => pen.paint('magenta', `  ${note}`)),
+      ];
+
 /** The end of a run in words: counts per host, what changed where, what failed, how to go on. */
 export const recap = (story: Story, pen: Pen): readonly string[] => [
   ...countLines(story, pen),
   ...changeLines(story, pen),
   ...failureLines(story, pen),
-  ...[...story.open.values()].map((note) => pen.paint('magenta', `  ${note}`)),
+  ...openLines(story, pen),
   ...endLines(story, pen),
 ];

@@ -5,6 +5,7 @@ type Format = Parameters<typeof styleText>[0];
 /** Colours and signs of one output. */
 export interface Pen {
   paint(format: Format, text: string): string;
+  readonly isUnicode: boolean;
   readonly arrow: string;
   readonly dot: string;
   readonly dash: string;
@@ -17,6 +18,7 @@ export const isUnicodeLocale = (env: NodeJS.ProcessEnv = process.env): boolean =
 
 export const pen = (isColor: boolean, isUnicode: boolean = isUnicodeLocale()): Pen => ({
   paint: (format, text) => (isColor ? styleText(format, text, { validateStream: false }) : text),
+  isUnicode,
   arrow: isUnicode ? '→' : '->',
   dot: isUnicode ? '·' : '-',
   dash: isUnicode ? '—' : '--',
@@ -34,7 +36,8 @@ export const oneLine = (text: string): string => harmless(text).trim().replace(/
 
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-const NONE = /\p{Mark}|\u200b|\u200d|\ufeff/u;
+// Accents that stand over the letter before them, joiners, variation selectors.
+const NONE = /\p{Mn}|\p{Me}|\p{Default_Ignorable_Code_Point}/u;
 
 const columnsOf = (character: string): number => (NONE.test(character) ? 0 : WIDE.test(character) ? 2 : 1);
 
@@ -61,6 +64,24 @@ export function cut(text: string, columns: number, ellipsis = '…'): string {
     kept += character;
   }
   return kept + ellipsis;
+}
+
+/** A line with colours cut to `columns`; what it has opened is closed. */
+export function fit(line: string, columns: number, ellipsis = '…'): string {
+  if (width(line) <= columns) return line;
+  let kept = '';
+  let room = columns - width(ellipsis);
+  let isCut = false;
+  for (const [piece] of line.matchAll(/\x1b\[[\d;]*m|[^]/gu)) {
+    // Colours beyond the cut are kept: the last of them ends what is open.
+    if (piece.startsWith('\x1b')) kept += piece;
+    else if (!isCut) {
+      room -= columnsOf(piece);
+      isCut = room < 0;
+      kept += isCut ? (columns < width(ellipsis) ? '' : ellipsis) : piece;
+    }
+  }
+  return kept;
 }
 
 /** Each line of `text` behind `margin`. */

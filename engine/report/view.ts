@@ -33,7 +33,9 @@ export async function openView(kind: ViewKind, options: ViewOptions): Promise<Vi
   // A reader that went away (`| head`) must not end the run.
   options.stdout.on('error', () => undefined);
   if (kind === 'jsonl') return (await import('./jsonl.ts')).jsonlView(options);
-  if (kind === 'live' && options.stdout.isTTY === true) return (await import('./live.ts')).liveView(options);
+  // A terminal that is `dumb` (Emacs, some consoles) knows no way to draw again in place.
+  const canDraw = options.stdout.isTTY === true && process.env['TERM'] !== 'dumb';
+  if (kind === 'live' && canDraw) return (await import('./live.ts')).liveView(options);
   return (await import('./plain.ts')).plainView(options);
 }
 

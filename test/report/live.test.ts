@@ -61,11 +61,16 @@ test('with more hosts than rows the drawing stays within the screen and says how
   const { view, tell, text } = await live();
   const hosts = Array.from({ length: 50 }, (_, index) => `n${index}`);
   tell([started(hosts), ...hosts.map((host) => begins(host))]);
+  await expect.poll(() => text()).toContain('50 hosts');
+  hosts.forEach((host, i) =>
+    tell([{ event: 'step_progress', step: 'Packages', host, message: i < 40 ? '9 s behind' : `row ${i}` }]),
+  );
   await expect.poll(() => text()).toContain('more');
   const lines = terminal(text());
   const drawn = lines.slice(lines.findIndex((line) => line.includes('0 of 50')));
   expect(drawn.length).toBeLessThan(10);
-  expect(drawn.at(-1)).toMatch(/and 4[0-9] more/);
+  expect(drawn[1]).toMatch(/^ {4}40 hosts +0 s {2}9 s behind · n0, n1, n2,.*…$/);
+  expect(drawn.at(-1)).toMatch(/and [0-9] more/);
   await view.close();
 });
 
@@ -105,7 +110,7 @@ test('live on what is no terminal is plain', async () => {
   const view = await openView('live', viewOptions(stdout));
   asEvents([started(['dbk1']), begins('dbk1'), ends('dbk1')]).forEach((event) => view.show(event));
   await view.close();
-  expect(text()).toMatch(/^ {2}ok +dbk1/m);
+  expect(text()).toMatch(/^00:00:02 {2}ok +dbk1/m);
   expect(text()).not.toContain('\x1b');
 });
 

@@ -38,14 +38,14 @@ test('a step is one line per host with outcome, host, time, name and reason', as
     ends('dbk1', { outcome: 'changed', durationMs: 12_400 }),
     ends('dbk2', { outcome: 'failed', reason: 'no space left', result: { stderr: 'dpkg: error\n' } }),
   ]);
-  expect(text).toMatch(/^ {2}changed +dbk1 +12 s +Packages$/m);
-  expect(text).toMatch(/^ {2}FAILED +dbk2 +1\.2 s +Packages — no space left$/m);
+  expect(text).toMatch(/^00:00:01 {2}changed +dbk1 +12 s +Packages$/m);
+  expect(text).toMatch(/^00:00:02 {2}FAILED +dbk2 +1\.2 s +Packages — no space left$/m);
   expect(text).toMatch(/\| dpkg: error/);
 });
 
 test('in check mode a step would change, it has not', async () => {
   const text = await shown([started(['dbk1'], true), ends('dbk1', { outcome: 'changed' }), finished('done')]);
-  expect(text).toMatch(/^ {2}would change +dbk1/m);
+  expect(text).toMatch(/^00:00:01 {2}would change +dbk1/m);
   expect(text).toContain('WHAT WOULD CHANGE');
   expect(text).not.toMatch(/\bchanged +dbk1/);
 });
@@ -64,7 +64,7 @@ test('a forgiven failure is told without alarm and is not among what failed', as
     ends('dbk1', { outcome: 'failed', isForgiven: true, reason: 'was not there' }),
     { ...finished('done'), counts: { dbk1: { failed: 1 } } } as Happening,
   ]);
-  expect(text).toMatch(/^ {2}failed +dbk1 .* was not there \(goes on all the same\)$/m);
+  expect(text).toMatch(/^00:00:01 {2}failed +dbk1 .* was not there \(goes on all the same\)$/m);
   expect(text).toMatch(/^ {2}dbk1 +1 failed$/m);
   expect(text).not.toContain('WHAT FAILED');
 });
