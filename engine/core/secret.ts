@@ -84,6 +84,12 @@ export class Redactor {
     for (const form of formsOf(value)) if (form.length >= LEAST) this.#forms.add(form);
   }
 
+  /** Makes every value in it known, however deep. */
+  addDeep(value: unknown): void {
+    if (value !== null && typeof value === 'object') for (const own of Object.values(value)) this.addDeep(own);
+    else this.add(value);
+  }
+
   /** Makes known what `heard` told another process. */
   hear(secret: Heard): void {
     if (typeof secret === 'string') this.add(secret);

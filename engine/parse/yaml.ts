@@ -10,6 +10,7 @@ import { documentFaults, textFault } from './document.ts';
 import type { Fault } from './document.ts';
 import { formatOf, Locked } from '../secrets/encrypted.ts';
 import type { Encrypted, Format, Opened } from '../secrets/encrypted.ts';
+import { ENCRYPTED_TAGS } from '../secrets/inline.ts';
 import { yamlOfAnsible } from './yaml-of-ansible.ts';
 
 export type Path = readonly (string | number)[];
@@ -143,9 +144,6 @@ function isInSecret(lines: readonly string[], index: number): boolean {
   }
   return false;
 }
-
-/** The tags of single encrypted values: ours, and the one that Ansible's encrypt_string writes. */
-const ENCRYPTED_TAGS = ['!age', '!vault', '!vault-encrypted'];
 
 /** Puts the plain text in the place of each single encrypted value. Throws `Locked` with those that are not opened yet. */
 function openValues(document: Document, place: (offset: number) => Place, loading: Loading): void {

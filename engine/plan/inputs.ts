@@ -112,7 +112,9 @@ export async function readInputs(
             'plan.input',
             ['inputs', name],
             `input \`${name}\` has no value`,
-            `give it with -e ${name}=…`,
+            isSecretInput(input)
+              ? 'give it with -e @FILE (YAML, may be encrypted) or -e @- (standard input); on a terminal it is asked for'
+              : `give it with -e ${name}=…`,
           ),
         );
     } catch (error) {

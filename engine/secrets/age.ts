@@ -75,8 +75,18 @@ function passphraseIdentity(passphrase: string, budget: Budget): Identity {
   };
 }
 
+/** An age file, opened. */
+export interface OpenedAge {
+  readonly plain: Buffer;
+  /** Whom it was written for, one for each recipient: `scrypt`, `X25519`, … */
+  readonly kinds: readonly string[];
+}
+
+export const isArmored = (bytes: Uint8Array): boolean =>
+  Buffer.from(bytes).toString('latin1').trimStart().startsWith(ARMOR);
+
 /** The plain content of an age file, binary or armored. Throws `NoAgeKey` or `BrokenAge`. */
-export async function openAge(bytes: Uint8Array, keys: AgeKeys, budget: Budget): Promise<Buffer> {
+export async function openAge(bytes: Uint8Array, keys: AgeKeys, budget: Budget): Promise<OpenedAge> {
   const { armor, Decrypter } = await import('age-encryption');
   let kinds: readonly string[] | undefined;
   const decrypter = new Decrypter();
@@ -89,9 +99,9 @@ export async function openAge(bytes: Uint8Array, keys: AgeKeys, budget: Budget):
   for (const passphrase of keys.passphrases) decrypter.addIdentity(passphraseIdentity(passphrase, budget));
   for (const identity of keys.identities) decrypter.addIdentity(identity);
   try {
-    const text = Buffer.from(bytes).toString('latin1');
-    const binary = text.trimStart().startsWith(ARMOR) ? armor.decode(text) : bytes;
-    return Buffer.from(await decrypter.decrypt(binary));
+    const binary = isArmored(bytes) ? armor.decode(Buffer.from(bytes).toString('latin1')) : bytes;
+    const plain = Buffer.from(await decrypter.decrypt(binary));
+    return { plain, kinds: kinds ?? [] };
   } catch (cause) {
     if (cause instanceof BrokenAge) throw cause;
     const message = (cause as Error).message;
@@ -100,11 +110,27 @@ export async function openAge(bytes: Uint8Array, keys: AgeKeys, budget: Budget):
   }
 }
 
-export async function sealAge(plain: Uint8Array, to: AgeRecipients, isArmored: boolean): Promise<Buffer> {
+/** Throws `Error` where a recipient is none. */
+export async function sealAge(
+  plain: Uint8Array,
+  to: AgeRecipients,
+  { isBinary = false } = {},
+): Promise<Buffer> {
   const { armor, Encrypter } = await import('age-encryption');
   const encrypter = new Encrypter();
   if ('passphrase' in to) encrypter.setPassphrase(to.passphrase);
   else for (const recipient of to.recipients) encrypter.addRecipient(recipient);
   const sealed = await encrypter.encrypt(plain);
-  return Buffer.from(isArmored ? armor.encode(sealed) : sealed);
+  return Buffer.from(isBinary ? sealed : armor.encode(sealed));
+}
+
+/** The recipient that an identity belongs to. */
+export async function recipientOf(identity: string): Promise<string> {
+  const { identityToRecipient } = await import('age-encryption');
+  return identityToRecipient(identity);
+}
+
+export async function newIdentity(): Promise<string> {
+  const { generateX25519Identity } = await import('age-encryption');
+  return generateX25519Identity();
 }

@@ -18,11 +18,11 @@ function isProgram(path: string): boolean {
 }
 
 /** A file of keys or a password; throws `parse.key`. `what` names it in errors: `password file`. */
-export function readKeyFile(path: string, what: string): string {
+export function readKeyFile(path: string, what: string): Buffer {
   try {
     const { size } = statSync(path);
     if (size > MOST_BYTES) throw new DrillbookError('parse.key', `${what} ${path} is too large to be one`);
-    return readFileSync(path, 'utf8');
+    return readFileSync(path);
   } catch (cause) {
     if (cause instanceof DrillbookError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code;
@@ -51,7 +51,7 @@ export async function readPassword(file: string, what: string, label?: string): 
         hint: said === '' ? undefined : `it said: ${said}`,
       });
     }
-  } else text = readKeyFile(path, what).trim();
+  } else text = readKeyFile(path, what).toString().trim();
   if (text === '') throw new DrillbookError('parse.key', `${what} ${path} holds no password`);
   return text;
 }
