@@ -28,6 +28,14 @@ const MARGIN = ' '.repeat(WORD_COLUMNS + 4);
 const optionText = ([key, value]: readonly [string, unknown]): string =>
   `${key}=${typeof value === 'string' ? oneLine(value) : JSON.stringify(value)}`;
 
+const MANY = 12;
+
+/** Names, or how many there are where a list would be long. */
+const namesText = (names: readonly string[], { ellipsis }: Pen): string =>
+  names.length <= MANY
+    ? names.map(oneLine).join(', ')
+    : `${names.length} hosts (${names.slice(0, 3).map(oneLine).join(', ')}, ${ellipsis} ${oneLine(names.at(-1) ?? '')})`;
+
 /** `2026-03-02 21:30:00` */
 const timeText = (iso: string): string => iso.slice(0, 19).replace('T', ' ');
 
@@ -37,7 +45,7 @@ export function runLines(event: Of<'run_started'>, { pen, isVerbose }: Taste): r
     `${pen.paint('bold', `RUN ${event.run}`)} ${pen.dash} ${oneLine(event.name)}`,
     `  playbook   ${oneLine(event.playbook)}`,
     `  inventory  ${oneLine(event.inventory)}`,
-    `  hosts      ${event.hosts.map(oneLine).join(', ')}`,
+    `  hosts      ${namesText(event.hosts, pen)}`,
     `  operator   ${oneLine(event.operator)}`,
     `  started    ${timeText(event.at)} UTC`,
     ...(isVerbose && options.length > 0 ? [`  options    ${options.map(optionText).join(' ')}`] : []),
@@ -47,7 +55,7 @@ export function runLines(event: Of<'run_started'>, { pen, isVerbose }: Taste): r
 
 export const playLines = (event: Of<'play_started'>, { pen }: Taste): readonly string[] => [
   '',
-  `${pen.paint('bold', `PLAY ${oneLine(event.name)}`)} ${pen.dot} ${event.hosts.map(oneLine).join(', ')}`,
+  `${pen.paint('bold', `PLAY ${oneLine(event.name)}`)} ${pen.dot} ${namesText(event.hosts, pen)}`,
 ];
 
 /** Changes, one line each, with the diff where it was asked for. */

@@ -84,6 +84,8 @@ function countLines(story: Story, pen: Pen): readonly string[] {
 }
 
 const MANY = 8;
+/** Of one step. */
+const MOST_LINES = 12;
 
 /** Names in the order of the inventory; `all 50 hosts` and `…, and 12 more` where a list would be long. */
 function hostsText(names: ReadonlySet<string>, { hosts }: Story): string {
@@ -100,9 +102,16 @@ function changeLines(story: Story, pen: Pen): readonly string[] {
   const lines = ['', pen.paint('bold', title)];
   for (const [step, texts] of story.changes) {
     lines.push(`  ${oneLine(step)}`);
-    for (const [text, hosts] of texts) {
+    const all = [...texts];
+    const shown = all.slice(0, all.length > MOST_LINES ? MOST_LINES - 1 : MOST_LINES);
+    for (const [text, hosts] of shown) {
       lines.push(`    ${hostsText(hosts, story)}: ${pen.paint('yellow', text)}`);
     }
+    const rest = new Set(all.slice(shown.length).flatMap(([, hosts]) => [...hosts]));
+    if (rest.size > 0)
+      lines.push(
+        pen.paint('gray', `    ${hostsText(rest, story)}: ${all.length - shown.length} more changes`),
+      );
   }
   return lines;
 }
