@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
-import { DrillbookError, StepFailed } from '../core/error.ts';
+import { StepFailed } from '../core/error.ts';
 import type { Checked, Context } from '../core/module.ts';
 import { fileChanges, fileResult, lookAt, place } from './_file.ts';
 import type { Found, Wanted } from './_file.ts';
+import { regexp } from './_regexp.ts';
 import { splitWords } from './_sh.ts';
 
 interface Given {
@@ -81,20 +82,6 @@ export async function applyEdit(ctx: Context, given: Given, edit: Edit, checked:
   };
 }
 
-/** A JavaScript regular expression; `(?i)` at its start is understood as in Python. */
-export function pattern(text: string, name: string): RegExp {
-  const [, flags = '', body = text] = /^\(\?([ims]+)\)([\s\S]*)$/.exec(text) ?? [];
-  try {
-    return new RegExp(body, flags);
-  } catch (cause) {
-    throw new DrillbookError(
-      'step.regexp',
-      `\`${name}\` is no regular expression: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
-}
-
 /** Where a new line goes: before line n (from 0). */
 export function insertionAt(
   lines: readonly string[],
@@ -106,10 +93,10 @@ export function insertionAt(
 ): number {
   if (insertbefore === 'BOF') return 0;
   if (insertbefore !== undefined) {
-    const at = lines.findLastIndex((line) => pattern(text(insertbefore), 'insertbefore').test(line));
+    const at = lines.findLastIndex((line) => regexp(text(insertbefore), 'insertbefore').test(line));
     return at < 0 ? lines.length : at;
   }
   if (insertafter === undefined || insertafter === 'EOF') return lines.length;
-  const at = lines.findLastIndex((line) => pattern(text(insertafter), 'insertafter').test(line));
+  const at = lines.findLastIndex((line) => regexp(text(insertafter), 'insertafter').test(line));
   return at < 0 ? lines.length : at + 1;
 }

@@ -4,19 +4,21 @@ import { applyEdit, checkEdit, insertionAt } from './_edit.ts';
 import type { Edit } from './_edit.ts';
 import { fileParams, returnsOfFile, zPath } from './_file.ts';
 
+const zWord = z.string().regex(/^[^\r\n]*$/, { error: 'is one line' });
+
 const params = z
   .strictObject({
     path: zPath.describe('File on the node; where it is a link, what it points to.'),
     block: z.string().default('').describe('The lines; none is the same as `state: absent`.'),
     marker: z
       .string()
-      .regex(/^[^\n]*\{mark\}[^\n]*$/, { error: 'is one line with {mark} in it' })
+      .regex(/^[^\r\n]*\{mark\}[^\r\n]*$/, { error: 'is one line with {mark} in it' })
       .default('# {mark} DRILLBOOK MANAGED BLOCK')
       .describe(
         'The line above and below; {mark} becomes BEGIN and END. Several blocks in one file need a marker each.',
       ),
-    marker_begin: z.string().default('BEGIN').describe('What {mark} becomes above (default BEGIN).'),
-    marker_end: z.string().default('END').describe('What {mark} becomes below (default END).'),
+    marker_begin: zWord.default('BEGIN').describe('What {mark} becomes above (default BEGIN).'),
+    marker_end: zWord.default('END').describe('What {mark} becomes below (default END).'),
     state: z.enum(['present', 'absent']).default('present').describe('present or absent (default present).'),
     insertafter: z
       .string()

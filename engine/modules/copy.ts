@@ -6,6 +6,7 @@ import type { Change, Checked, Context, Result } from '../core/module.ts';
 import { attributeChanges, fileParams, lookAt, returnsOfFile, zPath } from './_file.ts';
 import type { Found, Wanted } from './_file.ts';
 import { makeDirectories } from './_directory.ts';
+import { cannotRead } from './_local.ts';
 import { zMode } from './_mode.ts';
 import { applyFiles, checkFiles } from './_place.ts';
 import { splitWords } from './_sh.ts';
@@ -47,11 +48,11 @@ interface Tree {
   readonly files: readonly Wanted[];
 }
 
-function treeIn(ctx: Context, path: string, cannotRead: (cause: unknown) => never) {
+function treeIn(ctx: Context, path: string, failed: (cause: unknown) => never) {
   try {
     return ctx.tree(path);
   } catch (cause) {
-    return cannotRead(cause);
+    return failed(cause);
   }
 }
 
@@ -68,15 +69,9 @@ async function treeOf(ctx: Context, given: Given): Promise<Tree> {
   if (given.src === undefined)
     return { directories: [], files: [wanted(given.dest, Buffer.from(given.content ?? ''))] };
   const source = ctx.local(given.src);
-  const cannotRead = (cause: unknown): never => {
-    throw new StepFailed(
-      `cannot read ${source} on the jump host: ${(cause as Error).message}`,
-      {},
-      { cause },
-    );
-  };
-  const read = (path: string): Promise<Uint8Array> => ctx.read(path).catch(cannotRead);
-  const entries = treeIn(ctx, source, cannotRead);
+  const failed = (cause: unknown): never => cannotRead(source, cause);
+  const read = (path: string): Promise<Uint8Array> => ctx.read(path).catch(failed);
+  const entries = treeIn(ctx, source, failed);
   if (!entries) {
     const path = given.dest.endsWith('/') ? given.dest + basename(source) : given.dest;
     const directories = given.dest.endsWith('/') ? [given.dest.replace(/\/+$/, '') || '/'] : [];

@@ -1,15 +1,24 @@
 import { z } from 'zod';
-import { DrillbookError } from '../core/error.ts';
 import { action } from '../core/module.ts';
 import { chdir } from './_command.ts';
+import { regexp } from './_regexp.ts';
 import { lastLine, linesOf, trimmed } from './_sh.ts';
+
+/** What a terminal hands on as it was typed: a line of it holds 4095 bytes (termios(3)). */
+const isTypable = (text: string): boolean =>
+  !/[\0-\x08\n-\x1f\x7f]/.test(text) && Buffer.byteLength(text) <= 4000;
 
 const response = z.strictObject({
   prompt: z
     .string()
     .min(1)
     .describe('JavaScript regular expression, matched against what was shown since the last answer.'),
-  answer: z.coerce.string().describe('What to type; Enter follows.'),
+  answer: z.coerce
+    .string()
+    .refine(isTypable, {
+      error: 'is one line of at most 4000 bytes without control characters: a terminal takes no other',
+    })
+    .describe('What to type; Enter follows.'),
   secret: z.boolean().default(false).describe('Mask the answer wherever it would be shown (default false).'),
   optional: z.boolean().default(false).describe('The prompt may never come (default false).'),
 });
@@ -34,18 +43,6 @@ const params = z.strictObject({
     .describe('Exit codes that mean success (default [0]).'),
 });
 
-function regexp(text: string, name: string): RegExp {
-  try {
-    return new RegExp(text, 'm');
-  } catch (cause) {
-    throw new DrillbookError(
-      'step.regexp',
-      `\`${name}\` is no regular expression: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
-}
-
 export default action({
   summary: 'Runs a program that asks, and answers its prompts.',
   params,
@@ -68,11 +65,11 @@ export default action({
   async run(ctx, given) {
     for (const { answer, secret } of given.responses) if (secret) ctx.secret(answer);
     const answers = given.responses.map(({ prompt, answer, optional }) => ({
-      prompt: regexp(prompt, 'prompt'),
+      prompt: regexp(prompt, 'prompt', 'm'),
       answer,
       isOptional: optional,
     }));
-    const end = given.expect_end === undefined ? undefined : regexp(given.expect_end, 'expect_end');
+    const end = given.expect_end === undefined ? undefined : regexp(given.expect_end, 'expect_end', 'm');
     const line = given.chdir === undefined ? given.cmd : 'cd -- "$2" || exit 1\neval "shift 2; $1"';
     const said = await ctx.dialogue(
       line,

@@ -1,15 +1,16 @@
 import { z } from 'zod';
 import { state } from '../core/module.ts';
-import { applyEdit, checkEdit, insertionAt, pattern } from './_edit.ts';
+import { applyEdit, checkEdit, insertionAt } from './_edit.ts';
 import type { Edit } from './_edit.ts';
 import { fileParams, returnsOfFile, zPath } from './_file.ts';
+import { regexp } from './_regexp.ts';
 
 const params = z
   .strictObject({
     path: zPath.describe('File on the node; where it is a link, what it points to.'),
     line: z
       .string()
-      .regex(/^[^\n]*$/, { error: 'is one line; block_in_file takes several' })
+      .regex(/^[^\r\n]*$/, { error: 'is one line; block_in_file takes several' })
       .optional()
       .describe('The line.'),
     regexp: z
@@ -58,12 +59,12 @@ const editOf =
   (given: Given): Edit =>
   (lines, text) => {
     const wanted = text(given.line ?? '');
-    const regexp = given.regexp === undefined ? undefined : pattern(text(given.regexp), 'regexp');
+    const matcher = given.regexp === undefined ? undefined : regexp(text(given.regexp), 'regexp');
     if (given.state === 'absent')
-      return lines.filter((line) => (regexp ? !regexp.test(line) : line !== wanted));
-    const at = lines.findLastIndex((line) => (regexp ? regexp.test(line) : line === wanted));
+      return lines.filter((line) => (matcher ? !matcher.test(line) : line !== wanted));
+    const at = lines.findLastIndex((line) => (matcher ? matcher.test(line) : line === wanted));
     if (at >= 0) {
-      const match = given.backrefs ? regexp?.exec(lines[at] ?? '') : undefined;
+      const match = given.backrefs ? matcher?.exec(lines[at] ?? '') : undefined;
       return lines.with(at, match ? expand(wanted, match) : wanted);
     }
     if (given.backrefs || lines.includes(wanted)) return lines;

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { action } from '../core/module.ts';
 import { chdir, commandOutcome, creates, GUARD, guardArgs, removes, returnsOfCommand } from './_command.ts';
+import { readLocal } from './_local.ts';
 
 const params = z.strictObject({
   src: z.string().meta({ localFile: true }).describe('Script on the jump host.'),
@@ -37,7 +38,7 @@ export default action({
     const name = basename(given.src);
     const said = await ctx.job(RUN, {
       args: [...guardArgs(given), name, given.executable ?? '', ...given.args],
-      stdin: await ctx.read(ctx.local(given.src)),
+      stdin: await readLocal(ctx, given.src),
     });
     return commandOutcome(said, given, [name, ...given.args]);
   },

@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { StepFailed } from '../core/error.ts';
 import { state } from '../core/module.ts';
 import type { Context } from '../core/module.ts';
 import { fileParams, returnsOfFile, zPath } from './_file.ts';
 import type { Wanted } from './_file.ts';
+import { readLocal } from './_local.ts';
 import { applyFiles, checkFiles } from './_place.ts';
 import { splitWords } from './_sh.ts';
 
@@ -31,10 +31,7 @@ const params = z.strictObject({
 });
 
 async function wantedOf(ctx: Context, given: z.output<typeof params>): Promise<Wanted> {
-  const source = ctx.local(given.src);
-  const bytes = await ctx.read(source).catch((cause: unknown) => {
-    throw new StepFailed(`cannot read the template ${source}: ${(cause as Error).message}`, {}, { cause });
-  });
+  const bytes = await readLocal(ctx, given.src);
   const rendered = ctx
     .render(Buffer.from(bytes).toString(), given.src)
     .replaceAll(/\r\n?|\n/g, NEWLINES[given.newline]);

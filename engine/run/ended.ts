@@ -1,6 +1,7 @@
 import { DrillbookError, StepFailed, Unreachable } from '../core/error.ts';
 import type { StepOutcome } from '../core/event.ts';
 import type { Change, Result } from '../core/module.ts';
+import { shortened } from '../core/text.ts';
 import type { Step } from '../plan/plan.ts';
 
 /** How one attempt, item or step ended on a host: a value, never an exception. */
@@ -61,4 +62,4 @@ export function failure(error: unknown): Ended {
 }
 
 const sentence = (error: DrillbookError): string =>
-  error.hint === undefined ? error.message : `${error.message} — ${error.hint}`;
+  shortened(error.message) + (error.hint === undefined ? '' : ` — ${shortened(error.hint)}`);

@@ -1,33 +1,11 @@
-import { StepFailed } from '../core/error.ts';
 import type { Change, Checked, Context, Module, Outcome } from '../core/module.ts';
-import { render } from '../parse/template.ts';
+import { shortened } from '../core/text.ts';
 import type { Scope } from '../parse/template.ts';
-import { schemaProblems } from '../parse/schema.ts';
-import { fullParams, paramMeta } from '../plan/params.ts';
+import { paramMeta } from '../plan/params.ts';
 import type { Step } from '../plan/plan.ts';
 import type { Attempting } from './attempts.ts';
 import type { Ended } from './ended.ts';
-
-function paramsOf(step: Step, module: Module, scope: Scope): Record<string, unknown> {
-  const raw = fullParams(
-    module,
-    typeof step.params === 'string' && !module.shorthand
-      ? render(step.params, scope, step.moduleName)
-      : step.params,
-  );
-  const rendered: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(raw as Record<string, unknown>)) {
-    rendered[name] = paramMeta(module, name).cel ? value : render(value, scope, name);
-  }
-  const parsed = module.params.safeParse(rendered);
-  if (parsed.success) return parsed.data;
-  const [problem] = schemaProblems(parsed.error, { ...step.source, value: rendered }, [], module.params);
-  throw new StepFailed(
-    `${step.moduleName}: ${problem?.message ?? 'its parameters are not as described'}`,
-    {},
-    { hint: problem?.hint },
-  );
-}
+import { paramsOf } from './params.ts';
 
 const says = (changes: readonly Change[]): string => changes.map((change) => change.what).join(', ');
 
@@ -71,9 +49,10 @@ async function ensure(
   };
 }
 
-const endedOf = ({ result, failed, isChanged }: Outcome, kind: 'action' | 'query'): Ended =>
+/** How what a module said ends the attempt. */
+export const endedOf = ({ result, failed, isChanged }: Outcome, kind: 'action' | 'query'): Ended =>
   failed !== undefined
-    ? { outcome: 'failed', result, reason: failed }
+    ? { outcome: 'failed', result, reason: shortened(failed) }
     : { outcome: kind === 'action' && isChanged !== false ? 'changed' : 'ok', result };
 
 async function foresee(

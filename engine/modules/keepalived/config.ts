@@ -3,6 +3,7 @@ import { zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import type { Change, Checked, Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
+import { readLocal } from '../_local.ts';
 
 const params = z.strictObject({
   src: z
@@ -65,10 +66,7 @@ export function virtualAddresses(content: string): readonly string[] {
 }
 
 async function rendered(ctx: Context, { src }: Params): Promise<string> {
-  const path = ctx.local(src);
-  const bytes = await ctx.read(path).catch((cause: unknown) => {
-    throw new StepFailed(`The template ${path} cannot be read`, {}, { cause });
-  });
+  const bytes = await readLocal(ctx, src);
   return ctx.render(Buffer.from(bytes).toString(), src);
 }
 
