@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { DrillbookError } from '../core/error.ts';
 import type { Files } from '../core/files.ts';
 import type { Module } from '../core/module.ts';
+import { textProblems } from '../core/text.ts';
 import { schemaProblems } from '../parse/schema.ts';
 import type { Path, Source } from '../parse/yaml.ts';
 import { localFile } from './local-file.ts';
@@ -87,6 +88,10 @@ export function paramProblems(
         problems.push(source.error(error.code, place(key), error.message, error.hint));
       }
     }
+  }
+  for (const unfit of textProblems(params)) {
+    const where = isShort ? path : [...path, ...unfit.path];
+    problems.push(source.error('parse.params', where, `\`${unfit.path.join('.')}\` ${unfit.why}`));
   }
   const parsed = module.params.safeParse(params);
   if (parsed.success) return problems;
