@@ -42,14 +42,15 @@ const shared = {
   ignore_errors: z.boolean().optional().describe('Go on after a failure'),
   no_log: z.boolean().optional().describe('Keep parameters and result out of journal and views'),
   check_mode: z.boolean().optional().describe('false: run for real under --check; true: only ever look'),
+  any_errors_fatal: z.boolean().optional().describe('A failure on one host ends the play for all'),
 };
 
 export const taskSchema = z.strictObject({
   ...shared,
   loop: z
-    .union([z.string(), z.array(z.unknown())])
+    .union([z.string(), z.array(z.unknown()), vars])
     .optional()
-    .describe('List, or a template that gives one'),
+    .describe('List, mapping (items with `key` and `value`), or a template that gives one'),
   label: z.string().optional().describe('What the views show of an item'),
   until: conditions.optional().describe('CEL; the task is tried again until it is true'),
   retries: z.number().int().min(0).max(10_000).optional().describe('Attempts after the first'),
@@ -61,7 +62,12 @@ export const taskSchema = z.strictObject({
     .optional(),
   changed_when: conditions.optional(),
   failed_when: conditions.optional(),
-  notify: strings.optional().describe('Handlers to run at the end of the play, by name'),
+  notify: strings
+    .optional()
+    .describe('Handlers to run at the end of the play, by name or by what they listen to'),
+  listen: strings
+    .optional()
+    .describe('Of a handler: further words that `notify` may use, also for several handlers'),
   on_interrupt: z.enum(['fail', 'rerun', 'skip', 'ask']).optional(),
   undo: z
     .record(z.string(), z.unknown())
@@ -108,7 +114,10 @@ const serialSize = z.union([
 
 export const playSchema = z.strictObject({
   name: z.string().optional(),
-  hosts: z.string().describe('Role, group, host or pattern'),
+  hosts: z
+    .union([z.string(), z.array(z.string()).min(1)])
+    .transform((hosts) => (typeof hosts === 'string' ? hosts : hosts.join(',')))
+    .describe('Role, group, host or pattern, or a list of them'),
   serial: z
     .union([serialSize, z.array(serialSize).min(1)])
     .optional()
@@ -121,7 +130,7 @@ export const playSchema = z.strictObject({
   environment: shared.environment,
   role: shared.role,
   max_failures: z.number().int().min(0).optional(),
-  any_errors_fatal: z.boolean().optional(),
+  any_errors_fatal: shared.any_errors_fatal,
   tasks: z.array(z.unknown()).optional(),
   handlers: z.array(z.unknown()).optional(),
 });

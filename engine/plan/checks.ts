@@ -79,8 +79,12 @@ export function checkTask(task: Task, e: Expanding): void {
       source.error('plan.notify', [...path, 'notify', i], message, suggest(handler, e.handlers)),
     );
   }
+  if (keywords.listen && e.isHandlers !== true) {
+    const message = 'only a handler listens';
+    e.problems.push(source.error('plan.notify', [...path, 'listen'], message, 'it stands under `handlers`'));
+  }
   if (typeof keywords.loop === 'string' && !keywords.loop.includes('{{')) {
-    const message = 'loop: a list is wanted, or a template that gives one';
+    const message = 'loop: a list or a mapping is wanted, or a template that gives one';
     e.problems.push(source.error('plan.loop', [...path, 'loop'], message));
   }
   const { register } = keywords;
@@ -135,8 +139,18 @@ export function checkCycles(
   }
 }
 
-/** Handlers that notify one another in a circle would never come to an end. */
+/** Handlers that notify one another in a circle would never come to an end; a second one of a name would never run. */
 export function checkHandlers(play: Play, e: Expanding): void {
+  const places = new Map<string, string>();
+  for (const { keywords, source, path, at } of play.handlers) {
+    const { name = '' } = keywords;
+    const first = places.get(name);
+    places.set(name, first ?? placeText(at));
+    if (first === undefined) continue;
+    const message = `there is a handler \`${name}\` in this play already, at ${first}`;
+    const hint = 'several handlers may `listen` to one word';
+    e.problems.push(source.error('plan.handler', [...path, 'name'], message, hint));
+  }
   const notifies = Object.fromEntries(
     play.handlers.map(({ keywords }) => [
       keywords.name ?? '',

@@ -16,6 +16,7 @@ export interface Inherited {
   readonly role: TaskKeywords['role'];
   readonly isRunOnce: boolean;
   readonly isIgnored: boolean;
+  readonly isFatal: boolean;
   readonly isSecret: boolean;
   readonly checkMode: boolean | undefined;
 }
@@ -34,7 +35,10 @@ export interface Expanding {
   readonly registered: Set<string>;
   /** Explicit ids and where they stand. */
   readonly explicit: Map<string, string>;
+  /** Words that `notify` may use: names of handlers and what they listen to. */
   readonly handlers: ReadonlySet<string>;
+  /** The play's handlers are in hand, not its tasks. */
+  readonly isHandlers?: boolean;
   readonly files: Files;
   /** `hosts:` of the play in hand, as far as it is known. */
   readonly pattern: string;

@@ -14,10 +14,11 @@ const BUILT_IN: Readonly<Record<string, readonly string[]>> = {
   run: ['id', 'operator', 'is_check'],
   facts: ['*'],
   hosts: ['*'],
+  groups: ['*'],
 };
 
 /** Names that no variable may take: the engine would put its own over it. */
-const RESERVED = [...Object.keys(BUILT_IN), 'inputs', 'item', 'index'];
+const RESERVED = [...Object.keys(BUILT_IN), 'inputs', 'item', 'index', 'failure'];
 
 /** Errors of variables set under a name of the language's own. */
 export function reservedProblems(

@@ -40,6 +40,8 @@ export interface Step {
   readonly destroys: string | undefined;
   readonly isRunOnce: boolean;
   readonly isIgnored: boolean;
+  /** `any_errors_fatal`: where it fails on one host it has failed on all. */
+  readonly isFatal: boolean;
   readonly isSecret: boolean;
   readonly checkMode: boolean | undefined;
   readonly tags: readonly string[];

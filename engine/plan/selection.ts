@@ -26,7 +26,9 @@ export function isTagged(tags: readonly string[], { tags: wanted, skipTags }: Se
 
 /** A tag that no step has selects nothing: an error with the nearest one, not a run that does nothing and says done. */
 export function checkTags(plays: readonly PlannedPlay[], { tags = [], skipTags = [] }: Selection): void {
-  const known = new Set(plays.flatMap((play) => [...stepsOf(play.nodes)].flatMap((step) => step.tags)));
+  const known = new Set(
+    plays.flatMap(({ nodes, handlers }) => [...stepsOf(nodes), ...handlers].flatMap((step) => step.tags)),
+  );
   for (const word of ['all', 'tagged', 'untagged', 'always', 'never']) known.add(word);
   for (const tag of [...tags, ...skipTags]) {
     if (known.has(tag)) continue;

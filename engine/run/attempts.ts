@@ -114,6 +114,12 @@ async function attempt(
   }
 }
 
+/** With how often it was tried, where it may be tried more than once. */
+const counted = ({ until, keywords }: Step, ended: Ended, count: number): Ended =>
+  until.length === 0 && keywords.retries === undefined
+    ? ended
+    : { ...ended, result: { ...ended.result, attempts: count } };
+
 /** Tries until `until` holds (or, without it, until an attempt goes well) or the retries are spent. */
 export async function attempts(step: Step, module: Module, scope: Scope, a: Attempting): Promise<Ended> {
   const { retries = step.until.length > 0 ? 3 : 0, delay = 5000 } = step.keywords;
@@ -127,16 +133,17 @@ export async function attempts(step: Step, module: Module, scope: Scope, a: Atte
     )
       return ended;
     const isEnough = step.until.length > 0 ? holds(step, scope, ended) : !isBad(ended.outcome);
-    if (isEnough === true) return ended;
+    if (isEnough === true) return counted(step, ended, tries + 1);
     const reason =
       typeof isEnough === 'string'
         ? isEnough
         : (ended.reason ?? `not yet: ${step.until.map((condition) => condition.text).join(' and ')}`);
     if (tries >= retries) {
       const bound = retries === 0 ? '' : ` (after ${tries + 1} attempts)`;
+      const last = counted(step, ended, tries + 1);
       return isBad(ended.outcome) && ended.reason
-        ? { ...ended, reason: `${ended.reason}${bound}` }
-        : { ...ended, outcome: 'failed', reason: `${reason}${bound}` };
+        ? { ...last, reason: `${ended.reason}${bound}` }
+        : { ...last, outcome: 'failed', reason: `${reason}${bound}` };
     }
     await a.onRetry(tries + 1, retries, reason);
     await pause(delay, a.interrupt);

@@ -4,7 +4,7 @@ import type { Course, States } from './course.ts';
 import { isBad, registeredOf, shownReason } from './ended.ts';
 import type { Ended } from './ended.ts';
 import type { HostState } from './host-state.ts';
-import { remember } from './remember.ts';
+import { remember, rememberFailure } from './remember.ts';
 
 /** Tells the journal how a step ended and draws the consequences; true when it went wrong and nothing forgives it here. */
 export function finish(
@@ -50,10 +50,12 @@ export function finish(
   if (ended.isGuard) stopBy(course, 5, reason ?? 'stopped by a guard');
   if (ended.outcome === 'in_doubt') stopBy(course, 4, reason ?? 'a step’s outcome is unknown');
   try {
-    remember(course, step, sharers, registeredOf(ended), ended.outcome, false);
+    remember(course, step, state, sharers, registeredOf(ended), ended.outcome, false);
   } catch (error) {
     // Only a template in `notify` can fail here, and the step itself has ended already.
     stopBy(course, 1, `${name}: ${(error as Error).message}`);
   }
-  return isBad(ended.outcome) && !step.isIgnored;
+  const isBadHere = isBad(ended.outcome) && !step.isIgnored;
+  if (isBadHere) rememberFailure(step, name, sharers, registeredOf(ended), ended.outcome);
+  return isBadHere;
 }

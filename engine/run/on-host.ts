@@ -1,4 +1,5 @@
 import { DrillbookError } from '../core/error.ts';
+import type { Result } from '../core/module.ts';
 import { render, renderText } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
 import type { Step } from '../plan/plan.ts';
@@ -13,7 +14,7 @@ import type { Ending, Past } from './journal/history.ts';
 import type { HostState } from './host-state.ts';
 import { asksItem, loop } from './loop.ts';
 import { once } from './once.ts';
-import { remember } from './remember.ts';
+import { remember, rememberFailure } from './remember.ts';
 import { scopeOf } from './scope.ts';
 import { newTries } from './journal/tries.ts';
 
@@ -32,6 +33,25 @@ function refused(step: Step, scope: Scope): Ended | undefined {
   return condition && { outcome: 'skipped', result: {}, reason: `when: ${condition.text}` };
 }
 
+/** The items of a loop; of a mapping each key with its value. */
+function itemsOf(step: Step, scope: Scope): readonly unknown[] {
+  const items = render(step.keywords.loop, scope, 'loop');
+  if (Array.isArray(items)) return items;
+  if (items !== null && typeof items === 'object')
+    return Object.entries(items).map(([key, value]: [string, unknown]) => ({ key, value }));
+  const kind = items === null ? 'nothing' : typeof items;
+  throw new DrillbookError('step.loop', `loop: a list or a mapping is wanted, this is ${kind}`);
+}
+
+/** What `results` holds of a loop that was skipped as a whole; its list need not exist then. */
+function skippedItems(step: Step, scope: Scope, no: Ended): readonly Result[] {
+  try {
+    return itemsOf(step, scope).map((item) => ({ ...registeredOf(no), item }));
+  } catch {
+    return [];
+  }
+}
+
 async function fresh(
   course: Course,
   step: Step,
@@ -44,7 +64,7 @@ async function fresh(
   const hasLoop = step.keywords.loop !== undefined;
   const isAskedEach = hasLoop && asksItem(step);
   const no = isAskedEach ? undefined : refused(step, scope);
-  if (no) return no;
+  if (no) return hasLoop ? { ...no, result: { results: skippedItems(step, scope, no) } } : no;
   const { seq } = course.journal.append({
     event: 'step_started',
     step: step.id,
@@ -60,11 +80,7 @@ async function fresh(
   const tries = isTaken ? past.tries : newTries(seq);
   const isOpen = isTaken === true && past.isOpen;
   if (!hasLoop) return once(course, step, state, scope, { tries, index: 0, isAgain: isOpen });
-  const items = render(step.keywords.loop, scope, 'loop');
-  if (!Array.isArray(items)) {
-    const kind = items === null ? 'nothing' : typeof items;
-    throw new DrillbookError('step.loop', `loop: a list is wanted, this is ${kind}`);
-  }
+  const items = itemsOf(step, scope);
   const before = { items: past?.items ?? new Map(), tries, isOpen, isDoubtSkipped: doubt === 'skip' };
   return loop(course, step, state, items, before, (own, turn) =>
     valued(async () => (isAskedEach && refused(step, own)) || once(course, step, state, own, turn)),
@@ -89,12 +105,13 @@ const leavesSomething = ({ keywords, moduleName }: Step): boolean =>
 /** Takes a step that has ended from the journal. */
 function replay(course: Course, step: Step, state: HostState, sharers: States, past: Ending): boolean {
   const { outcome, isForgiven } = past;
+  const isBadHere = isForgiven && !step.isIgnored;
   count(course, state.host.name, outcome);
-  const { result, reason } = leavesSomething(step)
-    ? course.history.whole(past)
-    : { result: {}, reason: undefined };
-  remember(course, step, sharers, registeredOf({ outcome, result, reason }), outcome, true);
-  return isForgiven && !step.isIgnored;
+  const whole = isBadHere || leavesSomething(step) ? course.history.whole(past) : undefined;
+  const registered = registeredOf({ outcome, result: whole?.result ?? {}, reason: whole?.reason });
+  remember(course, step, state, sharers, registered, outcome, true);
+  if (isBadHere) rememberFailure(step, whole?.name ?? step.name, sharers, registered, outcome);
+  return isBadHere;
 }
 
 /** Under --check, what needs the result of a step that has only pretended cannot be told. */

@@ -36,19 +36,34 @@ function handlersOf(course: Course, step: Step, state: HostState, result: Result
   return names;
 }
 
+/** What `rescue` hears of a step that failed. */
+export function rememberFailure(
+  step: Step,
+  name: string,
+  sharers: States,
+  result: Result,
+  outcome: StepOutcome,
+) {
+  const { msg } = result;
+  const message = typeof msg === 'string' ? msg : outcome;
+  for (const state of sharers)
+    state.failure = { task: name, module: step.moduleName, outcome, message, result };
+}
+
 /**
  * What a finished step leaves behind for later ones; the same whether it ran now or is taken from the journal.
- * `result` is what `register` gets.
+ * `result` is what `register` gets; of a `run_once` all have it, while handlers are notified where it ran.
  */
 export function remember(
   course: Course,
   step: Step,
-  states: States,
+  own: HostState,
+  sharers: States,
   result: Result,
   outcome: StepOutcome,
   isReplay: boolean,
 ): void {
-  for (const state of states) {
+  for (const state of sharers) {
     const { register } = step.keywords;
     if (register !== undefined) state.registered.set(register, result);
     if (outcome === 'changed') state.hasChanges = true;
@@ -60,13 +75,13 @@ export function remember(
       if (step.moduleName === 'facts' && isResult(part.result['facts']))
         state.facts = { ...state.facts, ...part.result['facts'] };
     }
-    if (outcome !== 'changed') continue;
-    for (const name of handlersOf(course, step, state, result)) {
-      if (!isReplay && !state.notified.has(name)) {
-        const handler = course.tools.redactor.text(name);
-        course.journal.append({ event: 'handler_notified', handler, host: state.host.name, by: step.id });
-      }
-      state.notified.add(name);
+  }
+  if (outcome !== 'changed') return;
+  for (const name of handlersOf(course, step, own, result)) {
+    if (!isReplay && !own.notified.has(name)) {
+      const handler = course.tools.redactor.text(name);
+      course.journal.append({ event: 'handler_notified', handler, host: own.host.name, by: step.id });
     }
+    own.notified.add(name);
   }
 }

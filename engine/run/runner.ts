@@ -33,9 +33,7 @@ export const DEFAULT_FORKS = Math.max(50, 16 * availableParallelism());
 
 /** True when one host's failure can take others out, so that they too leave the way the journal tells. */
 const isShared = (play: PlannedPlay, step: Step): boolean =>
-  step.isRunOnce ||
-  play.play.keywords.any_errors_fatal === true ||
-  play.play.keywords.max_failures !== undefined;
+  step.isRunOnce || step.isFatal || play.play.keywords.max_failures !== undefined;
 
 /** Facts alone are gathered only where the play has nothing else. */
 function isWanted(play: PlannedPlay): boolean {
@@ -45,8 +43,8 @@ function isWanted(play: PlannedPlay): boolean {
 }
 
 const isFatal = (play: PlannedPlay, failed: number): boolean => {
-  const { any_errors_fatal: isAny, max_failures: most } = play.play.keywords;
-  return failed > 0 && (isAny === true || (most !== undefined && failed > most));
+  const { max_failures: most } = play.play.keywords;
+  return failed > 0 && most !== undefined && failed > most;
 };
 
 /** Walks a plan: plays, blocks and handlers; what one step does on one host is on-host.ts. */
@@ -101,7 +99,7 @@ export function runner(
     });
     // A step taken from the journal has done nothing now.
     if (journal.count > before) await checkInvariants();
-    return step.isRunOnce && failed.size > 0 ? new Set(states) : failed;
+    return (step.isRunOnce || step.isFatal) && failed.size > 0 ? new Set(states) : failed;
   }
 
   async function runBlock(
@@ -144,16 +142,23 @@ export function runner(
     return failed;
   }
 
-  /** Hosts on which the handler is waited for; takes it off their lists. */
-  function claim(handler: Step, states: States): HostState[] {
-    return states.filter((state) => {
-      if (state.notified.size === 0) return false;
-      const name = handler.name.includes('{{')
-        ? renderText(handler.name, scopeOf(state, handler.vars, world), 'name')
-        : handler.name;
-      const isByName = state.notified.delete(name);
-      return state.notified.delete(handler.name) || isByName;
-    });
+  /** True where a word of `notify` means this handler: its name as written or rendered, or what it listens to. */
+  function isMeant(handler: Step, word: string, state: HostState): boolean {
+    if (word === handler.name || handler.keywords.listen?.includes(word)) return true;
+    return (
+      handler.name.includes('{{') &&
+      word === renderText(handler.name, scopeOf(state, handler.vars, world), 'name')
+    );
+  }
+
+  /** Hosts on which the handler is waited for; takes it off their lists. What was notified goes to all it means first. */
+  function claim(play: PlannedPlay, handler: Step, states: States): HostState[] {
+    for (const state of states) {
+      for (const word of state.notified)
+        for (const other of play.handlers) if (isMeant(other, word, state)) state.waiting.add(other.id);
+      state.notified.clear();
+    }
+    return states.filter((state) => state.waiting.delete(handler.id));
   }
 
   /**
@@ -167,6 +172,7 @@ export function runner(
       for (const handler of play.handlers) {
         if (isStopped(course)) return failed;
         const waiting = claim(
+          play,
           handler,
           states.filter((state) => !failed.has(state)),
         );

@@ -105,6 +105,8 @@ export function scopeOf(state: HostState, layers: readonly Vars[], world: World,
   put('facts', state.facts);
   put('run', run);
   lazy(scope, 'hosts', () => hostsView(world));
+  lazy(scope, 'groups', () => groupsOf(plan.inventory));
+  if (state.failure) put('failure', state.failure);
   const cluster = clusterOf(plan.inventory, state.host.name);
   if (cluster) {
     put('cluster', clusterView(cluster, world, scope));
@@ -115,9 +117,15 @@ export function scopeOf(state: HostState, layers: readonly Vars[], world: World,
   return scope;
 }
 
+const groupsOf = ({ hosts, groups }: Inventory): object => ({
+  ...Object.fromEntries(groups),
+  all: [...hosts.keys()],
+});
+
 function hostsView(world: World): object {
   const view = ([name, state]: [string, HostState]): [string, object] => {
-    const more = { facts: state.facts, ...Object.fromEntries([...state.set, ...state.registered]) };
+    const own = Object.fromEntries([...state.set, ...state.registered]);
+    const more = { facts: state.facts, ...own, ...world.plan.inputs.overrides };
     return [name, otherView(state, world, more)];
   };
   return Object.fromEntries([...world.states].map(view));

@@ -25,7 +25,9 @@ export interface Side {
  * loops, handlers and the rest of the language it makes no difference.
  */
 const quick = (text: string, { isShell }: Pair): string =>
-  isShell === true ? text : text.replaceAll('shell: MARK', 'raw: MARK').replaceAll("shell: 'MARK", "raw: 'MARK");
+  isShell === true
+    ? text
+    : text.replaceAll('shell: MARK', 'raw: MARK').replaceAll("shell: 'MARK", "raw: 'MARK");
 
 const indented = (text: string, by: number): string => text.replace(/^(?=.)/gm, ' '.repeat(by));
 const isWhole = (text: string): boolean => /^(?:plays:|- hosts:|- name:[^\n]*\n {2}hosts:)/m.test(text);
@@ -56,7 +58,10 @@ function lay(folder: string, book: string, files: Readonly<Record<string, string
   mkdirSync(folder, { recursive: true });
   const mark = join(folder, 'mark');
   const trace = join(folder, 'trace');
-  writeFileSync(mark, `#!/bin/sh\nword=$1; shift\nprintf '%s@%s%s\\n' "$word" "$NODE" "\${*:+ $*}" >> ${trace}\n`);
+  writeFileSync(
+    mark,
+    `#!/bin/sh\nword=$1; shift\nprintf '%s@%s%s\\n' "$word" "$NODE" "\${*:+ $*}" >> ${trace}\n`,
+  );
   chmodSync(mark, 0o755);
   // A user that is become appends to it too.
   writeFileSync(trace, '');
@@ -126,7 +131,13 @@ export async function runOurs(pair: Pair, nodes: Nodes): Promise<Side> {
 }
 
 /** Ansible's: 1 and 5 are errors and wrong usage before or in the run, 2 and 4 are failed and unreachable hosts. */
-const THEIR_EXITS: Readonly<Record<number, string>> = { 0: 'done', 2: 'failed', 4: 'failed', 1: 'refused', 5: 'refused' };
+const THEIR_EXITS: Readonly<Record<number, string>> = {
+  0: 'done',
+  2: 'failed',
+  4: 'failed',
+  1: 'refused',
+  5: 'refused',
+};
 
 type Told = Happened | { readonly host: string; readonly forgiven: number };
 

@@ -23,6 +23,7 @@ const NOT_ITS_OWN: readonly string[] = [
   'role',
   'run_once',
   'ignore_errors',
+  'any_errors_fatal',
   'no_log',
   'check_mode',
   'destroys',
@@ -36,6 +37,7 @@ const MANNER: readonly string[] = [
   'timeout',
   'on_interrupt',
   'no_log',
+  'any_errors_fatal',
   'is among the steps to run',
 ];
 
@@ -87,6 +89,7 @@ export function doingOf(step: Step, plan: Plan, files: Pinned): Doing {
     ['role', step.role],
     ['run_once', step.isRunOnce || undefined],
     ['ignore_errors', step.isIgnored || undefined],
+    ['any_errors_fatal', step.isFatal || undefined],
     ['no_log', step.isSecret || undefined],
     ['check_mode', step.checkMode],
     ['is among the steps to run', step.isSelected],

@@ -7,8 +7,8 @@ type Surroundings = ReadonlyMap<string, unknown>;
 
 function playsOf({ plays }: Plan): [string, unknown][] {
   const headers = ({ play, hosts }: PlannedPlay): [string, unknown][] => {
-    const { serial, order, max_failures, any_errors_fatal } = play.keywords;
-    return Object.entries({ hosts, serial, order, max_failures, any_errors_fatal });
+    const { serial, order, max_failures } = play.keywords;
+    return Object.entries({ hosts, serial, order, max_failures });
   };
   return plays.flatMap((play, i) =>
     headers(play).map(([name, value]): [string, unknown] => [`${name} of play ${i + 1}`, value]),

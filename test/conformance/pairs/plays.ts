@@ -6,17 +6,27 @@ const ROLLING = `
 - { name: three, shell: MARK three }
 `.replace(/^(?=.)/gm, '  ');
 
-const rolling = (keywords: string): string => `hosts: all\n${keywords}\ntasks:${ROLLING}`;
-
 const SECOND = `- hosts: all\n  tasks:\n    - { name: second play, shell: MARK second-play }\n`;
 const twoPlays = (keywords: string): string =>
   `- hosts: all\n  ${keywords}\n  tasks:${ROLLING.replace(/^(?=.)/gm, '  ')}${SECOND}`;
 
 export const plays: readonly Pair[] = [
-  { name: 'serial: one host after the other', ours: `hosts: all\nserial: 1\ntasks:\n- { name: one, shell: MARK one }\n- { name: two, shell: MARK two }\n` },
-  { name: 'serial: a list of sizes', ours: `hosts: all\nserial: [1, 2]\ntasks:\n- { name: one, shell: MARK one }\n` },
-  { name: 'serial: a percentage', ours: `hosts: all\nserial: 67%\ntasks:\n- { name: one, shell: MARK one }\n` },
-  { name: 'serial: a percentage below one host is one host', ours: `hosts: all\nserial: '10%'\ntasks:\n- { name: one, shell: MARK one }\n` },
+  {
+    name: 'serial: one host after the other',
+    ours: `hosts: all\nserial: 1\ntasks:\n- { name: one, shell: MARK one }\n- { name: two, shell: MARK two }\n`,
+  },
+  {
+    name: 'serial: a list of sizes',
+    ours: `hosts: all\nserial: [1, 2]\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
+  {
+    name: 'serial: a percentage',
+    ours: `hosts: all\nserial: 67%\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
+  {
+    name: 'serial: a percentage below one host is one host',
+    ours: `hosts: all\nserial: '10%'\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
   { name: 'serial: a batch that failed as a whole ends the run', ours: twoPlays('serial: 1') },
   { name: 'serial: a batch that failed in part does not', ours: twoPlays('serial: 2') },
   { name: 'any_errors_fatal ends the play for all after the step', ours: twoPlays('any_errors_fatal: true') },
@@ -94,8 +104,14 @@ tasks:
     - { name: two, shell: MARK two }
 `,
   },
-  { name: 'a play whose hosts have all failed ends the run', ours: `- hosts: a\n  tasks:\n    - { name: one, shell: MARK one; false }\n${SECOND}` },
-  { name: 'who failed in one play is in none after it', ours: twoPlays('gather_facts: false').replaceAll('  gather_facts: false\n', '') },
+  {
+    name: 'a play whose hosts have all failed ends the run',
+    ours: `- hosts: a\n  tasks:\n    - { name: one, shell: MARK one; false }\n${SECOND}`,
+  },
+  {
+    name: 'who failed in one play is in none after it',
+    ours: twoPlays('gather_facts: false').replaceAll('  gather_facts: false\n', ''),
+  },
   {
     name: 'run_once runs on the first host, and its result is everybodys',
     ours: `
@@ -145,7 +161,10 @@ handlers:
 - { name: after, shell: MARK after }
 `,
   },
-  { name: 'run_once in batches runs once in each', ours: `hosts: all\nserial: 2\ntasks:\n- { name: once, shell: MARK once, run_once: true }\n` },
+  {
+    name: 'run_once in batches runs once in each',
+    ours: `hosts: all\nserial: 2\ntasks:\n- { name: once, shell: MARK once, run_once: true }\n`,
+  },
   {
     name: 'run_once of a block',
     ours: `
@@ -253,14 +272,47 @@ tasks:
     - { name: told, shell: 'MARK told {% if ansible_distribution is defined %}known{% endif %}' }
 `,
   },
-  { name: 'hosts: a pattern with a part left out', ours: `hosts: 'all:!b'\ntasks:\n- { name: one, shell: MARK one }\n` },
-  { name: 'hosts: what two groups share', ours: `hosts: 'pair:&ends'\ntasks:\n- { name: one, shell: MARK one }\n` },
+  {
+    name: 'hosts: a pattern with a part left out',
+    ours: `hosts: 'all:!b'\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
+  {
+    name: 'hosts: what two groups share',
+    ours: `hosts: 'pair:&ends'\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
   { name: 'hosts: a list', ours: `hosts: [c, a]\ntasks:\n- { name: one, shell: MARK one }\n` },
-  { name: 'hosts: a glob, and a comma', ours: `hosts: '[ab],other'\ntasks:\n- { name: one, shell: MARK one }\n`, theirs: `hosts: 'pa*,other'\ntasks:\n- { name: one, shell: MARK one }\n` },
-  { name: 'hosts: in the order of the inventory', ours: `hosts: 'c,b,a'\nserial: 1\ntasks:\n- { name: one, shell: MARK one }\n` },
-  { name: 'hosts: one that is in no inventory', ours: `hosts: a,nobody\ntasks:\n- { name: one, shell: MARK one }\n`, differs: { key: 'unknown-host', lines: [] } },
-  { name: 'limit: only some hosts', asked: { limit: 'b,c' }, ours: `hosts: all\ntasks:\n- { name: one, shell: MARK one }\n` },
-  { name: 'limit: all but one', asked: { limit: 'all:!b' }, ours: `hosts: pair\ntasks:\n- { name: one, shell: MARK one }\n` },
-  { name: 'limit: a host that the play has not', asked: { limit: 'c' }, ours: `hosts: pair\ntasks:\n- { name: one, shell: MARK one }\n` },
-  { name: 'limit: a host that is in no inventory', asked: { limit: 'nobody' }, ours: `hosts: pair\ntasks:\n- { name: one, shell: MARK one }\n` },
+  {
+    name: 'hosts: a glob, and a comma',
+    ours: `hosts: '[ab],other'\ntasks:\n- { name: one, shell: MARK one }\n`,
+    theirs: `hosts: 'pa*,other'\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
+  {
+    name: 'hosts: in the order of the inventory',
+    ours: `hosts: 'c,b,a'\nserial: 1\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
+  {
+    name: 'hosts: one that is in no inventory',
+    ours: `hosts: a,nobody\ntasks:\n- { name: one, shell: MARK one }\n`,
+    differs: { key: 'unknown-host', lines: [] },
+  },
+  {
+    name: 'limit: only some hosts',
+    asked: { limit: 'b,c' },
+    ours: `hosts: all\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
+  {
+    name: 'limit: all but one',
+    asked: { limit: 'all:!b' },
+    ours: `hosts: pair\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
+  {
+    name: 'limit: a host that the play has not',
+    asked: { limit: 'c' },
+    ours: `hosts: pair\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
+  {
+    name: 'limit: a host that is in no inventory',
+    asked: { limit: 'nobody' },
+    ours: `hosts: pair\ntasks:\n- { name: one, shell: MARK one }\n`,
+  },
 ];

@@ -62,7 +62,12 @@ export const selection: readonly Pair[] = [
   { name: 'tags: untagged', ours: TAGGED, asked: { tags: ['untagged'] } },
   { name: 'tags: never by name', ours: TAGGED, asked: { tags: ['never'] } },
   { name: 'tags: all', ours: TAGGED, asked: { tags: ['all'] } },
-  { name: 'tags: one that no step has', ours: TAGGED, asked: { tags: ['rde'] }, differs: { key: 'unknown-tag', lines: [] } },
+  {
+    name: 'tags: one that no step has',
+    ours: TAGGED,
+    asked: { tags: ['rde'] },
+    differs: { key: 'unknown-tag', lines: [] },
+  },
   { name: 'tags: of an include are those of its tasks', ...INCLUDED, asked: { tags: ['part'] } },
   { name: 'tags: of a task in an include', ...INCLUDED, asked: { tags: ['own'] } },
   { name: 'tags: of an include, left out', ...INCLUDED, asked: { skipTags: ['part'] } },
@@ -104,7 +109,13 @@ handlers:
   { name: 'start at a task', ours: STEPS, asked: { startAt: 'four' } },
   { name: 'start at a task in a block', ours: STEPS, asked: { startAt: 'three' } },
   { name: 'start at a task that there is not', ours: STEPS, asked: { startAt: 'fuor' } },
-  { name: 'check mode: what it does and what it only tells', ours: CHECKED, asked: { isCheck: true }, isShell: true, differs: { key: 'check-actions', lines: [] } },
+  {
+    name: 'check mode: what it does and what it only tells',
+    ours: CHECKED,
+    asked: { isCheck: true },
+    isShell: true,
+    differs: { key: 'check-actions', lines: [] },
+  },
   {
     name: 'check mode of one task without --check',
     isShell: true,

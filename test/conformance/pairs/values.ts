@@ -3,7 +3,10 @@ import type { Pair } from '../_pair.ts';
 const TOLD = `{ name: told, shell: 'MARK told {{from_all}}, {{from_group}}, {{from_host}}, {{from_play}}' }`;
 
 export const values: readonly Pair[] = [
-  { name: 'variables: inventory < group < host < play', ours: `vars: { from_play: play }\ntasks:\n- ${TOLD}\n` },
+  {
+    name: 'variables: inventory < group < host < play',
+    ours: `vars: { from_play: play }\ntasks:\n- ${TOLD}\n`,
+  },
   {
     name: 'variables: play < block < task',
     ours: `
