@@ -116,7 +116,8 @@ export function runningLines(
   const total = finished.length + running.size;
   const time = elapsed(block.since, size.now);
   const tally = total > 1 ? ` ${pen.dot} ${finished.length} of ${total}` : '';
-  const head = cut(block.name, Math.max(10, size.columns - 30), pen.ellipsis);
+  const forName = size.columns - 4 - width(`${time}${tally}`);
+  const head = cut(block.name, Math.max(10, forName), pen.ellipsis);
   const lines = [`${icon} ${pen.paint('bold', head)} ${pen.paint('gray', `${time}${tally}`)}`];
   const room = Math.max(0, size.rows - 2);
   const lanes = lanesOf(running, room + 1);

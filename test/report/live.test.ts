@@ -1,8 +1,9 @@
 import { stripVTControlCharacters } from 'node:util';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Happening } from '../../engine/core/event.ts';
 import { openView, type Screen, type View } from '../../engine/report/view.ts';
 import { openRegion } from '../../engine/report/region.ts';
+import { fit, width } from '../../engine/report/text.ts';
 import { asEvents, begins, ends, finished, screen, started, viewOptions } from './_events.ts';
 
 /** What a terminal of this size shows (and has scrolled up) after `text`: the few sequences the view uses. */
@@ -21,8 +22,9 @@ function terminal(text: string): readonly string[] {
 
 async function live(
   stderr: Screen = screen().screen,
+  size = { columns: 80, rows: 10 },
 ): Promise<{ view: View; tell: (list: readonly Happening[]) => void; text: () => string }> {
-  const { screen: stdout, text } = screen({ columns: 80, rows: 10 });
+  const { screen: stdout, text } = screen(size);
   const view = await openView('live', viewOptions(stdout, { stderr }));
   const tell = (list: readonly Happening[]): void => asEvents(list).forEach((event) => view.show(event));
   return { view, tell, text };
@@ -130,4 +132,61 @@ test('an unchanged drawing is not written again', () => {
   region.draw(['a']);
   region.draw(['a']);
   expect(writes).toBe(1);
+});
+
+test('no drawn line is wider than the terminal, wide characters counted as two columns', async () => {
+  const { view, tell, text } = await live(undefined, { columns: 24, rows: 10 });
+  tell([started(['信息信息信息122']), begins('信息信息信息122', '文件改变了文件改变了文件改变了')]);
+  tell([
+    {
+      event: 'step_progress',
+      step: '文件改变了文件改变了文件改变了',
+      host: '信息信息信息122',
+      message: '等待等待等待等待',
+      percent: 50,
+    },
+  ]);
+  await expect.poll(() => text()).toContain('文件');
+  const drawn = terminal(text()).filter((line) => /信息信|文件/.test(line) && !/hosts|RUN/.test(line));
+  expect(drawn).toHaveLength(2);
+  for (const line of drawn) expect(width(line)).toBeLessThan(24);
+  await view.close();
+});
+
+test('a tick of the spinner writes its line alone', () => {
+  let written = '';
+  const region = openRegion({ columns: () => 80, rows: () => 24, write: (text) => (written = text) });
+  const hosts = Array.from({ length: 20 }, (_, i) => `host ${i}`);
+  region.draw(['- Packages', ...hosts]);
+  region.draw(['| Packages', ...hosts]);
+  expect(stripVTControlCharacters(written).trim()).toBe('| Packages');
+  expect(written).toContain('\x1b[21A');
+});
+
+test('a line that is cut keeps its colours closed', () => {
+  expect(fit('\x1b[31m信息信息\x1b[39m', 5)).toBe('\x1b[31m信息…\x1b[39m');
+  expect(fit('\x1b[31mab\x1b[39m', 2)).toBe('\x1b[31mab\x1b[39m');
+});
+
+test('hosts that fail alike are told once', async () => {
+  const { view, tell, text } = await live();
+  const hosts = ['n1', 'n2', 'n3'];
+  const failed = { outcome: 'failed', reason: 'exit code 3', result: { stderr: 'no space' } } as const;
+  tell([started(hosts), ...hosts.map((host) => begins(host)), ...hosts.map((host) => ends(host, failed))]);
+  tell([finished('failed')]);
+  await view.close();
+  const shown = terminal(text()).join('\n');
+  expect(shown.match(/\| no space/g)).toHaveLength(1);
+  expect(shown).toContain('the same on n2, n3');
+  expect(shown).toMatch(/n1, n2, n3: Packages — FAILED: exit code 3/);
+});
+
+test('a dumb terminal gets plain lines', async () => {
+  vi.stubEnv('TERM', 'dumb');
+  const { screen: stdout, text } = screen({ columns: 80, rows: 10 });
+  const view = await openView('live', viewOptions(stdout));
+  vi.unstubAllEnvs();
+  asEvents([started(['dbk1']), begins('dbk1'), ends('dbk1')]).forEach((event) => view.show(event));
+  await view.close();
+  expect(text()).not.toContain('\x1b');
 });
