@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { disk } from '../core/files.ts';
@@ -8,7 +8,7 @@ import type { Redactor } from '../core/secret.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import type { Opened } from '../secrets/encrypted.ts';
 import { loadModule, moduleNames } from '../modules/registry.ts';
-import { loadInventory } from '../parse/inventory.ts';
+import { absoluteSpec, loadInventory } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { loadPlaybook, withVarsFiles } from '../parse/playbook.ts';
 import type { Input } from '../parse/playbook-schema.ts';
@@ -24,11 +24,13 @@ import type { Plan, Vars } from '../plan/plan.ts';
 import { pinnedFiles } from '../run/edits/pinned.ts';
 import type { Pinned } from '../run/edits/pinned.ts';
 import type { Invocation } from './_command.ts';
+import { passwordsOf, withPasswords } from './_passwords.ts';
+import type { Passwords } from './_passwords.ts';
 import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 import type { Keys } from './_keys.ts';
 
 export const PLAN_OPTIONS: ParseArgsOptionsConfig = {
-  inventory: { type: 'string', short: 'i' },
+  inventory: { type: 'string', short: 'i', multiple: true },
   extra: { type: 'string', short: 'e', multiple: true },
   limit: { type: 'string', short: 'l' },
   tags: { type: 'string', short: 't', multiple: true },
@@ -38,7 +40,7 @@ export const PLAN_OPTIONS: ParseArgsOptionsConfig = {
 };
 
 export const PLAN_HELP: Readonly<Record<string, string>> = {
-  inventory: 'hosts, groups and clusters (YAML)',
+  inventory: 'hosts, groups and clusters: a file, folder or program; may be given several times',
   extra: 'NAME=VALUE of an input or variable, or @FILE (YAML; @- for standard input)',
   limit: 'only these hosts (pattern)',
   tags: 'only steps with one of these tags (comma-separated)',
@@ -54,6 +56,8 @@ export interface Asked {
   readonly selection: Selection;
   /** Names given with `-e NAME=VALUE`, where every process of this machine can read the value. */
   readonly typed?: readonly string[];
+  /** Typed on the terminal for this command. */
+  readonly passwords?: Passwords | undefined;
 }
 
 const words = (value: unknown): string[] | undefined => {
@@ -88,7 +92,8 @@ async function readExtra(texts: readonly string[], keys: Keys): Promise<Record<s
 }
 
 /** What the command line asks for; throws `usage` errors. */
-export async function askedOf({ positionals, options }: Invocation, keys: Keys): Promise<Asked> {
+export async function askedOf(invocation: Invocation, keys: Keys): Promise<Asked> {
+  const { positionals, options } = invocation;
   const [playbook, surplus] = positionals;
   if (playbook === undefined)
     throw new DrillbookError('usage.playbook', 'which playbook?', {
@@ -109,7 +114,8 @@ export async function askedOf({ positionals, options }: Invocation, keys: Keys):
   };
   return {
     playbook: resolve(playbook),
-    inventory: resolve(inventory),
+    inventory: absoluteSpec([inventory]),
+    passwords: await passwordsOf(invocation),
     given: await readExtra(extra, keys),
     typed: extra.flatMap((given) => (given.startsWith('@') ? [] : given.slice(0, given.indexOf('=')))),
     selection: {
@@ -132,20 +138,41 @@ export interface Prepared {
   replan(files: Files, given: Vars): Promise<Plan>;
 }
 
-/** Makes known what is secret by where it stands, rather than by a tag. */
-function hearSecrets(playbook: Playbook, inventory: Inventory, inputs: Inputs, redactor: Redactor): void {
+/** Makes known what is secret by where it stands, rather than by a tag; returns the names that were given. */
+function hearSecrets(
+  playbook: Playbook,
+  inventory: Inventory,
+  inputs: Inputs,
+  redactor: Redactor,
+): ReadonlySet<string> {
+  const secrets = new Set<string>();
   for (const [name, input] of Object.entries(playbook.inputs)) {
     if (!isSecretInput(input)) continue;
-    redactor.add(inputs.given[name]);
-    redactor.add(inputs.defaults[name]);
+    secrets.add(name);
+    redactor.addDeep(inputs.given[name]);
+    redactor.addDeep(inputs.defaults[name]);
   }
-  const isSecret = (value: unknown): boolean => typeof value === 'string' && redactor.text(value) !== value;
-  for (const { connection, become, vars } of inventory.hosts.values()) {
-    for (const value of [connection.password, connection.passphrase, become?.password]) redactor.add(value);
+  const isSecret = (value: unknown): boolean => redactor.value(value) !== value;
+  for (const { connection, becoming, vars } of inventory.hosts.values()) {
+    for (const value of [connection.password, connection.passphrase, becoming?.password]) redactor.add(value);
     // What stands in for a secret is one.
-    for (const [name, value] of Object.entries(inputs.overrides))
-      if (isSecret(vars[name]) || isSecret(playbook.vars[name])) redactor.add(value);
+    for (const [name, value] of Object.entries(inputs.overrides)) {
+      if (!isSecret(vars[name]) && !isSecret(playbook.vars[name])) continue;
+      secrets.add(name);
+      redactor.addDeep(value);
+    }
   }
+  return secrets;
+}
+
+function warnOfTyped(names: readonly string[]): void {
+  const [name] = names;
+  if (name === undefined) return;
+  const all = names.map((one) => `\`${one}\``).join(', ');
+  process.stderr.write(
+    `warning: ${all}: a secret typed with -e stands in the process list of this machine, and in the shell's history\n` +
+      `  give it with -e @FILE (YAML, may be encrypted) or -e @- (standard input)${names.length === 1 ? '' : ', all of them'}\n`,
+  );
 }
 
 /**
@@ -174,7 +201,9 @@ async function planFrom(
 ): Promise<Plan> {
   const parsing = { modules: moduleNames(), files, ...keys.loading };
   const written = await withKeys(keys, () => loadPlaybook(asked.playbook, parsing));
-  const inventory = await withKeys(keys, () => loadInventory(asked.inventory, parsing));
+  const reading = { ...parsing, playbookFolder: dirname(asked.playbook) };
+  const read = await withKeys(keys, () => loadInventory(asked.inventory, reading));
+  const inventory = withPasswords(read, asked.passwords ?? {});
   const { settingsProblems } = await import('../cluster/stacks.ts');
   const settings = await settingsProblems(inventory);
   if (settings.length > 0) throw new Problems(settings);
@@ -190,7 +219,8 @@ async function planFrom(
       renderText(name, { ...written.own, inputs: { ...inputs.defaults, ...inputs.given } }, from),
     ),
   );
-  hearSecrets(playbook, inventory, inputs, redactor);
+  const secrets = hearSecrets(playbook, inventory, inputs, redactor);
+  warnOfTyped((asked.typed ?? []).filter((name) => secrets.has(name)));
   const names = [...modulesUsed(playbook)];
   const modules = new Map(
     await Promise.all(names.map(async (name) => [name, await loadModule(name)] as const)),

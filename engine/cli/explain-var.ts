@@ -78,8 +78,12 @@ function inInventory(name: string, host: string, inventory: Inventory): Setting[
 export default command({
   summary: 'every place that sets a variable for a host, weakest first, and which one wins',
   usage: 'NAME -i INVENTORY --host HOST [PLAYBOOK]',
-  options: { inventory: { type: 'string', short: 'i' }, host: { type: 'string' }, ...KEY_OPTIONS },
-  help: { inventory: 'hosts, groups and clusters (YAML)', host: 'whose variable', ...KEY_HELP },
+  options: {
+    inventory: { type: 'string', short: 'i', multiple: true },
+    host: { type: 'string' },
+    ...KEY_OPTIONS,
+  },
+  help: { inventory: 'hosts, groups and clusters', host: 'whose variable', ...KEY_HELP },
   async run({ positionals, options, output, redactor }) {
     const [name, book] = positionals;
     const { inventory: file, host } = options;

@@ -4,6 +4,7 @@ import type { RemoteJob } from '../transports/jobs.ts';
 import type { Redactor } from '../core/secret.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import { PASSWORD_HELP, PASSWORD_OPTIONS, passwordsOf, withPasswords } from './_passwords.ts';
 import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 
 /** A job, where it was found, and the step it belongs to if its run is kept here. */
@@ -95,12 +96,14 @@ export default command({
   summary: 'list the commands of runs on the nodes, running or ended, and give those of a run up',
   usage: '-i INVENTORY [--remove RUN [--stop]]',
   options: {
+    ...PASSWORD_OPTIONS,
     ...KEY_OPTIONS,
-    inventory: { type: 'string', short: 'i' },
+    inventory: { type: 'string', short: 'i', multiple: true },
     remove: { type: 'string' },
     stop: { type: 'boolean' },
   },
   help: {
+    ...PASSWORD_HELP,
     ...KEY_HELP,
     inventory: 'hosts, groups and clusters (YAML)',
     remove: 'take the jobs of that run off the nodes: it cannot be resumed reliably any more',
@@ -117,7 +120,8 @@ export default command({
       import('../transports/jobs.ts'),
     ]);
     const keys = keysOf({ options }, redactor);
-    const inventory = await withKeys(keys, () => loadInventory(file, keys.loading));
+    const read = await withKeys(keys, () => loadInventory(file, keys.loading));
+    const inventory = withPasswords(read, await passwordsOf({ options, redactor }));
     const hosts = [...inventory.hosts.values()];
     const isJson = output === 'json' || output === 'jsonl';
     const tell = (told: object, lines: readonly string[]): void =>

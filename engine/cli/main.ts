@@ -124,7 +124,10 @@ async function main(argv: readonly string[]): Promise<number> {
       });
     }
   })();
-  const values = parsed.values as Invocation['options'];
+  const { inventory, ...others } = parsed.values as Invocation['options'];
+  // Several inventories are one text from here on, as the journal keeps them.
+  const spec = inventory === undefined ? {} : { inventory: [inventory].flat().join(',') };
+  const values: Invocation['options'] = { ...others, ...spec };
   if (values['help']) {
     process.stdout.write(helpOf(name, command));
     return 0;

@@ -7,6 +7,7 @@ import type { LockHolder } from '../run/lock/unlock.ts';
 import type { Redactor } from '../core/secret.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import { PASSWORD_HELP, PASSWORD_OPTIONS, passwordsOf, withPasswords } from './_passwords.ts';
 import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 
 /** What runs have bent, held against the pairs as they are. */
@@ -92,8 +93,14 @@ function* lines({ rows, locks }: { rows: readonly Row[]; locks: Look['locks'] })
 export default command({
   summary: 'What runs have bent and not put right, held against the pairs as they are now',
   usage: '-i INVENTORY [--output json]',
-  options: { inventory: { type: 'string', short: 'i' }, operator: { type: 'string' }, ...KEY_OPTIONS },
+  options: {
+    inventory: { type: 'string', short: 'i', multiple: true },
+    operator: { type: 'string' },
+    ...PASSWORD_OPTIONS,
+    ...KEY_OPTIONS,
+  },
   help: {
+    ...PASSWORD_HELP,
     ...KEY_HELP,
     inventory: 'hosts, groups and clusters (YAML)',
     operator: 'who looks, for the journals of runs whose bends were put right meanwhile',
@@ -110,7 +117,8 @@ export default command({
         import('./_execute.ts'),
       ]);
     const keys = keysOf({ options }, redactor);
-    const inventory = await withKeys(keys, () => loadInventory(file, keys.loading));
+    const read = await withKeys(keys, () => loadInventory(file, keys.loading));
+    const inventory = withPasswords(read, await passwordsOf({ options, redactor }));
     const tell = (run: string, why: string): void => void process.stderr.write(`${run}: ${why}\n`);
     const ledgers = ledgersIn(stateDir, inventory, tell);
     const { bends, locks: seen } = await lookAt(inventory, redactor, signal);

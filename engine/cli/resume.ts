@@ -5,9 +5,10 @@ import type { Selection } from '../plan/selection.ts';
 import type { Frozen } from '../run/edits/frozen.ts';
 import { isBlank, openJournal, readJournal, runIds } from '../run/journal/journal.ts';
 import type { Glance, Journal } from '../run/journal/journal.ts';
-import { pinnedFiles } from '../run/edits/pinned.ts';
+import { outputsOf, pinnedFiles } from '../run/edits/pinned.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
+import { PASSWORD_HELP, PASSWORD_OPTIONS } from './_passwords.ts';
 import { checkOptions, executeWithView } from './_execute.ts';
 import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
@@ -83,6 +84,7 @@ export default command({
     'accept-changes': { type: 'boolean' },
     'as-begun': { type: 'boolean' },
     'on-interrupt': { type: 'string' },
+    ...PASSWORD_OPTIONS,
     ...KEY_OPTIONS,
   },
   help: {
@@ -95,6 +97,7 @@ export default command({
     'accept-changes': 'go on with the files as they are now, where what has finished stays as it was',
     'as-begun': 'go on with the files that the run began with, whatever they are now',
     'on-interrupt': 'what to do with a step whose outcome is unknown: rerun, skip or fail',
+    ...PASSWORD_HELP,
     ...KEY_HELP,
   },
   async run(invocation) {
@@ -132,7 +135,9 @@ export default command({
     const isAsBegun = options['as-begun'] === true;
     if (isAsBegun) checkAsBegun(run, copy, acceptChanges, again.given);
     const asked = { ...again, selection, given: { ...copy?.given, ...again.given } };
-    const files = pinnedFiles(isAsBegun ? copy?.copy : undefined);
+    const files = pinnedFiles(
+      isAsBegun ? copy?.copy : acceptChanges || !copy ? undefined : outputsOf(copy.copy),
+    );
     const prepared = await prepare(asked, redactor, terminalAsk(), files, keys).catch((error: unknown) => {
       throw copy && !isAsBegun ? withWayOut(error, run) : error;
     });

@@ -1,6 +1,7 @@
 import { createJournal, newRunId } from '../run/journal/journal.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
+import { PASSWORD_HELP, PASSWORD_OPTIONS } from './_passwords.ts';
 import { checkOptions, executeWithView } from './_execute.ts';
 import { keysOf } from './_keys.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
@@ -16,6 +17,7 @@ export default command({
     forks: { type: 'string' },
     yes: { type: 'string' },
     operator: { type: 'string' },
+    ...PASSWORD_OPTIONS,
   },
   help: {
     ...PLAN_HELP,
@@ -25,6 +27,7 @@ export default command({
     forks: 'hosts side by side at most',
     yes: 'the code that confirms a dangerous run (`plan` shows it)',
     operator: 'who runs it, for the journal',
+    ...PASSWORD_HELP,
   },
   async run(invocation) {
     const { redactor } = invocation;

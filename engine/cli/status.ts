@@ -7,6 +7,7 @@ import type { Obligation } from '../run/obligations/obligations.ts';
 import type { LockHolder } from '../run/lock/unlock.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import { PASSWORD_HELP, PASSWORD_OPTIONS, passwordsOf, withPasswords } from './_passwords.ts';
 import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 
 const list = (pairs: Readonly<Record<string, string>>): string =>
@@ -83,8 +84,8 @@ function pick(clusters: ReadonlyMap<string, Cluster>, name: string | undefined):
 export default command({
   summary: 'The state of the pairs, read on their nodes now',
   usage: '[CLUSTER] -i INVENTORY [--output json]',
-  options: { inventory: { type: 'string', short: 'i' }, ...KEY_OPTIONS },
-  help: { inventory: 'hosts, groups and clusters (YAML)', ...KEY_HELP },
+  options: { inventory: { type: 'string', short: 'i', multiple: true }, ...PASSWORD_OPTIONS, ...KEY_OPTIONS },
+  help: { inventory: 'hosts, groups and clusters (YAML)', ...PASSWORD_HELP, ...KEY_HELP },
   async run({ positionals, options, output, stateDir, signal, redactor }) {
     const file = options['inventory'];
     if (typeof file !== 'string')
@@ -96,7 +97,8 @@ export default command({
       import('../run/obligations/ledgers.ts'),
     ]);
     const keys = keysOf({ options }, redactor);
-    const inventory = await withKeys(keys, () => loadInventory(file, keys.loading));
+    const read = await withKeys(keys, () => loadInventory(file, keys.loading));
+    const inventory = withPasswords(read, await passwordsOf({ options, redactor }));
     const [wrong] = await stacks.settingsProblems(inventory);
     if (wrong !== undefined) throw wrong;
     const clusters = pick(inventory.clusters, positionals[0]);

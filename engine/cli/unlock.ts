@@ -3,6 +3,7 @@ import type { Cluster } from '../core/host.ts';
 import { terminalAsk } from './_ask.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import { PASSWORD_HELP, PASSWORD_OPTIONS, passwordsOf, withPasswords } from './_passwords.ts';
 import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 import type { Invocation } from './_command.ts';
 import type { LockLook } from '../run/lock/unlock.ts';
@@ -81,12 +82,14 @@ export default command({
   summary: 'show which run holds a cluster, and take the lock from it',
   usage: '[CLUSTER] -i INVENTORY [--yes CODE]',
   options: {
+    ...PASSWORD_OPTIONS,
     ...KEY_OPTIONS,
-    inventory: { type: 'string', short: 'i' },
+    inventory: { type: 'string', short: 'i', multiple: true },
     yes: { type: 'string' },
     operator: { type: 'string' },
   },
   help: {
+    ...PASSWORD_HELP,
     ...KEY_HELP,
     inventory: 'hosts, groups and clusters (YAML)',
     yes: 'the code that confirms it (shown with the holder)',
@@ -107,7 +110,8 @@ export default command({
         import('./_execute.ts'),
       ]);
     const keys = keysOf({ options }, redactor);
-    const inventory = await withKeys(keys, () => loadInventory(file, keys.loading));
+    const read = await withKeys(keys, () => loadInventory(file, keys.loading));
+    const inventory = withPasswords(read, await passwordsOf(invocation));
     const cluster = oneOf(inventory.clusters, positionals[0]);
     const contexts = contextsOf(inventory, redactor, signal);
     try {

@@ -30,7 +30,7 @@ export interface Files {
 const PROGRAM_MS = 60_000;
 
 /** A file that may be run, and says itself by what (`#!`), or is one of the machine's own (ELF). */
-function isProgram(path: string): boolean {
+export function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     const head = readFileSync(path).subarray(0, 4).toString('latin1');

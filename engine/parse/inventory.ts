@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { DrillbookError, Problems } from '../core/error.ts';
 import type { Cluster, Host } from '../core/host.ts';
 import type { Place } from '../core/place.ts';
+import { isAnsibleYaml } from './inventory/ansible-yaml.ts';
 import { clustersOf } from './inventory/clusters.ts';
 import type { ClusterDraft, Draft, Part, Placed } from './inventory/draft.ts';
 import { newDraft } from './inventory/draft.ts';
@@ -89,7 +90,13 @@ function layersOf(
 export interface InventoryLoading extends Loading {
   /** The folder of the playbook: variables are looked for there too. */
   readonly playbookFolder?: string | undefined;
+  /** It may be one to be read beside another that has the hosts. */
+  readonly mayLackHosts?: boolean | undefined;
 }
+
+/** True for what a YAML file holds that is an inventory, drillbook's own or Ansible's. */
+export const isInventory = (value: object): boolean =>
+  Object.keys(value).some((key) => ['hosts', 'groups', 'clusters'].includes(key)) || isAnsibleYaml(value);
 
 /** Reads an inventory, whatever it is made of; throws `Problems` with everything that is wrong in it. */
 export function loadInventory(given: string, loading: InventoryLoading = {}): Inventory {
@@ -97,9 +104,9 @@ export function loadInventory(given: string, loading: InventoryLoading = {}): In
   const spec = absoluteSpec([given]);
   const { files, folders } = readSources(draft, spec, loading);
   const file = files[0] ?? resolve(spec);
-  for (const check of draft.checks) check();
+  if (draft.hosts.size > 0 || loading.mayLackHosts !== true) for (const check of draft.checks) check();
   if (draft.problems.length > 0) throw new Problems(draft.problems);
-  if (draft.hosts.size === 0)
+  if (draft.hosts.size === 0 && loading.mayLackHosts !== true)
     throw new DrillbookError('parse.inventory', `${spec} has no host`, {
       at: { file, line: 1, column: 1 },
       hint: 'hosts stand under `hosts:`, in Ansible’s YAML under `all:`, in INI one a line',

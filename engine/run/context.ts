@@ -57,7 +57,7 @@ export interface Circumstances {
 function becomeFor(keyword: BecomeKeyword | undefined, host: Host): Become | undefined {
   if (keyword === false) return undefined;
   if (keyword === undefined) return host.become;
-  const base: Become = host.become ?? { user: 'root', method: 'sudo' };
+  const base: Become = host.becoming ?? { user: 'root', method: 'sudo' };
   if (keyword === true) return base;
   const { user = base.user, method = base.method, password = base.password } = keyword;
   return { user, method, password };
