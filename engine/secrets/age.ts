@@ -1,6 +1,6 @@
-import { createDecipheriv, scrypt as scryptCallback } from 'node:crypto';
+import { createCipheriv, createDecipheriv, randomBytes, scrypt as scryptCallback } from 'node:crypto';
 import { promisify } from 'node:util';
-import type { Identity, Stanza } from 'age-encryption';
+import type { Identity, Recipient, Stanza } from 'age-encryption';
 import { ARMOR } from './encrypted.ts';
 
 /** What an age file may be opened with. */
@@ -37,7 +37,19 @@ export interface Budget {
 }
 export const newBudget = (): Budget => ({ left: 4 * 2 ** MOST_WORK });
 
-/** age's scrypt recipient (age-encryption.org/v1) with the derivation of Node, some times faster than the library's. */
+const CIPHER = 'chacha20-poly1305';
+const NONCE = Buffer.alloc(12);
+const SALT_BYTES = 16;
+/** What age itself writes: about a second. */
+const USUAL_WORK = 18;
+
+/** age's scrypt recipient (age-encryption.org/v1) by the derivation of Node, some times faster than the library's. */
+function passphraseKey(passphrase: string, salt: Uint8Array, logN: number): Promise<Buffer> {
+  const N = 2 ** logN;
+  const about = Buffer.concat([Buffer.from('age-encryption.org/v1/scrypt'), salt]);
+  return scrypt(passphrase, about, 32, { N, r: 8, p: 1, maxmem: 130 * N * 8 });
+}
+
 async function unwrapWith(
   passphrase: string,
   { args, body }: Stanza,
@@ -49,20 +61,32 @@ async function unwrapWith(
     throw new BrokenAge(
       `its scrypt work factor is 2^${factor.slice(0, 4)}, and at most 2^${MOST_WORK} is worked off`,
     );
-  const N = 2 ** logN;
-  budget.left -= N;
+  budget.left -= 2 ** logN;
   if (budget.left < 0)
     throw new BrokenAge('too many texts with a passphrase of their own: it would take minutes to open them');
-  const about = Buffer.concat([Buffer.from('age-encryption.org/v1/scrypt'), Buffer.from(salt, 'base64')]);
-  const key = await scrypt(passphrase, about, 32, { N, r: 8, p: 1, maxmem: 130 * N * 8 });
-  if (body.length !== 32) throw new BrokenAge('its scrypt stanza is damaged');
-  const decipher = createDecipheriv('chacha20-poly1305', key, Buffer.alloc(12), { authTagLength: 16 });
+  const bytes = Buffer.from(salt, 'base64');
+  if (bytes.length !== SALT_BYTES || body.length !== 32) throw new BrokenAge('its scrypt stanza is damaged');
+  const key = await passphraseKey(passphrase, bytes, logN);
+  const decipher = createDecipheriv(CIPHER, key, NONCE, { authTagLength: 16 });
   decipher.setAuthTag(body.subarray(16));
   try {
     return Buffer.concat([decipher.update(body.subarray(0, 16)), decipher.final()]);
   } catch {
     return null;
   }
+}
+
+async function passphraseRecipient(passphrase: string): Promise<Recipient> {
+  const { Stanza } = await import('age-encryption');
+  return {
+    async wrapFileKey(fileKey) {
+      const salt = randomBytes(SALT_BYTES);
+      const key = await passphraseKey(passphrase, salt, USUAL_WORK);
+      const cipher = createCipheriv(CIPHER, key, NONCE, { authTagLength: 16 });
+      const body = Buffer.concat([cipher.update(fileKey), cipher.final(), cipher.getAuthTag()]);
+      return [new Stanza(['scrypt', salt.toString('base64').replace(/=+$/, ''), String(USUAL_WORK)], body)];
+    },
+  };
 }
 
 function passphraseIdentity(passphrase: string, budget: Budget): Identity {
@@ -118,7 +142,7 @@ export async function sealAge(
 ): Promise<Buffer> {
   const { armor, Encrypter } = await import('age-encryption');
   const encrypter = new Encrypter();
-  if ('passphrase' in to) encrypter.setPassphrase(to.passphrase);
+  if ('passphrase' in to) encrypter.addRecipient(await passphraseRecipient(to.passphrase));
   else for (const recipient of to.recipients) encrypter.addRecipient(recipient);
   const sealed = await encrypter.encrypt(plain);
   return Buffer.from(isBinary ? sealed : armor.encode(sealed));

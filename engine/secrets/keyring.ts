@@ -35,6 +35,10 @@ const VAULT_HINT =
 const wrong = (at: Place | undefined, message: string, hint?: string): DrillbookError =>
   new DrillbookError('parse.key', message, { at, hint });
 
+/** Nobody has tried anything yet: `lint` passes over it. */
+const locked = (at: Place, message: string, hint: string): DrillbookError =>
+  new DrillbookError('parse.locked', message, { at, hint });
+
 const once = <T>(make: () => Promise<T>): (() => Promise<T>) => {
   let made: Promise<T> | undefined;
   return () => (made ??= make());
@@ -44,12 +48,12 @@ function noAgeKey({ kinds }: NoAgeKey, at: Place, keys: AgeKeys): DrillbookError
   if (kinds.includes('scrypt'))
     return keys.passphrases.length > 0
       ? wrong(at, 'the passphrase is wrong', AGE_HINT)
-      : wrong(at, 'this is encrypted with a passphrase, and none was given', AGE_HINT);
+      : locked(at, 'this is encrypted with a passphrase, and none was given', AGE_HINT);
   const isSsh = kinds.some((kind) => kind.startsWith('ssh-'));
   const hint = isSsh ? 'it was written for a key of SSH, which cannot be used here' : AGE_HINT;
   return keys.identities.length > 0
     ? wrong(at, 'none of the identities given opens this', hint)
-    : wrong(at, 'this is encrypted for an identity, and none was given', hint);
+    : locked(at, 'this is encrypted for an identity, and none was given', hint);
 }
 
 /** `parse.encrypted` for what is no age file and no vault. */
@@ -159,7 +163,7 @@ export function keyringOf(sources: KeySources, redactor: Redactor, opened = new 
       if (given.length === 0) {
         const typed = await askVault(label ?? 'default');
         if (typed === undefined)
-          throw wrong(at, 'this is an Ansible Vault, and no password was given', VAULT_HINT);
+          throw locked(at, 'this is an Ansible Vault, and no password was given', VAULT_HINT);
         passwords.push(typed);
       }
       for (const password of passwords) {
