@@ -1,6 +1,10 @@
 import { Environment } from '@marcbachmann/cel-js';
 import { DrillbookError } from '../core/error.ts';
 import { conditionHint } from './ansible.ts';
+import { isAst, MACROS, typeOf } from './condition-types.ts';
+import type { Ast, Mistake } from './condition-types.ts';
+import { inWords } from './known.ts';
+import type { Known } from './known.ts';
 import type { Reference, Scope } from './template.ts';
 
 const environment = new Environment({ unlistedVariablesAreDyn: true, homogeneousAggregateLiterals: false });
@@ -19,19 +23,12 @@ for (const [sign, compute] of Object.entries(arithmetic)) {
 export interface Condition {
   readonly text: string;
   readonly references: readonly Reference[];
+  /** What can never be right in it, by what is known of the names; that it gives no truth value is one of them. */
+  mistakes(names: (root: string) => Known): readonly Mistake[];
   evaluate(scope: Scope): unknown;
   /** Throws `step.condition` when the value is not a boolean. */
   test(scope: Scope): boolean;
 }
-
-interface Ast {
-  readonly op: string;
-  readonly args: unknown;
-  readonly start?: number;
-}
-
-const isAst = (value: unknown): value is Ast => value !== null && typeof value === 'object' && 'op' in value;
-const MACROS = ['all', 'exists', 'exists_one', 'map', 'filter'];
 
 /** Every variable an expression reads; variables of macros are its own. */
 function referencesOf(ast: Ast): Reference[] {
@@ -100,9 +97,15 @@ export function compileCondition(text: string): Condition {
       throw new DrillbookError('step.condition', `${firstLine(cause)}: \`${text}\``, { cause });
     }
   };
+  const ast = program.ast as unknown as Ast;
   const condition: Condition = {
     text,
-    references: referencesOf(program.ast as unknown as Ast),
+    references: referencesOf(ast),
+    mistakes(names) {
+      const { type, mistakes } = typeOf(ast, names);
+      if (type === 'any' || type === 'boolean' || mistakes.length > 0) return mistakes;
+      return [{ offset: 0, message: `gives ${inWords(type)}, not true or false` }];
+    },
     evaluate,
     test(scope) {
       const value = evaluate(scope);

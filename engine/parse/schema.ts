@@ -13,7 +13,21 @@ const kindOf = (value: unknown): string =>
       ? 'a list'
       : typeof value === 'object'
         ? 'a mapping'
-        : typeof value;
+        : inWords(typeof value);
+
+/** Types as an operator calls them. */
+const WORDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a mapping',
+  record: 'a mapping',
+  null: 'nothing',
+};
+
+const inWords = (type: string): string => WORDS[type] ?? type;
 
 const at = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key], value);
@@ -33,7 +47,7 @@ function closest(issue: Issue): readonly Issue[] {
       unique.length > 0 &&
       branches.every((branch) => branch.every((inner) => inner.code === 'invalid_type'))
     ) {
-      return [{ ...issue, message: `expected ${unique.join(' or ')}` } as Issue];
+      return [{ ...issue, message: `expected ${unique.map(inWords).join(' or ')}` } as Issue];
     }
     const [first] = branches.flat().filter((inner) => inner.code !== 'invalid_type');
     return [{ ...(first ?? issue), path: issue.path } as Issue];
@@ -76,7 +90,7 @@ export function schemaProblems(
     }
     const label = name === undefined ? '' : `\`${name}\`: `;
     const found = at(source.value, path);
-    if (issue.code === 'invalid_type' && found === undefined) {
+    if ((issue.code === 'invalid_type' || issue.code === 'invalid_union') && found === undefined) {
       return [source.error('parse.schema', path, `${label}missing`)];
     }
     if (issue.code === 'invalid_value') {
@@ -88,10 +102,13 @@ export function schemaProblems(
       const why = issue.issues[0]?.message ?? 'not allowed';
       return [source.error('parse.schema', path, `\`${name ?? ''}\`: ${why}`)];
     }
-    const message = issue.message.replace(/^Invalid input: /, '').replace(/, received .*/, '');
+    const message = issue.message
+      .replace(/^Invalid input: /, '')
+      .replace(/, received .*/, '')
+      .replace(/^expected (\w+)$/, (_, type: string) => `expected ${inWords(type)}`);
     const wanted = /^expected/.test(message) ? `${message}, found ${kindOf(found)}` : message;
     const hint =
-      typeof found === 'string' && /^(yes|no|on|off)$/i.test(found) && message.includes('boolean')
+      typeof found === 'string' && /^(yes|no|on|off)$/i.test(found) && message.includes('true or false')
         ? 'write `true` or `false`: in YAML 1.2 `yes` and `no` are texts'
         : undefined;
     return [source.error('parse.schema', path, `${label}${wanted}`, hint)];

@@ -23,7 +23,14 @@ export interface Source {
   placeOf(path: Path): Place;
   /** The line at `place`, left out where it holds a `!secret`, and where the file is encrypted. */
   excerptOf(place: Place): string | undefined;
-  error(code: string, path: Path, message: string, hint?: string): DrillbookError;
+  /** `spot`: where in the text at `path` it is, or in the item of the list there that is this text. */
+  error(code: string, path: Path, message: string, hint?: string, spot?: Spot): DrillbookError;
+}
+
+/** An offset into a text. */
+export interface Spot {
+  readonly text: string;
+  readonly offset: number;
 }
 
 /** Larger files are refused: nobody reads a playbook of 4 MB, and parsing it would stall the jump host. */
@@ -123,6 +130,23 @@ function descend(node: Inner, key: string | number): Inner {
     return index.get(String(key));
   }
   return isSeq(value) && typeof key === 'number' ? (value.items[key] as Inner) : undefined;
+}
+
+/** Quoted, folded or plain: the word at the spot is as often there before it in the file as in the text. */
+function offsetOfSpot(node: Inner, { text, offset }: Spot, file: string): number | undefined {
+  const value = isPair(node) ? (node.value as Inner) : node;
+  const scalar = isSeq(value) ? value.items.find((item) => isScalar(item) && item.value === text) : value;
+  if (!isScalar(scalar) || scalar.value !== text || !scalar.range) return undefined;
+  const word = /^\w+|^./s.exec(text.slice(offset))?.[0];
+  if (word === undefined) return undefined;
+  const [start, end] = scalar.range;
+  let before = text.indexOf(word);
+  let at = file.indexOf(word, start);
+  while (before >= 0 && before < offset && at >= 0) {
+    before = text.indexOf(word, before + 1);
+    at = file.indexOf(word, at + 1);
+  }
+  return at >= 0 && at < end ? at : undefined;
 }
 
 function offsetOf(node: Inner): number | undefined {
@@ -276,12 +300,18 @@ export function parseYaml(file: string, text: string, loading: Loading = {}, isE
     }
     return place(best);
   };
+  const nodeAt = (path: Path): Inner => path.reduce<Inner>(descend, contents);
+  const placeOfSpot = (path: Path, spot: Spot): Place => {
+    const offset = offsetOfSpot(nodeAt(path), spot, text);
+    return offset === undefined ? placeOf(path) : place(offset);
+  };
   return {
     file,
     value,
     placeOf,
     excerptOf,
-    error: (code, path, message, hint) => fault(code, placeOf(path), message, hint),
+    error: (code, path, message, hint, spot) =>
+      fault(code, spot ? placeOfSpot(path, spot) : placeOf(path), message, hint),
   };
 }
 

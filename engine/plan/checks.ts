@@ -2,11 +2,13 @@ import type { DrillbookError } from '../core/error.ts';
 import { suggest } from '../core/nearest.ts';
 import { placeText } from '../core/place.ts';
 import type { Inventory } from '../parse/inventory.ts';
+import type { Known } from '../parse/known.ts';
 import type { Block, Play, Playbook, Task } from '../parse/playbook.ts';
 import type { Path, Source } from '../parse/yaml.ts';
 import { cycleOf } from './cycles.ts';
 import type { Expanding } from './expanding.ts';
-import { conditionProblems, reservedProblems, templateProblems } from './names.ts';
+import { resultOf } from './engine-names.ts';
+import { conditionProblems, reservedProblems, templateProblems, withNames } from './names.ts';
 import type { KnownNames } from './names.ts';
 import { stepsOf } from './plan.ts';
 import type { PlannedPlay } from './plan.ts';
@@ -16,7 +18,7 @@ export function checkKeywords(
   item: Block | Task,
   known: KnownNames,
   e: Expanding,
-  extra: readonly string[],
+  own: readonly (readonly [string, Known])[],
 ): void {
   const { source, path, keywords } = item;
   checkId(item, e);
@@ -31,8 +33,9 @@ export function checkKeywords(
     failed_when: failedWhen,
     ...rest
   } = keywords as Task['keywords'];
-  const own = new Set([...known.variables, ...extra]);
-  const names = { ...known, variables: own };
+  const names = withNames(known, own);
+  // Before a step ends its own result is there by these names.
+  const ended = item.kind === 'task' ? withNames(names, resultNames(item, e)) : names;
   for (const [key, list] of Object.entries({
     when,
     until,
@@ -40,8 +43,8 @@ export function checkKeywords(
     failed_when: failedWhen,
   })) {
     for (const text of list ?? []) {
-      const results = key === 'when' ? [] : RESULT_NAMES;
-      e.problems.push(...conditionProblems(text, source, [...path, key], names, results));
+      const inForce = key === 'when' ? names : ended;
+      e.problems.push(...conditionProblems(text, source, [...path, key], inForce));
     }
   }
   e.problems.push(...templateProblems(rest, source, path, names));
@@ -107,8 +110,14 @@ function checkId({ source, path, at, keywords }: Block | Task, e: Expanding): vo
     );
 }
 
-/** In `until`, `changed_when` and `failed_when` the task's own result is there by these names too. */
-const RESULT_NAMES = ['result'];
+/** In `until`, `changed_when` and `failed_when`. */
+function resultNames({ module, keywords }: Task, e: Expanding): [string, Known][] {
+  const result = resultOf(e.modules.get(module), false);
+  return [
+    ['result', result],
+    ...(keywords.register === undefined ? [] : [[keywords.register, result] as [string, Known]]),
+  ];
+}
 
 const circleProblem = (circle: readonly string[], source: Source, path: Path): DrillbookError =>
   source.error('plan.cycle', path, `variables that need one another: ${circle.join(' → ')}`);
@@ -174,10 +183,6 @@ export function delegateProblems(plays: readonly PlannedPlay[], { hosts }: Inven
     const hint = suggest(delegateTo, [...hosts.keys(), 'localhost']);
     return [source.error('plan.delegate', [...path, 'delegate_to'], message, hint)];
   });
-}
-
-export function inventoryNames(inventory: Inventory, hosts: readonly string[]): Set<string> {
-  return new Set(hosts.flatMap((host) => Object.keys(inventory.hosts.get(host)?.vars ?? {})));
 }
 
 /** Every text of an inventory's variables and settings. */

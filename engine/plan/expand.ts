@@ -5,6 +5,8 @@ import type { Module } from '../core/module.ts';
 import { compileCondition } from '../parse/condition.ts';
 import type { BecomeKeyword } from '../parse/playbook-schema.ts';
 import type { Inventory } from '../parse/inventory.ts';
+import { either, fieldsOf, knownOf } from '../parse/known.ts';
+import type { Known } from '../parse/known.ts';
 import { BUILT_IN } from '../parse/playbook.ts';
 import type { Block, Item, Play, Playbook, Task } from '../parse/playbook.ts';
 import { render } from '../parse/template.ts';
@@ -16,15 +18,22 @@ import {
   checkTask,
   dedupe,
   delegateProblems,
-  inventoryNames,
   inventoryProblems,
   inventoryTexts,
 } from './checks.ts';
 import { codeOf, confirmationsOf } from './confirmations.ts';
+import {
+  clusterOfInvariants,
+  engineNames,
+  givenBy,
+  givenLater,
+  inventoryNames,
+  partialNames,
+} from './engine-names.ts';
 import type { Expanding, Inherited } from './expanding.ts';
 import { needsRoles, selectHosts } from './hosts.ts';
 import type { Inputs } from './inputs.ts';
-import { reservedProblems, templateProblems } from './names.ts';
+import { conditionProblems, reservedProblems, templateProblems, withNames } from './names.ts';
 import type { KnownNames } from './names.ts';
 import { destroysWhat, paramProblems } from './params.ts';
 import type { Plan, PlanNode, PlannedPlay, Step } from './plan.ts';
@@ -69,6 +78,25 @@ function inherit(from: Inherited, { keywords }: Block | Task): Inherited {
   };
 }
 
+/** The names that a task or block makes for itself. */
+function ownNames({ vars = {}, loop }: Pick<Task['keywords'], 'vars' | 'loop'>): [string, Known][] {
+  const own = Object.entries(vars).map(([name, value]): [string, Known] => [name, knownOf(value)]);
+  if (loop === undefined) return own;
+  const items = knownOf(loop);
+  const item = typeof items === 'object' && 'items' in items ? items.items : 'any';
+  return [...own, ['item', item], ['index', 'number']];
+}
+
+/** Where a task may be left out or fail, what only some hosts know is no mistake. */
+const NOWHERE: Expanding['partial'] = new Map();
+
+const namesOf = ({ variables, engine, later }: Expanding, partial = NOWHERE): KnownNames => ({
+  variables,
+  engine,
+  later,
+  partial,
+});
+
 function describe(task: Task): string {
   const { params, module } = task;
   return typeof params === 'string' ? `${module}: ${params.split('\n')[0]?.slice(0, 70)}` : module;
@@ -79,22 +107,22 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
   const module = e.modules.get(moduleName);
   const merged = inherit(from, task);
   const name = keywords.name ?? describe(task);
-  const loopNames = keywords.loop === undefined ? [] : ['item', 'index'];
-  const own = [...Object.keys(keywords.vars ?? {}), ...loopNames];
-  const known: KnownNames = { variables: e.variables, inputs: e.inputs };
-  // A registered name is known to its own `until` already.
-  const registered = keywords.register === undefined ? [] : [keywords.register];
-  checkKeywords(task, known, e, [...own, ...registered]);
+  const own = ownNames(keywords);
+  const isGuarded = merged.when.length > 0 || merged.isIgnored || merged.delegateTo !== undefined;
+  const known = namesOf(e, isGuarded ? NOWHERE : e.partial);
+  checkKeywords(task, known, e, own);
   if (module) {
-    const names = { ...known, variables: new Set([...e.variables, ...own]) };
+    const names = withNames(known, own);
     const place = [...path, moduleName];
     e.problems.push(...paramProblems(module, moduleName, task.params, source, place, names, e.files));
   }
   checkTask(task, e);
-  const params = moduleName === 'set' && task.params !== null && typeof task.params === 'object';
-  for (const key of [...registered, ...(params ? Object.keys(task.params as object) : [])]) {
-    e.variables.add(key);
-    e.registered.add(key);
+  for (const [key, value] of givenBy(task, module)) {
+    const before = e.registered.get(key);
+    const both = before === undefined ? value : either(before, value);
+    e.variables.set(key, both);
+    e.registered.set(key, both);
+    e.partial.delete(key);
   }
   const compile = (texts: readonly string[] | undefined) =>
     (texts ?? []).flatMap((text) => {
@@ -141,10 +169,15 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
 
 /** All is as for its task, but for conditions and role: what was changed is put back, whatever has become of them. */
 function undoOf(task: Task, undo: Task, id: string, from: Inherited, prefix: string, e: Expanding): Step {
-  const variables = new Set([...e.variables, ...Object.keys(task.keywords.vars ?? {})]);
+  const variables = new Map([...e.variables, ...ownNames({ vars: task.keywords.vars })]);
   // The task may have changed the role itself.
   const inner = { ...e, variables, ids: new Map<string, number>(), pattern: '' };
-  const step = stepOf(undo, { ...from, when: [], role: undefined, isIgnored: false, isFatal: false }, prefix, inner);
+  const step = stepOf(
+    undo,
+    { ...from, when: [], role: undefined, isIgnored: false, isFatal: false },
+    prefix,
+    inner,
+  );
   return {
     ...step,
     id: `${id}/undo`,
@@ -156,16 +189,15 @@ function expandItems(items: readonly Item[], from: Inherited, prefix: string, e:
   return items.map((item): PlanNode => {
     if (item.kind === 'task') return stepOf(item, from, prefix, e);
     const merged = inherit(from, item);
-    const known: KnownNames = { variables: e.variables, inputs: e.inputs };
-    const own = Object.keys(item.keywords.vars ?? {});
-    checkKeywords(item, known, e, own);
+    const own = ownNames({ vars: item.keywords.vars });
+    checkKeywords(item, namesOf(e), e, own);
     // A block's variables are known inside it only.
-    const added = own.filter((name) => !e.variables.has(name));
-    for (const name of added) e.variables.add(name);
+    const outer = own.map(([name]) => [name, e.variables.get(name)] as const);
+    for (const [name, value] of own) e.variables.set(name, value);
     const part = (list: readonly Item[]) => expandItems(list, merged, prefix, e);
     const rescue = (list: readonly Item[]) => {
       const isFirst = !e.variables.has('failure');
-      e.variables.add('failure');
+      e.variables.set('failure', 'any');
       const nodes = part(list);
       if (isFirst) e.variables.delete('failure');
       return nodes;
@@ -177,7 +209,10 @@ function expandItems(items: readonly Item[], from: Inherited, prefix: string, e:
       rescue: rescue(item.rescue),
       always: part(item.always),
     };
-    for (const name of added) e.variables.delete(name);
+    for (const [name, value] of outer)
+      if (e.registered.has(name)) continue;
+      else if (value === undefined) e.variables.delete(name);
+      else e.variables.set(name, value);
     return node;
   });
 }
@@ -251,29 +286,33 @@ function expandPlay(
   );
   const name = keywords.name ?? keywords.hosts;
   const prefix = uniqueId(slug(name), e.ids);
-  const names = new Set([
-    ...inventoryNames(inventory, hosts),
-    ...Object.keys(playbook.vars),
-    ...Object.keys(keywords.vars ?? {}),
-    ...e.overrides,
-    ...e.registered,
-  ]);
+  const layers = [playbook.vars, keywords.vars ?? {}].flatMap((vars) => ownNames({ vars }));
+  const given = Object.entries(inputs.overrides).map(([key, value]) => [key, knownOf(value)] as const);
+  const over = [...layers, ...e.registered, ...given];
+  const names = new Map([...inventoryNames(inventory, hosts), ...over]);
+  const partial = partialNames(inventory, hosts);
+  for (const [key] of over) partial.delete(key);
   const inner: Expanding = {
     ...e,
     pattern,
     variables: names,
+    partial,
     handlers: new Set(play.handlers.flatMap(({ keywords: own }) => [own.name ?? '', ...(own.listen ?? [])])),
   };
   const base = inheritedFrom(play, playbook);
   const own = { hosts: keywords.hosts, vars: keywords.vars, environment: keywords.environment };
-  e.problems.push(...templateProblems(own, source, path, { variables: names, inputs: e.inputs }));
+  e.problems.push(...templateProblems(own, source, path, namesOf(inner)));
   const isGathering = keywords.gather !== undefined && keywords.gather !== false;
   const gather = isGathering && facts ? [gatherStep(play, facts, base, prefix, inner)] : [];
   const nodes = [...gather, ...expandItems(play.tasks, base, prefix, inner)];
   // Tags choose tasks; what those notify has to run, unless it was left out by name.
   const selection = { skipTags: e.selection.skipTags };
-  const handlers = expandItems(play.handlers, base, `${prefix}/handlers`, { ...inner, selection, isHandlers: true }) as Step[];
-  for (const variable of names) e.variables.add(variable);
+  const handlers = expandItems(play.handlers, base, `${prefix}/handlers`, {
+    ...inner,
+    selection,
+    isHandlers: true,
+  }) as Step[];
+  for (const [variable, value] of names) e.variables.set(variable, value);
   return { id: prefix, name, play, hosts: pattern, nodes, handlers };
 }
 
@@ -316,23 +355,33 @@ export function modulesUsed(playbook: Playbook): Set<string> {
 const usesRoles = (value: unknown): boolean =>
   /cluster\.(primary|standby)\b/.test(JSON.stringify(value) ?? '');
 
-function invariantsOf(playbook: Playbook, inventory: Inventory, problems: DrillbookError[]) {
+function invariantsOf(playbook: Playbook, inventory: Inventory, e: Expanding) {
+  const { source } = playbook;
   const isWithoutCluster = inventory.hosts.size > 0 && inventory.clusters.size === 0;
+  const engine = new Map([...e.engine, ['cluster', clusterOfInvariants(e.engine)] as const]);
+  const variables = new Map([
+    ...inventoryNames(inventory, [...inventory.hosts.keys()]),
+    ...ownNames({ vars: playbook.vars }),
+  ]);
   return playbook.invariants.flatMap(({ name, that }, i) => {
     const path = ['invariants', i, 'that'];
-    try {
-      const condition = compileCondition(that);
-      if (isWithoutCluster && condition.references.some(({ root }) => root === 'cluster')) {
-        const message = 'speaks of a cluster, and the inventory has no cluster';
-        problems.push(playbook.source.error('plan.invariant', path, message));
-      }
-      return [{ name, condition }];
-    } catch (error) {
-      if (!(error instanceof DrillbookError)) throw error;
-      problems.push(playbook.source.error(error.code, path, error.message, error.hint));
-      return [];
+    const wrong = conditionProblems(that, source, path, { variables, engine });
+    e.problems.push(...wrong);
+    if (wrong.length > 0) return [];
+    const condition = compileCondition(that);
+    if (isWithoutCluster && condition.references.some(({ root }) => root === 'cluster')) {
+      const message = 'speaks of a cluster, and the inventory has no cluster';
+      e.problems.push(source.error('plan.invariant', path, message));
     }
+    return [{ name, condition }];
   });
+}
+
+/** What the operator confirms is said before any host is asked. */
+function confirmProblems({ confirm, source }: Playbook, engine: Expanding['engine']): DrillbookError[] {
+  const cluster = fieldsOf({ name: 'text', stack: 'text', nodes: { items: 'text' } });
+  const known = new Map([...engine].filter(([name]) => name === 'inputs')).set('cluster', cluster);
+  return templateProblems(confirm, source, ['confirm'], { variables: new Map(), engine: known });
 }
 
 /**
@@ -348,16 +397,17 @@ export function makePlan(
   files: Files = disk,
 ): Plan {
   const problems: DrillbookError[] = [];
-  const declared = new Set(Object.keys(playbook.inputs));
   const e: Expanding = {
     modules,
     problems,
     ids: new Map(),
     selection,
-    inputs: declared,
+    engine: engineNames(playbook, inventory, modules.get('facts')),
+    later: givenLater(playbook),
     overrides: new Set(Object.keys(inputs.overrides)),
-    variables: new Set(Object.keys(inputs.overrides)),
-    registered: new Set(),
+    variables: new Map(Object.keys(inputs.overrides).map((name) => [name, 'any'])),
+    partial: new Map(),
+    registered: new Map(),
     explicit: new Map(),
     handlers: new Set(),
     files,
@@ -368,18 +418,16 @@ export function makePlan(
     expandPlay(play, playbook, inventory, inputs, modules.get('facts'), e),
   );
   const raw = playbook.plays.map((play) => [play.keywords, play.tasks.map(rawOf), play.handlers.map(rawOf)]);
-  const known: KnownNames = { variables: e.variables, inputs: declared };
-  problems.push(...templateProblems(playbook.vars, playbook.source, ['vars'], known));
-  const names: KnownNames = {
-    variables: inventoryNames(inventory, [...inventory.hosts.keys()]),
-    inputs: declared,
-  };
+  problems.push(...templateProblems(playbook.vars, playbook.source, ['vars'], namesOf(e)));
+  const ofInventory = inventoryNames(inventory, [...inventory.hosts.keys()]);
+  const names: KnownNames = { variables: ofInventory, engine: e.engine };
   problems.push(
     ...inventoryProblems(inventory, names, [raw, playbook.vars]),
     ...reservedProblems(Object.keys(playbook.vars), playbook.source, (name) => ['vars', name]),
   );
   problems.push(...delegateProblems(plays, inventory), ...roleProblems(plays, inventory, selection.limit));
-  const invariants = invariantsOf(playbook, inventory, problems);
+  problems.push(...confirmProblems(playbook, e.engine));
+  const invariants = invariantsOf(playbook, inventory, e);
   if (problems.length > 0) throw new Problems(dedupe(problems));
   checkTags(plays, selection);
   if (selection.startAt !== undefined) plays = startAt(plays, selection.startAt);

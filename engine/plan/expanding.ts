@@ -1,6 +1,7 @@
 import type { DrillbookError } from '../core/error.ts';
 import type { Files } from '../core/files.ts';
 import type { Module } from '../core/module.ts';
+import type { Known } from '../parse/known.ts';
 import type { BecomeKeyword, TaskKeywords } from '../parse/playbook-schema.ts';
 import type { Vars } from './plan.ts';
 import type { Selection } from './selection.ts';
@@ -26,13 +27,17 @@ export interface Expanding {
   readonly problems: DrillbookError[];
   readonly ids: Map<string, number>;
   readonly selection: Selection;
-  readonly inputs: ReadonlySet<string>;
+  readonly engine: ReadonlyMap<string, Known>;
+  /** Registered and set anywhere: name → place. */
+  readonly later: ReadonlyMap<string, string>;
   /** Set by -e. */
   readonly overrides: ReadonlySet<string>;
   /** What a template may name here; grows as tasks register results. */
-  readonly variables: Set<string>;
+  readonly variables: Map<string, Known>;
+  /** What only some hosts of the play in hand have: name → those that lack it. */
+  readonly partial: Map<string, readonly string[]>;
   /** Registered and set so far: known in later plays too. */
-  readonly registered: Set<string>;
+  readonly registered: Map<string, Known>;
   /** Explicit ids and where they stand. */
   readonly explicit: Map<string, string>;
   /** Words that `notify` may use: names of handlers and what they listen to. */

@@ -2,23 +2,14 @@ import { DrillbookError } from '../core/error.ts';
 import { nearest } from '../core/nearest.ts';
 import { ansibleVariableHint } from '../parse/ansible.ts';
 import { compileCondition } from '../parse/condition.ts';
+import { follow, isMissing, missingText } from '../parse/known.ts';
+import type { Known } from '../parse/known.ts';
 import { compile, eachTemplate } from '../parse/template.ts';
 import type { Reference } from '../parse/template.ts';
 import type { Path, Source } from '../parse/yaml.ts';
 
-/** What the engine itself puts into every scope, with the names inside it; `*` where anything may be. */
-const BUILT_IN: Readonly<Record<string, readonly string[]>> = {
-  host: ['name', 'address', 'groups'],
-  peer: ['name', 'address', 'vars'],
-  cluster: ['name', 'stack', 'nodes', 'settings', 'primary', 'standby'],
-  run: ['id', 'operator', 'is_check'],
-  facts: ['*'],
-  hosts: ['*'],
-  groups: ['*'],
-};
-
 /** Names that no variable may take: the engine would put its own over it. */
-const RESERVED = [...Object.keys(BUILT_IN), 'inputs', 'item', 'index', 'failure'];
+const RESERVED = ['host', 'peer', 'cluster', 'run', 'facts', 'hosts', 'groups', 'inputs', 'item', 'index', 'failure'];
 
 /** Errors of variables set under a name of the language's own. */
 export function reservedProblems(
@@ -37,40 +28,57 @@ export function reservedProblems(
     );
 }
 
-/** Names that a step may use. */
+/** Names that a step may use, and what is known of their values. */
 export interface KnownNames {
-  readonly variables: ReadonlySet<string>;
-  readonly inputs: ReadonlySet<string>;
+  readonly variables: ReadonlyMap<string, Known>;
+  /** What the engine itself puts into every scope. */
+  readonly engine: ReadonlyMap<string, Known>;
+  /** Registered and set somewhere in the playbook: name → place. */
+  readonly later?: ReadonlyMap<string, string>;
+  /** Variables that some hosts lack: name → those hosts. */
+  readonly partial?: ReadonlyMap<string, readonly string[]>;
 }
 
-function problemOf(reference: Reference, known: KnownNames): { message: string; hint?: string } | undefined {
-  const { root, rest } = reference;
-  const near = (word: string, allowed: Iterable<string>, prefix = ''): { hint?: string } => {
-    const found = nearest(word, allowed);
-    return found === undefined ? {} : { hint: `did you mean \`${prefix}${found}\`?` };
-  };
-  if (root === 'inputs') {
-    const [name] = rest;
-    if (name === undefined || known.inputs.has(name) || reference.isOptional) return undefined;
-    return { message: `unknown input \`${name}\``, ...near(name, known.inputs, 'inputs.') };
-  }
-  const inside = Object.hasOwn(BUILT_IN, root) ? BUILT_IN[root] : undefined;
-  if (inside) {
-    const [name] = rest;
-    if (name === undefined || inside.includes('*') || inside.includes(name) || reference.isOptional)
-      return undefined;
-    return { message: `unknown variable \`${root}.${name}\``, ...near(name, inside, `${root}.`) };
-  }
-  if (known.variables.has(root) || reference.isOptional) return undefined;
-  const hint = ansibleVariableHint(root);
-  return {
-    message: `unknown variable \`${root}\``,
-    ...(hint !== undefined
-      ? { hint }
-      : known.inputs.has(root)
-        ? { hint: `did you mean \`inputs.${root}\`?` }
-        : near(root, [...known.variables, ...Object.keys(BUILT_IN), 'inputs'])),
-  };
+/** The same with names of its own over them. */
+export function withNames(known: KnownNames, own: readonly (readonly [string, Known])[]): KnownNames {
+  const partial = new Map(known.partial);
+  for (const [name] of own) partial.delete(name);
+  return { ...known, partial, variables: new Map([...known.variables, ...own]) };
+}
+
+interface Problem {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string | undefined;
+}
+
+function rootProblem(root: string, known: KnownNames): Problem | undefined {
+  if (known.engine.has(root) || known.variables.has(root)) return undefined;
+  const message = `unknown variable \`${root}\``;
+  const later = known.later?.get(root);
+  if (later !== undefined)
+    return { code: 'plan.order', message: `\`${root}\` has no value yet`, hint: `it gets one at ${later}` };
+  const inputs = known.engine.get('inputs');
+  const isInput = typeof inputs === 'object' && 'fields' in inputs && inputs.fields.has(root);
+  if (root === 'facts')
+    return { code: 'plan.facts', message: 'no facts are gathered', hint: 'write `gather: true` at the play' };
+  const hint = ansibleVariableHint(root) ?? (isInput ? `did you mean \`inputs.${root}\`?` : undefined);
+  const near = (): string | undefined => nearest(root, [...known.variables.keys(), ...known.engine.keys()]);
+  const word = hint === undefined ? near() : undefined;
+  return { code: 'plan.name', message, hint: hint ?? (word && `did you mean \`${word}\`?`) };
+}
+
+function problemOf({ root, rest, isOptional }: Reference, known: KnownNames): Problem | undefined {
+  if (isOptional) return undefined;
+  const unknown = rootProblem(root, known);
+  if (unknown) return unknown;
+  const lacking = known.partial?.get(root);
+  if (lacking !== undefined)
+    return { code: 'plan.host', message: `\`${root}\` has no value on ${lacking.join(', ')}` };
+  const found = follow(known.engine.get(root) ?? known.variables.get(root) ?? 'any', rest);
+  if (!isMissing(found)) return undefined;
+  const on = [root, ...found.path].join('.');
+  return { code: 'plan.field', message: missingText(on, found), hint: found.hint };
 }
 
 /** Errors of all names in the templates of `value` that nothing can have set by then. */
@@ -85,7 +93,8 @@ export function templateProblems(
     try {
       for (const reference of compile(text, String(where.at(-1) ?? 'template')).references) {
         const problem = problemOf(reference, known);
-        if (problem) problems.push(source.error('plan.name', where, problem.message, problem.hint));
+        const spot = { text, offset: reference.offset };
+        if (problem) problems.push(source.error(problem.code, where, problem.message, problem.hint, spot));
       }
     } catch (error) {
       if (!(error instanceof DrillbookError)) throw error;
@@ -95,24 +104,30 @@ export function templateProblems(
   return problems;
 }
 
-/** The same for a CEL expression; `extra` are names that only this expression has, such as `item`. */
+/** The same for a CEL expression, and what in it can never be right. */
 export function conditionProblems(
   text: string,
   source: Source,
   path: Path,
   known: KnownNames,
-  extra: Iterable<string> = [],
 ): DrillbookError[] {
-  const own = new Set(extra);
   try {
-    return compileCondition(text).references.flatMap((reference) => {
-      const problem = own.has(reference.root) ? undefined : problemOf(reference, known);
-      return problem
-        ? [source.error('plan.name', path, `${problem.message} in \`${text}\``, problem.hint)]
-        : [];
+    const condition = compileCondition(text);
+    const told = (code: string, offset: number, message: string, hint?: string): DrillbookError =>
+      source.error(code, path, message, hint, { text, offset });
+    const roots = condition.references.flatMap(({ root, offset, isOptional }) => {
+      const problem = isOptional ? undefined : rootProblem(root, known);
+      return problem ? [told(problem.code, offset, problem.message, problem.hint)] : [];
     });
+    const knownOf = (root: string): Known => known.engine.get(root) ?? known.variables.get(root) ?? 'any';
+    const mistakes = condition
+      .mistakes(knownOf)
+      .map(({ offset, message, hint }) => told('plan.field', offset, message, hint));
+    return [...roots, ...mistakes];
   } catch (error) {
     if (!(error instanceof DrillbookError)) throw error;
-    return [source.error(error.code, path, error.message, error.hint)];
+    const offset = (error.cause as { readonly node?: { readonly start?: number } } | undefined)?.node?.start;
+    const spot = offset === undefined ? undefined : { text, offset };
+    return [source.error(error.code, path, error.message, error.hint, spot)];
   }
 }

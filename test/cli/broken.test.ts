@@ -191,14 +191,14 @@ const BROKEN: [string, Files | (() => Files), RegExp, number?][] = [
   [
     'a parameter of the wrong type',
     () => ({ 'book.yml': swap('dest: /tmp/x', 'dest: [x]') }),
-    /`dest`: expected string, found a list/,
+    /`dest`: expected text, found a list/,
     19,
   ],
   ['a parameter missing', () => ({ 'book.yml': swap('dest: /tmp/x, ', '') }), /`dest`: missing/, 19],
   [
     'retries of the wrong type',
     () => ({ 'book.yml': swap('retries: 2', 'retries: many') }),
-    /`retries`: expected number/,
+    /`retries`: expected a number, found text/,
     22,
   ],
   ['retries below 0', () => ({ 'book.yml': swap('retries: 2', 'retries: -1') }), /retries/, 22],
@@ -242,7 +242,7 @@ const BROKEN: [string, Files | (() => Files), RegExp, number?][] = [
   [
     'an unknown field of the language',
     () => ({ 'book.yml': swap('{{who}}', '{{host.adress}}') }),
-    /unknown variable `host.adress`/,
+    /`host` has no `adress`/,
     15,
   ],
   ['an unknown helper', () => ({ 'book.yml': swap('{{who}}', '{{shel who}}') }), /unknown helper `shel`/, 15],
@@ -329,7 +329,7 @@ const BROKEN: [string, Files | (() => Files), RegExp, number?][] = [
   [
     'a loop over a text',
     () => ({ 'book.yml': swap('loop: [1, 2]', 'loop: twice') }),
-    /loop: a list is wanted/,
+    /loop: a list or a mapping is wanted/,
     24,
   ],
   [

@@ -24,7 +24,7 @@ tasks:
   - { name: asks, command: 'true', when: acted.stdout.trim() == "1" }
   - { name: says, command: 'echo {{acted.stdout}}' }
   - { name: by its end, command: 'true', when: acted.changed && !acted.failed && !acted.skipped }
-  - { name: unknown, command: 'echo {{nothing.of}}', vars: { nothing: {} } }
+  - { name: unknown, command: 'echo {{nothing.of}}', vars: { nothing: '{{log}}' } }
 `);
   const ran = await book.go({ isCheck: true });
   expect(ran.story).toEqual([

@@ -117,11 +117,22 @@ test('a resume looks at the invariants before it goes on and after what it does,
 });
 
 test('an invariant that cannot be told does not hold', async () => {
-  const ran = await onPair(INVARIANT.replace('<= 1', '+ 1')).go();
+  const ran = await onPair(INVARIANT.replace('primaries.size() <= 1', 'arbitration.lag < 1')).go();
   expect([ran.code, ran.story]).toEqual([5, []]);
-  const strange = await onPair(INVARIANT.replace('primaries.size() <= 1', 'lag < 1')).go();
-  expect([strange.code, strange.story]).toEqual([5, []]);
 });
+
+test.each([
+  ['<= 1', '+ 1', 'gives a number, not true or false'],
+  ['primaries.size() <= 1', 'lag < 1', '`cluster` has no `lag`'],
+  ['cluster.primaries', 'clusters.primaries', 'unknown variable `clusters`'],
+])(
+  'an invariant that can never be told is an error of the plan: %s for %s',
+  async (right, wrong, message) => {
+    await expect(onPair(INVARIANT.replace(right, wrong)).go()).rejects.toMatchObject({
+      problems: [{ message }],
+    });
+  },
+);
 
 test('invariants without a cluster to look at are an error of the plan', async () => {
   await expect(project(INVARIANT).go()).rejects.toMatchObject({

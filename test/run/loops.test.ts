@@ -45,7 +45,7 @@ test('a step that is skipped by a condition without the item does not look at it
   const ran = await run(`
 tasks:
   - { name: look, command: 'true', when: false, register: found }
-  - { name: each, command: 'true', loop: '{{found.list}}', when: '!found.skipped' }
+  - { name: each, command: 'true', loop: '{{found.stdout_lines}}', when: '!found.skipped' }
 `);
   expect(ran.story).toEqual(['look skipped', 'each skipped']);
   expect(ran.code).toBe(0);
