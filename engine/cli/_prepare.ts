@@ -17,6 +17,7 @@ import { renderText } from '../parse/template.ts';
 import { loadYaml } from '../parse/yaml.ts';
 import type { Loading } from '../parse/yaml.ts';
 import { makePlan, modulesUsed } from '../plan/expand.ts';
+import { ownNames } from '../plan/own-names.ts';
 import type { Selection } from '../plan/selection.ts';
 import { isSecretInput, readInputs } from '../plan/inputs.ts';
 import type { Inputs } from '../plan/inputs.ts';
@@ -209,6 +210,7 @@ async function planFrom(
   if (settings.length > 0) throw new Problems(settings);
   const variables = new Set([
     ...Object.keys(written.vars),
+    ...ownNames(written),
     ...[...inventory.hosts.values()].flatMap((host) => Object.keys(host.vars)),
   ]);
   const question = (name: string, input: Input): Promise<string> =>

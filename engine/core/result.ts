@@ -9,6 +9,7 @@ export const ENGINE_FIELDS = {
   failed: z.boolean().describe('whether it went wrong'),
   skipped: z.boolean().describe('whether it was left out'),
   msg: z.string().optional().describe('why it ended so'),
+  attempts: z.int().optional().describe('how often it was tried, where it may be tried more than once'),
   would_change: z.boolean().optional().describe('of a state in check mode: whether it would change anything'),
   is_foreseen: z.literal(true).optional().describe('of an action in check mode: it has only been foretold'),
   is_unforeseeable: z.literal(true).optional().describe('in check mode: what it would give cannot be told'),

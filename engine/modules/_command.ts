@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ShResult } from '../core/host.ts';
 import type { Outcome } from '../core/module.ts';
-import { lastWords, linesOf } from './_sh.ts';
+import { lastWords, linesOf, trimmed } from './_sh.ts';
 
 export const chdir = z.string().optional().describe('Directory to run in.');
 export const creates = z
@@ -23,9 +23,10 @@ export const stdinAddNewline = z
 
 export const returnsOfCommand = {
   code: z.int().describe('exit code; 128 + n after signal n'),
-  stdout: z.string().describe('standard output'),
-  stderr: z.string().describe('standard error'),
+  stdout: z.string().describe('standard output, without the line ends at its end'),
+  stderr: z.string().describe('standard error, likewise'),
   stdout_lines: z.array(z.string()).describe('standard output as a list of lines'),
+  stderr_lines: z.array(z.string()).describe('standard error as a list of lines'),
   cmd: z.array(z.string()).describe('the words that were run'),
   skipped_because: z.string().optional().describe('why nothing was run (`creates`, `removes`)'),
 };
@@ -75,12 +76,13 @@ export function standardInput(given: {
 export function commandOutcome(said: ShResult, given: Given, cmd: readonly string[]): Outcome {
   const result = {
     code: said.code,
-    stdout: said.stdout,
-    stderr: said.stderr,
+    stdout: trimmed(said.stdout),
+    stderr: trimmed(said.stderr),
     stdout_lines: linesOf(said.stdout),
+    stderr_lines: linesOf(said.stderr),
     cmd,
   };
-  const nothing = { ...result, stdout: '', stdout_lines: [] };
+  const nothing = { ...result, stdout: '', stdout_lines: [], stderr_lines: [] };
   if (said.stdout === `${TOKEN} chdir`) {
     return {
       result: { ...nothing, code: 1 },

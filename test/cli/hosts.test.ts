@@ -53,7 +53,7 @@ const ONE = `tasks: [{ name: one, shell: 'id -un; touch {{dir}}/one' }]`;
 
 test('over SSH with the right key the step runs', async () => {
   const said = await ran(ONE);
-  expect(finished(said, 'one')).toMatchObject({ outcome: 'changed', result: { stdout: 'root\n' } });
+  expect(finished(said, 'one')).toMatchObject({ outcome: 'changed', result: { stdout: 'root' } });
   expect(said.code).toBe(0);
 });
 
@@ -116,7 +116,7 @@ test('the right password of sudo, and that it is not seen', async () => {
     connection: { user: user.name, password: user.password },
     become: { user: 'root', password: user.password },
   }));
-  expect(finished(said, 'one').result['stdout']).toBe('root\n');
+  expect(finished(said, 'one').result['stdout']).toBe('root');
   expect(JSON.stringify(said.events)).not.toContain(user.password);
 });
 
@@ -125,7 +125,7 @@ test('an action whose connection breaks goes on without it, once, and its end is
     `tasks: [{ name: one, shell: 'echo x >> {{dir}}/one; kill -9 $PPID; sleep 1; echo whole', retries: 2, delay: 10ms }]`,
   );
   expect([said.code, finished(said, 'one').outcome]).toEqual([0, 'changed']);
-  expect(finished(said, 'one').result['stdout']).toBe('whole\n');
+  expect(finished(said, 'one').result['stdout']).toBe('whole');
   expect(said.events.map(({ event }) => event)).toEqual(expect.arrayContaining(['host_away', 'host_back']));
   expect(readFileSync(join(said.book.dir, 'node/one'), 'utf8')).toBe('x\n');
 });

@@ -67,7 +67,7 @@ test('commands and shell text are run', async () => {
   for (const more of [{}, { executable: join(applets, 'ash') }]) {
     expect((await run(bench, 'shell', { cmd: 'cat; exit 3', stdin: 'q', ...more })).result).toMatchObject({
       code: 3,
-      stdout: 'q\n',
+      stdout: 'q',
     });
   }
 });

@@ -22,7 +22,7 @@ test.each([undefined, '/bin/bash', '/bin/sh'])(
       ...(executable ? { executable } : {}),
     };
     const outcome = await run(bench, 'shell', params);
-    expect(outcome.result).toMatchObject({ code: 7, stdout: "a'b\n$(id)\n" });
+    expect(outcome.result).toMatchObject({ code: 7, stdout: "a'b\n$(id)" });
     expect(outcome.failed).toBe('exit code 7: $(id)');
   },
 );
@@ -32,7 +32,7 @@ test('another shell is that shell', async () => {
     cmd: 'set -o pipefail; false | true; echo "$? ${BASH_VERSION:+bash}"',
     executable: '/bin/bash',
   });
-  expect(result['stdout']).toBe('1 bash\n');
+  expect(result['stdout']).toBe('1 bash');
 });
 
 test('the text is on no process list', async () => {
@@ -47,14 +47,14 @@ test('the text is on no process list', async () => {
 test('a syntax error is a failure with its cause', async () => {
   const outcome = await run(bench, 'shell', { cmd: 'if true' });
   expect(outcome.failed).toMatch(/^exit code 2: .*(Syntax error|expecting)/);
-  expect((await run(bench, 'shell', { cmd: 'echo alive' })).result['stdout']).toBe('alive\n');
+  expect((await run(bench, 'shell', { cmd: 'echo alive' })).result['stdout']).toBe('alive');
 });
 
 test('text longer than an argument may be is run', async () => {
   for (const executable of [undefined, '/bin/bash']) {
     const cmd = `: ${'x'.repeat(200_000)}\necho end`;
     expect((await run(bench, 'shell', { cmd, ...(executable ? { executable } : {}) })).result['stdout']).toBe(
-      'end\n',
+      'end',
     );
   }
 });

@@ -101,6 +101,6 @@ tasks:
   - { name: good, command: 'echo {{it.stdout}}', when: 'it.failed && it.code == 3', register: out }
 `);
   expect(ran.story).toEqual(['bad failed', 'good changed']);
-  expect(finished(ran, 'good').result['stdout']).toBe('seen\n');
+  expect(finished(ran, 'good').result['stdout']).toBe('seen');
   expect(ran.code).toBe(0);
 });

@@ -194,7 +194,7 @@ tasks:
     expect([away?.event, back?.event]).toEqual(['host_away', 'host_back']);
     expect([count(join(book.dir, 'a/slow')), readFileSync(join(book.dir, 'a/after'), 'utf8')]).toEqual([
       1,
-      'done\n\n',
+      'done\n',
     ]);
     await line.close();
     forget(book);

@@ -8,7 +8,7 @@ tasks:
   - { name: after, command: 'echo {{out.results.[1].stdout}}', when: 'out.results.size() == 2 && out.results[0].item == "x"', register: said }
 `);
   expect(ran.story).toEqual(['each changed', 'after changed']);
-  expect(finished(ran, 'after').result['stdout']).toBe('1-y\n');
+  expect(finished(ran, 'after').result['stdout']).toBe('1-y');
 });
 
 test('when is asked for each item, also where it reads the item through a variable', async () => {
@@ -110,5 +110,5 @@ tasks:
 `,
     { hosts: ['a', 'b'] },
   );
-  expect(finished(ran, 'far', 'a').result['stdout']).toBe('a\n');
+  expect(finished(ran, 'far', 'a').result['stdout']).toBe('a');
 });

@@ -47,7 +47,7 @@ test.each([
       files: { 'vars.yml': 'at_file: file\nat_book: file\nat_host: file\n'.replace('at_host: file\n', '') },
       given: { at_extra: 'extra' },
     });
-    expect(finished(ran, 'say').result['stdout']).toBe(`${value}\n`);
+    expect(finished(ran, 'say').result['stdout']).toBe(`${value}`);
   },
 );
 
@@ -68,7 +68,7 @@ plays:
       given: { site: 'berlin' },
     },
   );
-  expect(finished(ran, 'say').result['stdout']).toBe('123\n');
+  expect(finished(ran, 'say').result['stdout']).toBe('123');
 });
 
 test('a variable may use others, late; a template that is one path keeps the type', async () => {
@@ -78,7 +78,7 @@ tasks:
   - { name: say, command: 'echo {{path}} {{item}}', loop: '{{same}}', vars: { base: /z }, register: out }
 `);
   const results = finished(ran, 'say').result['results'] as { stdout: string }[];
-  expect(results.map(({ stdout }) => stdout)).toEqual(['/z/y 1\n', '/z/y 2\n']);
+  expect(results.map(({ stdout }) => stdout)).toEqual(['/z/y 1', '/z/y 2']);
 });
 
 test.each([
@@ -123,7 +123,7 @@ hosts: { a: { vars: { plain: left } }, b: { vars: { plain: right } } }
 `,
     },
   );
-  expect(finished(ran, 'one').result['stdout']).toBe('I am b, right right\n');
+  expect(finished(ran, 'one').result['stdout']).toBe('I am b, right right');
 });
 
 test('delegate_to a host that nobody knows is an error of the plan', async () => {
@@ -141,6 +141,6 @@ test('a group inside another wins over it, however they are ordered and although
   ]) {
     const inventory = `connection: { transport: local }\nhosts: { a: {} }\ngroups: { ${groups} }\n`;
     const ran = await run(`tasks: [{ name: one, command: 'echo {{at}}' }]`, { inventory });
-    expect(finished(ran, 'one').result['stdout']).toBe('inner\n');
+    expect(finished(ran, 'one').result['stdout']).toBe('inner');
   }
 });

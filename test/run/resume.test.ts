@@ -22,7 +22,7 @@ tasks:
   const second = await book.go({}, first.run);
   expect(second.story).toEqual(['fails changed', 'after changed']);
   expect(times(join(book.dir, 'a/before'))).toBe(1);
-  expect(readFileSync(join(book.dir, 'a/after'), 'utf8')).toBe('kept\n');
+  expect(readFileSync(join(book.dir, 'a/after'), 'utf8')).toBe('kept');
   expect(second.code).toBe(0);
 });
 
@@ -46,7 +46,7 @@ tasks:
   writeFileSync(join(book.dir, 'a/mended-too'), '');
   const third = await book.go({}, first.run);
   expect(third.story).toEqual(['breaks changed', 'last changed']);
-  expect(finished(third, 'last').result['stdout']).toBe('2\n');
+  expect(finished(third, 'last').result['stdout']).toBe('2');
   expect([times(join(book.dir, 'a/opens')), times(join(book.dir, 'a/more'))]).toEqual([1, 1]);
 });
 
@@ -102,7 +102,7 @@ tasks:
   writeFileSync(join(book.dir, 'a/mended'), '');
   const second = await book.go({}, first.run);
   expect(second.code).toBe(0);
-  expect(finished(second, 'all', 'a').result['stdout']).toBe('b\n');
+  expect(finished(second, 'all', 'a').result['stdout']).toBe('b');
   expect(times(join(book.dir, 'a/once'))).toBe(0);
 });
 
@@ -117,7 +117,7 @@ tasks:
   const second = await book.go({}, first.run);
   expect(second.story).toEqual(['each changed', 'after changed']);
   expect(['a', 'b', 'c'].map((name) => times(join(book.dir, 'a', name)))).toEqual([1, 2, 1]);
-  expect(finished(second, 'after').result['stdout']).toBe('abc\n');
+  expect(finished(second, 'after').result['stdout']).toBe('abc');
 });
 
 test('an action in flight is taken up: what it did is found on the node, and the loop goes on behind it', async () => {
@@ -131,7 +131,7 @@ tasks:
   const resumed = await book.go({}, runIds(book.state)[0]);
   expect([resumed.code, resumed.story]).toEqual([0, ['each changed', 'after changed']]);
   expect(['a', 'b', 'c'].map((name) => times(join(book.dir, 'a', name)))).toEqual([1, 1, 1]);
-  expect(finished(resumed, 'after').result['stdout']).toBe('b\n');
+  expect(finished(resumed, 'after').result['stdout']).toBe('b');
 });
 
 /** Leaves nobody behind who could tell how it ended, the first time. */
@@ -192,7 +192,7 @@ plays:
   writeFileSync(join(book.dir, 'a/mended'), '');
   await expect(book.go({ given: { wait: '91s' } }, first.run)).rejects.toThrow('-e wait');
   const second = await book.go({ given: kept }, first.run);
-  expect(finished(second, 'tells').result['stdout']).toBe('90s 2s\n');
+  expect(finished(second, 'tells').result['stdout']).toBe('90s 2s');
 });
 
 test('on_interrupt of the task decides without being asked', async () => {
@@ -250,5 +250,5 @@ tasks:
   const second = await book.go({}, first.run);
   expect(second.story).toEqual(['fails changed', 'uses set changed', 'uses act changed']);
   expect(readFileSync(join(book.dir, 'a/mine'), 'utf8')).toBe('x-hunter22');
-  expect(readFileSync(join(book.dir, 'a/acted'), 'utf8')).toBe('hunter22\n');
+  expect(readFileSync(join(book.dir, 'a/acted'), 'utf8')).toBe('hunter22');
 });

@@ -209,7 +209,7 @@ tasks:
     loop: ['{{password}}', canary-nolog-3, last]
     register: items
     no_log: true
-  - { name: tell, copy: { dest: '{{dir}}/told', content: '{{#each items.results}}{{stdout}}{{/each}}' }, no_log: true }
+  - { name: tell, copy: { dest: '{{dir}}/told', content: '{{#each items.results}}{{stdout}} {{/each}}' }, no_log: true }
 `);
   const inventory = readFileSync(book.inventory, 'utf8');
   book.write('inventory.yml', inventory.replace('vars: {', 'vars: { password: !secret canary-inventory-1,'));
@@ -222,6 +222,6 @@ tasks:
   expectNoneKept(book.state, CANARIES);
   book.write('a/mended', '');
   expect((await drillbook(['resume', ...state])).code).toBe(0);
-  expect(readFileSync(`${book.dir}/a/told`, 'utf8')).toBe('canary-inventory-1\ncanary-nolog-3\nlast\n');
+  expect(readFileSync(`${book.dir}/a/told`, 'utf8')).toBe('canary-inventory-1 canary-nolog-3 last ');
   expect(readFileSync(`${book.dir}/a/ran`, 'utf8')).toBe('0\n1\n2\n');
 });
