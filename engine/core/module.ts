@@ -95,7 +95,8 @@ interface Described<S extends Shape> {
   readonly summary: string;
   /**
    * Parameters; each described. `.meta({ secret: true })` masks its value, `.meta({ cel: true })` marks a CEL
-   * expression (not rendered by Handlebars), `.meta({ localFile: true })` a file of the jump host, looked for at plan time.
+   * expression (not rendered by Handlebars), `.meta({ localFile: true })` a file of the jump host, looked for at plan time,
+   * and with `template: true` a template, whose names are checked then.
    */
   readonly params: S;
   /** The parameter that takes the value of `module: text`. */

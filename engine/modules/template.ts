@@ -13,7 +13,7 @@ const NEWLINES = { lf: '\n', crlf: '\r\n', cr: '\r' } as const;
 const params = z.strictObject({
   src: z
     .string()
-    .meta({ localFile: true })
+    .meta({ localFile: true, template: true })
     .describe('Handlebars template on the jump host: beside the playbook or in templates/.'),
   dest: zPath.describe(
     'Path of the file on the node; a path that ends in / is a directory, the file is named after `src` without .hbs.',

@@ -114,7 +114,7 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
   if (module) {
     const names = withNames(known, own);
     const place = [...path, moduleName];
-    e.problems.push(...paramProblems(module, moduleName, task.params, source, place, names, e.files));
+    e.problems.push(...paramProblems(module, moduleName, task.params, source, place, names, e));
   }
   checkTask(task, e);
   for (const [key, value] of givenBy(task, module)) {
@@ -411,6 +411,7 @@ export function makePlan(
     explicit: new Map(),
     handlers: new Set(),
     files,
+    templates: new Map(),
     pattern: '',
   };
   if (selection.limit !== undefined) selectHosts(selection.limit, inventory);
@@ -449,7 +450,7 @@ export function makePlan(
         ({ play, hosts }) =>
           needsRoles(hosts) || hosts.includes('{{') || play.keywords.order?.includes('_first') === true,
       ) ||
-      usesRoles([raw, playbook.vars, inventoryTexts(inventory)]),
+      usesRoles([raw, playbook.vars, inventoryTexts(inventory), [...e.templates.values()]]),
   };
 }
 

@@ -45,6 +45,8 @@ export interface Expanding {
   /** The play's handlers are in hand, not its tasks. */
   readonly isHandlers?: boolean;
   readonly files: Files;
+  /** Template files that steps render: path → text. */
+  readonly templates: Map<string, string>;
   /** `hosts:` of the play in hand, as far as it is known. */
   readonly pattern: string;
 }

@@ -9,7 +9,19 @@ import type { Reference } from '../parse/template.ts';
 import type { Path, Source } from '../parse/yaml.ts';
 
 /** Names that no variable may take: the engine would put its own over it. */
-const RESERVED = ['host', 'peer', 'cluster', 'run', 'facts', 'hosts', 'groups', 'inputs', 'item', 'index', 'failure'];
+const RESERVED = [
+  'host',
+  'peer',
+  'cluster',
+  'run',
+  'facts',
+  'hosts',
+  'groups',
+  'inputs',
+  'item',
+  'index',
+  'failure',
+];
 
 /** Errors of variables set under a name of the language's own. */
 export function reservedProblems(
@@ -46,7 +58,7 @@ export function withNames(known: KnownNames, own: readonly (readonly [string, Kn
   return { ...known, partial, variables: new Map([...known.variables, ...own]) };
 }
 
-interface Problem {
+export interface Problem {
   readonly code: string;
   readonly message: string;
   readonly hint?: string | undefined;
@@ -68,7 +80,11 @@ function rootProblem(root: string, known: KnownNames): Problem | undefined {
   return { code: 'plan.name', message, hint: hint ?? (word && `did you mean \`${word}\`?`) };
 }
 
-function problemOf({ root, rest, isOptional }: Reference, known: KnownNames): Problem | undefined {
+/** What is wrong with a name that a template reads. */
+export function referenceProblem(
+  { root, rest, isOptional }: Reference,
+  known: KnownNames,
+): Problem | undefined {
   if (isOptional) return undefined;
   const unknown = rootProblem(root, known);
   if (unknown) return unknown;
@@ -92,7 +108,7 @@ export function templateProblems(
   eachTemplate(value, path, (text, where) => {
     try {
       for (const reference of compile(text, String(where.at(-1) ?? 'template')).references) {
-        const problem = problemOf(reference, known);
+        const problem = referenceProblem(reference, known);
         const spot = { text, offset: reference.offset };
         if (problem) problems.push(source.error(problem.code, where, problem.message, problem.hint, spot));
       }

@@ -1,18 +1,20 @@
 import type { z } from 'zod';
 import { DrillbookError } from '../core/error.ts';
-import type { Files } from '../core/files.ts';
 import type { Module } from '../core/module.ts';
 import { textProblems } from '../core/text.ts';
 import { schemaProblems } from '../parse/schema.ts';
 import type { Path, Source } from '../parse/yaml.ts';
+import type { Expanding } from './expanding.ts';
 import { localFile } from './local-file.ts';
 import { conditionProblems, templateProblems } from './names.ts';
 import type { KnownNames } from './names.ts';
+import { templateFileProblems, templateText } from './template-file.ts';
 
 interface ParamMeta {
   readonly cel?: boolean;
   readonly secret?: boolean;
   readonly localFile?: boolean;
+  readonly template?: boolean;
 }
 
 /** What a parameter's schema says beside its type, also through `.optional()` and the like. */
@@ -51,7 +53,7 @@ export function paramProblems(
   source: Source,
   path: Path,
   known: KnownNames,
-  files: Files,
+  { files, templates }: Pick<Expanding, 'files' | 'templates'>,
 ): DrillbookError[] {
   const word = typeof raw === 'string' && module.kind !== 'action' ? /^(\w+)=/.exec(raw)?.[1] : undefined;
   if (word !== undefined && Object.hasOwn(module.params.shape, word)) {
@@ -82,7 +84,12 @@ export function paramProblems(
     } else problems.push(...templateProblems(value, source, place(key), known));
     if (meta.localFile && typeof value === 'string' && !hasTemplate(value) && !/[*?[]/.test(value)) {
       try {
-        localFile(value, source.file, files);
+        const file = localFile(value, source.file, files);
+        const text = meta.template ? templateText(file, files) : undefined;
+        if (text !== undefined) {
+          templates.set(file, text);
+          problems.push(...templateFileProblems(text, file, known));
+        }
       } catch (error) {
         if (!(error instanceof DrillbookError)) throw error;
         problems.push(source.error(error.code, place(key), error.message, error.hint));

@@ -10,7 +10,7 @@ const params = z.strictObject({
     .string()
     .default('keepalived.conf.hbs')
     .describe('Handlebars template on the jump host: beside the playbook or in templates/')
-    .meta({ localFile: true }),
+    .meta({ localFile: true, template: true }),
   dest: z
     .string()
     .startsWith('/')
