@@ -1,24 +1,48 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { DrillbookError, Problems } from '../core/error.ts';
+import { nearest } from '../core/nearest.ts';
 import { loadModule, moduleNames } from '../modules/registry.ts';
-import { loadInventory } from '../parse/inventory.ts';
+import { isInventory, loadInventory } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
-import { loadPlaybook } from '../parse/playbook.ts';
+import { loadPlaybook, loadTasks } from '../parse/playbook.ts';
 import type { Playbook } from '../parse/playbook.ts';
+import { disk, isProgram } from '../core/files.ts';
+import { placeText } from '../core/place.ts';
+import type { Files } from '../core/files.ts';
 import { loadYaml } from '../parse/yaml.ts';
+import type { Loading } from '../parse/yaml.ts';
+import { adviceOf } from '../plan/advice.ts';
+import { dedupe } from '../plan/checks.ts';
 import { makePlan, modulesUsed } from '../plan/expand.ts';
+import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
+import type { Invocation } from './_command.ts';
+import { KEY_HELP, KEY_OPTIONS, lenientKeys } from './_keys.ts';
 
 const isYaml = (name: string): boolean => /\.ya?ml$/.test(name);
 
-function* filesUnder(path: string): Generator<string> {
-  if (!existsSync(path)) throw new DrillbookError('usage.path', `${path} does not exist`);
-  if (!statSync(path).isDirectory()) return yield path;
-  for (const name of readdirSync(path).sort()) {
-    const inner = join(path, name);
-    if (statSync(inner).isDirectory()) yield* filesUnder(inner);
-    else if (isYaml(name)) yield inner;
+/** Links to folders are not followed: they may lead in a circle. */
+function* filesIn(folder: string): Generator<string> {
+  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith('.'));
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const inner = join(folder, entry.name);
+    if (entry.isDirectory()) yield* filesIn(inner);
+    else if (isYaml(entry.name) && statSync(inner, { throwIfNoEntry: false })?.isFile()) yield inner;
+  }
+}
+
+function filesUnder(path: string): Iterable<string> {
+  try {
+    return statSync(path).isDirectory() ? filesIn(path) : [path];
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`;
+    const near =
+      code === 'ENOENT'
+        ? nearest(basename(path), disk.list(dirname(path))?.map((entry) => basename(entry.path)) ?? [])
+        : undefined;
+    throw new DrillbookError('usage.path', `${path} ${why}`, { hint: near && `did you mean \`${near}\`?` });
   }
 }
 
@@ -33,38 +57,124 @@ const noInventory = (): Inventory => ({
   settings: new Map(),
 });
 
-/** Without an inventory, what only an inventory can tell (hosts, variables) is not held against a playbook. */
-async function lintPlaybook(playbook: Playbook, inventory: Inventory | undefined): Promise<void> {
+/**
+ * Without an inventory, what only an inventory can tell (hosts, variables) is not held against a playbook: where a name
+ * is near to a known one, it is told as advice.
+ */
+async function lintPlaybook(
+  playbook: Playbook,
+  inventory: Inventory | undefined,
+  isPartial: boolean,
+  isSecret: (value: string) => boolean,
+): Promise<readonly DrillbookError[]> {
   const modules = new Map(
     await Promise.all(
       [...modulesUsed(playbook)].map(async (name) => [name, await loadModule(name)] as const),
     ),
   );
   try {
-    makePlan(playbook, inventory ?? noInventory(), { given: {}, defaults: {}, overrides: {} }, modules);
+    const nothing = { given: {}, defaults: {}, overrides: {} };
+    const { templates } = makePlan(playbook, inventory ?? noInventory(), nothing, modules);
+    return adviceOf(playbook, templates, isSecret);
   } catch (error) {
-    if (inventory || !(error instanceof Problems)) throw error;
+    if ((inventory && !isPartial) || !(error instanceof Problems)) throw error;
     const own = error.problems.filter(
       ({ code, message }) =>
-        code !== 'plan.hosts' && !(code === 'plan.name' && message.startsWith('unknown variable')),
+        (inventory !== undefined || code !== 'plan.hosts') &&
+        !(code === 'plan.name' && message.startsWith('unknown variable')),
     );
     if (own.length > 0) throw new Problems(own);
+    return error.problems.filter(isTypo).map(asAdvice);
   }
 }
 
-function kindOf(file: string): 'playbook' | 'inventory' | 'tasks' | 'vars' | 'other' {
-  const { value } = loadYaml(file, 'file');
+/** A name that differs from a known one by a slip of the finger. */
+function isTypo({ code, message, hint = '' }: DrillbookError): boolean {
+  const [word = '', near = ''] = [message, hint].map((text) => /`(.*)`/.exec(text)?.[1] ?? '');
+  return code === 'plan.name' && near !== '' && Math.abs(near.length - word.length) <= 1;
+}
+
+const asAdvice = (error: DrillbookError): DrillbookError =>
+  new DrillbookError('lint.name', error.message, error);
+
+/** Lint runs nothing but what `-i` names. */
+const STILL: Files = {
+  ...disk,
+  output(path) {
+    if (!isProgram(path)) return undefined;
+    throw new DrillbookError('usage.lint', `${path} is a program, and lint runs none`, {
+      hint: 'give it with -i: then it is run',
+    });
+  },
+};
+
+function kindOf(file: string, loading: Loading): 'playbook' | 'inventory' | 'tasks' | 'vars' | 'other' {
+  // Named by the operator, and no YAML: an inventory of Ansible's, or a program that prints one.
+  if (!isYaml(file)) return 'inventory';
+  const { value } = loadYaml(file, 'file', undefined, loading);
   if (Array.isArray(value)) return 'tasks';
   if (value === null || typeof value !== 'object') return 'other';
-  return 'plays' in value ? 'playbook' : 'hosts' in value ? 'inventory' : 'vars';
+  return 'plays' in value ? 'playbook' : isInventory(value) ? 'inventory' : 'vars';
+}
+
+function problemsIn(error: unknown): readonly DrillbookError[] {
+  if (error instanceof Problems) return error.problems;
+  if (error instanceof DrillbookError) return [error];
+  throw error;
+}
+
+const isWarning = ({ code }: DrillbookError): boolean => code.startsWith('lint.');
+
+const rowOf = (error: DrillbookError): object => {
+  const { code, message, at, hint, excerpt } = error;
+  return { severity: isWarning(error) ? 'warning' : 'error', code, message, at, hint, excerpt };
+};
+
+async function say(
+  problems: readonly DrillbookError[],
+  count: number,
+  { output, isStrict, redactor }: Pick<Invocation, 'output' | 'redactor'> & { readonly isStrict: boolean },
+): Promise<number> {
+  const warnings = problems.filter(isWarning);
+  const isWrong = problems.length > (isStrict ? 0 : warnings.length);
+  if (output === 'json' || output === 'jsonl') {
+    const whole = JSON.stringify({ files: count, problems: problems.map(rowOf) });
+    process.stdout.write(`${redactor.text(whole)}\n`);
+    return isWrong ? 2 : 0;
+  }
+  if (isWrong) throw new Problems(problems);
+  if (warnings.length > 0) {
+    const { errorText } = await import('../report/problem.ts');
+    process.stderr.write(`${redactor.text(errorText(new Problems(warnings), { isColor: false }))}\n\n`);
+  }
+  process.stdout.write(`${count} ${count === 1 ? 'file' : 'files'} in order\n`);
+  return 0;
 }
 
 export default command({
   summary: 'check playbooks and inventories; nothing is touched',
   usage: '[PATH…] [-i INVENTORY]',
-  options: { inventory: { type: 'string', short: 'i' } },
-  help: { inventory: 'the inventory whose hosts and variables the playbooks use' },
-  async run({ positionals, options, output }) {
+  options: {
+    inventory: { type: 'string', short: 'i', multiple: true },
+    ...KEY_OPTIONS,
+    strict: { type: 'boolean' },
+  },
+  help: {
+    inventory: 'the inventory whose hosts and variables the playbooks use',
+    strict: 'exit code 2 for warnings too',
+    ...KEY_HELP,
+  },
+  async run({ positionals, options, output, redactor }) {
+    const keys = lenientKeys(options, redactor);
+    const { unopened } = keys;
+    const secrets = new Set<string>();
+    const loading: Loading = {
+      ...keys.loading,
+      onSecret(value, isImplied) {
+        secrets.add(value);
+        keys.loading.onSecret?.(value, isImplied);
+      },
+    };
     const paths =
       positionals.length > 0 ? positionals : ['playbooks', 'inventories'].filter((path) => existsSync(path));
     const given = options['inventory'];
@@ -73,33 +183,45 @@ export default command({
     /** Read by a playbook, as variables or tasks. */
     const parts = new Set<string>();
     const others: string[] = [];
+    const tasks: string[] = [];
     for (const file of paths.flatMap((path) => [...filesUnder(resolve(path))])) {
       try {
-        const kind = kindOf(file);
+        const kind = await withKeys(keys, () => kindOf(file, loading));
         if (kind === 'playbook') {
-          const playbook = loadPlaybook(file, { modules: moduleNames() });
+          const playbook = await withKeys(keys, () =>
+            loadPlaybook(file, { modules: moduleNames(), ...loading }),
+          );
           for (const part of playbook.files) parts.add(part);
-          await lintPlaybook(playbook, typeof given === 'string' ? loadInventory(given) : undefined);
-        } else if (kind === 'inventory') loadInventory(file);
+          const inventory =
+            typeof given === 'string' ? await withKeys(keys, () => loadInventory(given, loading)) : undefined;
+          const isSecret = (value: string): boolean => secrets.has(value);
+          problems.push(...(await lintPlaybook(playbook, inventory, unopened.length > 0, isSecret)));
+        } else if (kind === 'inventory')
+          await withKeys(keys, () => loadInventory(file, { mayLackHosts: true, files: STILL, ...loading }));
         else if (kind === 'other') others.push(file);
+        else if (kind === 'tasks') tasks.push(file);
         if (kind === 'playbook' || kind === 'inventory') count++;
       } catch (error) {
-        if (error instanceof Problems) problems.push(...error.problems);
-        else if (error instanceof DrillbookError) problems.push(error);
-        else throw error;
+        problems.push(...problemsIn(error));
       }
     }
+    const closed = new Set(unopened.map(placeText));
+    if (closed.size > 0)
+      process.stderr.write(`encrypted, and not looked into without a key: ${[...closed].join(', ')}\n`);
     for (const file of others.filter((name) => !parts.has(name)))
       problems.push(
-        new DrillbookError('parse.schema', `${file} holds neither a mapping nor a list of tasks`),
+        new DrillbookError('parse.schema', `${file} holds neither a mapping nor a list of tasks`, {
+          at: { file, line: 1, column: 1 },
+        }),
       );
-    if (output === 'json' || output === 'jsonl') {
-      const rows = problems.map(({ code, message, at, hint }) => ({ code, message, at, hint }));
-      process.stdout.write(`${JSON.stringify({ files: count, problems: rows })}\n`);
-      return problems.length > 0 ? 2 : 0;
+    for (const file of tasks.filter((name) => !parts.has(name))) {
+      try {
+        await withKeys(keys, () => loadTasks(file, { modules: moduleNames(), ...loading }));
+        count++;
+      } catch (error) {
+        problems.push(...problemsIn(error));
+      }
     }
-    if (problems.length > 0) throw new Problems(problems);
-    process.stdout.write(`${count} ${count === 1 ? 'file' : 'files'} in order\n`);
-    return 0;
+    return say(dedupe(problems), count, { output, isStrict: options['strict'] === true, redactor });
   },
 });

@@ -272,6 +272,15 @@ function readPlay(raw: unknown, source: Source, path: Path, reading: Reading): P
   return { at: source.placeOf(path), source, path, keywords: parsed.data, tasks, handlers };
 }
 
+/** Reads a file of tasks, such as an include, with its own includes; throws `Problems`. */
+export function loadTasks(file: string, options: ParseOptions): void {
+  const path = resolve(file);
+  const problems: DrillbookError[] = [];
+  const source = loadYaml(path, 'file of tasks', undefined, options);
+  readItems(source.value, source, [], { options, problems, files: [path], stack: [path] });
+  if (problems.length > 0) throw new Problems(problems);
+}
+
 /** Reads a playbook with its includes and variable files; throws `Problems` with everything that is wrong in them. */
 export function loadPlaybook(file: string, options: ParseOptions): Playbook {
   const path = resolve(file);

@@ -441,6 +441,7 @@ export function makePlan(
     invariants,
     plays,
     files: [...playbook.files, inventory.file],
+    templates: [...e.templates.values()],
     code: codeOf(playbook, inventory, inputs, selection.limit, confirmations),
     confirmations,
     needsStatus:

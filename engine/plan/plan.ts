@@ -85,6 +85,8 @@ export interface Plan {
   readonly plays: readonly PlannedPlay[];
   /** Files the plan was made from, for resume: absolute paths. */
   readonly files: readonly string[];
+  /** Texts of the template files that steps render. */
+  readonly templates: readonly string[];
   /** What the operator types to confirm; the same for the same hosts, inputs and confirmations. */
   readonly code: string;
   /** What has to be confirmed: the playbook's own sentence first, then each destroying step. */

@@ -35,22 +35,29 @@ function causeLine(error: DrillbookError): readonly string[] {
 function oneProblem(error: DrillbookError, colours: Pen): string {
   const { paint } = colours;
   const place = error.at && { ...error.at, file: shortPath(error.at.file) };
+  const isAdvice = error.code.startsWith('lint.');
   const where = place ? `${paint('bold', `${place.file}:${place.line}:${place.column}`)}: ` : '';
   return [
-    `${where}${paint('red', 'error')}: ${harmless(error.message)}`,
+    `${where}${isAdvice ? paint('yellow', 'warning') : paint('red', 'error')}: ${harmless(error.message)}`,
     ...(place && error.excerpt !== undefined ? excerptLines(place, error.excerpt, colours) : []),
     ...causeLine(error),
     ...(error.hint === undefined ? [] : [`  ${paint('cyan', 'hint')}: ${harmless(error.hint)}`]),
   ].join('\n');
 }
 
+/** More of them nobody reads before mending the first. */
+const MOST_TOLD = 100;
+
 /** An error for a terminal: its place, one sentence, the source line with a caret, a hint; all of them when several. */
 export function problemText(error: DrillbookError, { isColor, isUnicode }: ProblemOptions): string {
   const colours = pen(isColor, isUnicode);
   if (!(error instanceof Problems)) return oneProblem(error, colours);
   const { problems } = error;
-  const texts = problems.map((problem) => problemText(problem, { isColor, isUnicode }));
-  return problems.length === 1 ? texts.join('') : [...texts, `${problems.length} problems`].join('\n\n');
+  const texts = problems.slice(0, MOST_TOLD).map((problem) => problemText(problem, { isColor, isUnicode }));
+  const more = problems.length > MOST_TOLD ? `, of which ${MOST_TOLD} are shown` : '';
+  return problems.length === 1
+    ? texts.join('')
+    : [...texts, `${problems.length} problems${more}`].join('\n\n');
 }
 
 const stackOf = (error: unknown): string =>
