@@ -5,22 +5,7 @@ import { parseArgs } from 'node:util';
 import type { ParseArgsOptionDescriptor } from 'node:util';
 import type { Redactor } from '../core/secret.ts';
 import type { Command, Invocation } from './_command.ts';
-
-const GLOBAL = {
-  output: { type: 'string' },
-  state: { type: 'string' },
-  'no-color': { type: 'boolean' },
-  verbose: { type: 'boolean', short: 'v' },
-  help: { type: 'boolean', short: 'h' },
-} as const;
-
-const GLOBAL_HELP: Readonly<Record<string, string>> = {
-  output: 'live, plain, jsonl or json; live on a terminal, plain otherwise',
-  state: 'folder of runs and labs (DRILLBOOK_STATE; the XDG state folder)',
-  'no-color': 'no colours (as NO_COLOR)',
-  verbose: 'say more',
-  help: 'this help',
-};
+import { GLOBAL, GLOBAL_HELP } from './_global.ts';
 
 const commandNames = (): string[] =>
   readdirSync(import.meta.dirname)
