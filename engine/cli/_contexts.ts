@@ -9,6 +9,7 @@ import { contextFor } from '../run/context.ts';
 import type { ContextTools } from '../run/context.ts';
 import { clusterOf } from '../run/scope.ts';
 import { openTransport } from '../transports/open.ts';
+import { terminalAsk } from './_ask.ts';
 
 export interface Contexts {
   /** The host as a module would see it, with no task around it. */
@@ -18,7 +19,8 @@ export interface Contexts {
 
 /** Contexts for what looks at hosts without a run: the inventory's variables are all there is. */
 export function contextsOf(inventory: Inventory, redactor: Redactor, signal: AbortSignal): Contexts {
-  const pool = connections(openTransport, redactor);
+  const ask = terminalAsk();
+  const pool = connections((host, tools) => openTransport(host, { ...tools, ask }), redactor);
   const on = (name: string): Context => {
     const host = inventory.hosts.get(name);
     if (host === undefined) throw new DrillbookError('usage.host', `\`${name}\` is not in the inventory`);

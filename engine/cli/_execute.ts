@@ -89,7 +89,7 @@ export async function executeWithView(execution: Execution): Promise<number> {
       hasReleased: (run) => hasReleased(invocation.stateDir, run),
       tell: (text) => void process.stderr.write(`${harmless(text)}\n`),
       journal,
-      open: openTransport,
+      open: (host, tools) => openTransport(host, { ...tools, ask }),
       operator: typeof operator === 'string' ? operator : operatorHere(),
       isCheck,
       interrupt: signal,

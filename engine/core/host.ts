@@ -162,5 +162,10 @@ export interface Transport {
 
 export type OpenTransport = (
   host: Host,
-  tools: { readonly redactor: Redactor; readonly signal?: AbortSignal },
+  tools: {
+    readonly redactor: Redactor;
+    readonly signal?: AbortSignal;
+    /** Asks on the terminal for a passphrase or a code; left out where there is none. */
+    readonly ask?: ((question: string, isSecret: boolean) => Promise<string>) | undefined;
+  },
 ) => Transport;

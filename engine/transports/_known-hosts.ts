@@ -1,7 +1,8 @@
-import { createHash, createHmac } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Unreachable } from '../core/error.ts';
-import { matchesList } from './_ssh-config.ts';
+import { matchesHosts } from './_ssh-config.ts';
 
 /** A line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT) that speaks of a host. */
 export interface KnownKey {
@@ -23,7 +24,7 @@ export const fingerprint = (key: Buffer): string =>
 export const keyType = (key: Buffer): string => key.subarray(4, 4 + key.readUInt32BE(0)).toString('latin1');
 
 function speaksOf(field: string, name: string): boolean {
-  if (!field.startsWith('|1|')) return matchesList(field.split(','), [name]);
+  if (!field.startsWith('|1|')) return matchesHosts(field.split(','), [name]);
   const [, , salt = '', hash = ''] = field.split('|');
   return createHmac('sha1', Buffer.from(salt, 'base64')).update(name.toLowerCase()).digest('base64') === hash;
 }
@@ -133,4 +134,16 @@ export function refuseKey(
       hint: `compare the fingerprint on the node (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), then: ${scan}`,
     },
   );
+}
+
+/** True where nothing is known of a host, so that its key is new and not another one. */
+export const isNewHost = (known: readonly KnownKey[]): boolean => known.length === 0;
+
+/** Writes the key of a new host down, as OpenSSH does with `StrictHostKeyChecking accept-new`. */
+export function noteKey(file: string, name: string, key: Buffer, isHashed: boolean): void {
+  const salt = randomBytes(20);
+  const hash = createHmac('sha1', salt).update(name.toLowerCase()).digest('base64');
+  const field = isHashed ? `|1|${salt.toString('base64')}|${hash}` : name;
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  appendFileSync(file, `${field} ${keyType(key)} ${key.toString('base64')}\n`, { mode: 0o600 });
 }

@@ -2,6 +2,10 @@ import { readFileSync } from 'node:fs';
 import type { AnyAuthMethod, AuthenticationType, BaseAgent, NextAuthHandler, ParsedKey } from 'ssh2';
 import type ssh2Module from 'ssh2';
 import { Unreachable } from '../core/error.ts';
+import type { Redactor } from '../core/secret.ts';
+import { lockedKeyAgent, readKey } from './_ssh-keys.ts';
+import { answerer } from './_ssh-prompts.ts';
+import type { AskFor } from './_ssh-prompts.ts';
 import type { Target } from './_target.ts';
 
 type Ssh2 = typeof ssh2Module;
@@ -17,27 +21,18 @@ export interface Login {
   failure(): Unreachable;
 }
 
+export interface LoginTools {
+  readonly redactor: Redactor;
+  /** Asks on the terminal, where there is one. */
+  readonly ask?: AskFor | undefined;
+}
+
 interface Attempt {
   readonly name: string;
   readonly kind: AuthenticationType;
   readonly method: AnyAuthMethod;
-}
-
-function readKey(ssh2: Ssh2, file: string, passphrase: string | undefined): ParsedKey | string {
-  let text: Buffer;
-  try {
-    text = readFileSync(file);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    return code === 'ENOENT' ? `${file} is missing` : `${file} cannot be read (${code ?? 'unknown error'})`;
-  }
-  const key = ssh2.utils.parseKey(text, passphrase);
-  if (!(key instanceof Error)) return Array.isArray(key) ? (key[0] ?? `${file} holds no key`) : key;
-  if (/no passphrase given/i.test(key.message)) return `${file} is encrypted and no passphrase is given`;
-  if (passphrase !== undefined && /decrypt|passphrase|integrity|checksum/i.test(key.message)) {
-    return `the passphrase of ${file} is wrong`;
-  }
-  return `${file} is not a private key that can be used (${key.message})`;
+  /** Only where the server has taken something before and wants more: nobody is to be asked in vain. */
+  readonly isSecondFactor?: boolean;
 }
 
 /** The agent, showing only the keys whose public half lies beside one of the files. */
@@ -66,67 +61,96 @@ function narrow(ssh2: Ssh2, agent: BaseAgent, files: readonly string[]): BaseAge
   return narrowed;
 }
 
-function* attempts(ssh2: Ssh2, target: Target, notes: string[]): Generator<Attempt> {
-  const { user: username, agentSocket, identityFiles, password } = target;
+function* keyAttempts(ssh2: Ssh2, target: Target, tools: LoginTools, notes: string[]): Generator<Attempt> {
+  const { user: username, agentSocket, identityFiles } = target;
+  const { ask, redactor } = tools;
+  const kind = 'publickey';
   const unusable: string[] = [];
+  const locked: Attempt[] = [];
   for (const file of identityFiles) {
-    const key = readKey(ssh2, file, target.passphrase);
-    if (typeof key !== 'string') {
-      yield { name: `key ${file}`, kind: 'publickey', method: { type: 'publickey', username, key } };
+    const key = readKey(ssh2, file, target.passphrase, ask !== undefined);
+    const name = `key ${file}`;
+    if (key.kind === 'open') {
+      yield { name, kind, method: { type: kind, username, key: key.key } };
       continue;
     }
     unusable.push(file);
-    if (target.isChosen || !key.endsWith('is missing')) notes.push(key);
+    if (key.kind === 'locked' && ask) {
+      const agent = lockedKeyAgent(ssh2, file, key.publicKey, (question) => ask(question, true), redactor);
+      locked.push({ name, kind, method: { type: 'agent', username, agent } });
+    } else if (key.kind === 'unusable' && (target.isChosen || !key.why.endsWith('is missing')))
+      notes.push(key.why);
   }
   if (agentSocket !== undefined) {
     const agent = ssh2.createAgent(agentSocket);
     const shown = target.isIdentitiesOnly ? narrow(ssh2, agent, unusable) : agent;
+    yield { name: `agent ${agentSocket}`, kind, method: { type: 'agent', username, agent: shown } };
+  }
+  // The agent may hold them open.
+  yield* locked;
+}
+
+function* attempts(ssh2: Ssh2, target: Target, tools: LoginTools, notes: string[]): Generator<Attempt> {
+  const { user: username, password } = target;
+  for (const kind of target.methods) {
+    if (kind === 'publickey') yield* keyAttempts(ssh2, target, tools, notes);
+    if (kind === 'password' && password !== undefined)
+      yield { name: 'password', kind, method: { type: kind, username, password } };
+    if (kind !== 'keyboard-interactive' || (password === undefined && !tools.ask)) continue;
+    const note = (text: string): void => void notes.push(text);
+    const answer = answerer(target.host, { password, ask: tools.ask, note });
     yield {
-      name: `agent ${agentSocket}`,
-      kind: 'publickey',
-      method: { type: 'agent', username, agent: shown },
+      name: password === undefined ? 'keyboard-interactive' : 'password by keyboard-interactive',
+      kind,
+      isSecondFactor: password === undefined,
+      method: {
+        type: kind,
+        username,
+        prompt: (_name, instructions, _language, prompts, finish) =>
+          void answer(instructions, prompts).then(
+            (answers) => finish(answers ?? prompts.map(() => '')),
+            () => finish(prompts.map(() => '')),
+          ),
+      },
     };
   }
-  if (password === undefined) return;
-  yield { name: 'password', kind: 'password', method: { type: 'password', username, password } };
-  yield {
-    name: 'password by keyboard-interactive',
-    kind: 'keyboard-interactive',
-    method: {
-      type: 'keyboard-interactive',
-      username,
-      prompt: (_name, _instructions, _language, prompts, finish) => finish(prompts.map(() => password)),
-    },
-  };
 }
 
 /** Prepares the login; key files are read and the agent is asked only when their turn comes. */
-export function makeLogin(ssh2: Ssh2, target: Target): Login {
+export function makeLogin(ssh2: Ssh2, target: Target, tools: LoginTools): Login {
   const tried: string[] = [];
   const notes: string[] = [];
-  const ways = attempts(ssh2, target, notes);
+  const ways = attempts(ssh2, target, tools, notes);
+  /** Ways whose turn has come while the server did not want their kind: it may later. */
+  const passed: Attempt[] = [];
+  const hint = (): string =>
+    target.certificateFiles.length > 0 && target.methods.includes('publickey')
+      ? 'certificates of users are not supported: give a key that the host knows by itself (authorized_keys)'
+      : 'set `connection: { user, identity_file }`, or load the key into the agent';
   return {
-    handler(left, _isPartial, next) {
+    handler(left, isPartial, next) {
+      const isWanted = ({ kind, isSecondFactor }: Attempt): boolean =>
+        (left === null || left.includes(kind)) && (isSecondFactor !== true || isPartial === true);
+      const take = (way: Attempt): void => {
+        tried.push(way.name);
+        next(way.method);
+      };
+      const at = passed.findIndex(isWanted);
+      const [before] = at < 0 ? [] : passed.splice(at, 1);
+      if (before) return take(before);
       // Not for…of: leaving the loop would end the generator.
       for (let way = ways.next(); way.done !== true; way = ways.next()) {
-        const { name, kind, method } = way.value;
-        if (left !== null && !left.includes(kind)) continue;
-        tried.push(name);
-        return next(method);
+        if (isWanted(way.value)) return take(way.value);
+        passed.push(way.value);
       }
       (next as unknown as (none: false) => void)(false);
     },
     failure() {
       const what = tried.length === 0 ? 'there was nothing to try' : `tried ${tried.join(', ')}`;
-      const more = notes.length === 0 ? '' : `; ${notes.join('; ')}`;
-      return new Unreachable(
-        target.host,
-        'auth',
-        `${target.host} does not let ${target.user} in: ${what}${more}`,
-        {
-          hint: 'set `connection: { user, identity_file }`, or load the key into the agent',
-        },
-      );
+      const certificates = target.certificateFiles.map((file) => `the certificate ${file} is not used`);
+      const more = [...new Set([...notes, ...certificates])].map((note) => `; ${note}`).join('');
+      const message = `${target.host} does not let ${target.user} in: ${what}${more}`;
+      return new Unreachable(target.host, 'auth', message, { hint: hint() });
     },
   };
 }

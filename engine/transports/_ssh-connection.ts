@@ -1,9 +1,18 @@
+import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import type { Client, ConnectConfig } from 'ssh2';
 import { Unreachable } from '../core/error.ts';
-import { hostKeyAlgorithms, knownName, readKnownKeys, refuseKey } from './_known-hosts.ts';
+import {
+  hostKeyAlgorithms,
+  isNewHost,
+  knownName,
+  noteKey,
+  readKnownKeys,
+  refuseKey,
+} from './_known-hosts.ts';
 import { makeLogin } from './_ssh-auth.ts';
+import type { LoginTools } from './_ssh-auth.ts';
 import type { Target } from './_target.ts';
 
 /** Handshakes at a time: they are what costs CPU, here and on a jump host in between. */
@@ -55,6 +64,9 @@ function unreachable(target: Target, error: NodeJS.ErrnoException): Unreachable 
   );
 }
 
+const withReason = (failure: Unreachable, { message }: Error): Unreachable =>
+  new Unreachable(failure.host, 'auth', `${failure.message}; ${message}`, { hint: failure.hint });
+
 const tooLate = (target: Target, at: string): Unreachable =>
   new Unreachable(
     target.host,
@@ -88,11 +100,67 @@ function connectSocket(target: Target, signal: AbortSignal | undefined): Promise
   });
 }
 
+/** A stream to a command's input and output: ssh_config's ProxyCommand. */
+function commandStream(target: Target, command: string): Duplex {
+  const child = spawn('/bin/sh', ['-c', `exec ${command}`], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (piece: Buffer) => (said = `${said}${piece.toString()}`.slice(-500)));
+  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
+  stream.once('close', () => void child.kill());
+  child.once('close', (code) => {
+    const why = said.trim() === '' ? '' : `: ${said.trim().split('\n').at(-1) ?? ''}`;
+    stream.destroy(new Error(`the proxy command of ${target.host} ended with ${code ?? 'a signal'}${why}`));
+  });
+  child.once('error', (error) => stream.destroy(error));
+  return stream;
+}
+
+/** Time for the handshake, which stands still while somebody is asked something. */
+function stopwatch(ms: number, onEnd: () => void): { pause(): void; resume(): void; stop(): void } {
+  let left = ms;
+  let since = Date.now();
+  let timer: NodeJS.Timeout | undefined = setTimeout(onEnd, left);
+  const stop = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+  return {
+    stop,
+    pause() {
+      if (timer === undefined) return;
+      stop();
+      left -= Date.now() - since;
+    },
+    resume() {
+      stop();
+      since = Date.now();
+      timer = setTimeout(onEnd, left);
+    },
+  };
+}
+
 /** Handshake, host key, login, over a byte stream. */
-async function logIn(target: Target, sock: Duplex, signal: AbortSignal | undefined): Promise<Connected> {
+async function logIn(
+  target: Target,
+  sock: Duplex,
+  signal: AbortSignal | undefined,
+  tools: LoginTools,
+): Promise<Connected> {
   // Loaded at the first connection: it takes longer than many a run without ssh.
   const { default: ssh2 } = await import('ssh2');
-  const login = makeLogin(ssh2, target);
+  const { ask } = tools;
+  const asking =
+    ask &&
+    (async (question: string, isSecret: boolean): Promise<string> => {
+      watch?.pause();
+      try {
+        return await ask(question, isSecret);
+      } finally {
+        watch?.resume();
+      }
+    });
+  let watch: ReturnType<typeof stopwatch> | undefined;
+  const login = makeLogin(ssh2, target, { ...tools, ask: asking });
   const keyHost = target.hostKeyAlias ?? target.address;
   const keyPort = target.hostKeyAlias === undefined ? target.port : 22;
   const name = knownName(keyHost, keyPort);
@@ -115,10 +183,10 @@ async function logIn(target: Target, sock: Duplex, signal: AbortSignal | undefin
   const config: ConnectConfig = {
     sock,
     username: target.user,
-    readyTimeout: target.connectTimeoutMs,
-    // A dead link is noticed after two probes without an answer: 15 s at most.
-    keepaliveInterval: 5000,
-    keepaliveCountMax: 2,
+    readyTimeout: 0,
+    keepaliveInterval: target.alive.everyMs,
+    keepaliveCountMax: target.alive.count,
+    ...(target.forwardedAgent === undefined ? {} : { agent: target.forwardedAgent, agentForward: true }),
     algorithms: {
       serverHostKey: hostKeyAlgorithms(known) as NonNullable<ConnectConfig['algorithms']>['serverHostKey'] &
         object,
@@ -129,6 +197,10 @@ async function logIn(target: Target, sock: Duplex, signal: AbortSignal | undefin
         { host: target.host, address: keyHost, port: keyPort, key, files: target.knownHosts },
         known,
       );
+      if (refusal?.code === 'host.key-unknown' && target.keyPolicy === 'accept-new' && isNewHost(known)) {
+        noteKey(target.knownHosts[0] ?? '', name, key, target.isHashed);
+        refusal = undefined;
+      }
       isTrusted = refusal === undefined;
       return isTrusted;
     },
@@ -137,14 +209,16 @@ async function logIn(target: Target, sock: Duplex, signal: AbortSignal | undefin
 
   await new Promise<void>((resolve, reject) => {
     const onAbort = (): void => {
+      watch?.stop();
       client.destroy();
       reject(signal?.reason as Error);
     };
     const fail = (error: Error & { level?: string }): void => {
       signal?.removeEventListener('abort', onAbort);
+      watch?.stop();
       client.destroy();
       if (refusal !== undefined) reject(refusal);
-      else if (error.level === 'client-timeout') reject(tooLate(target, 'let us in'));
+      else if (error.level === 'agent') reject(withReason(login.failure(), error));
       else if (
         error.level === 'client-authentication' ||
         (isTrusted && /authentication/i.test(error.message))
@@ -154,7 +228,13 @@ async function logIn(target: Target, sock: Duplex, signal: AbortSignal | undefin
     };
     client.once('error', fail);
     client.once('close', () => fail(new Error('it closed the connection during the handshake')));
+    watch = stopwatch(target.connectTimeoutMs, () => {
+      signal?.removeEventListener('abort', onAbort);
+      client.destroy();
+      reject(tooLate(target, 'let us in'));
+    });
     client.once('ready', () => {
+      watch?.stop();
       signal?.removeEventListener('abort', onAbort);
       client.removeListener('error', fail);
       resolve();
@@ -169,10 +249,17 @@ async function logIn(target: Target, sock: Duplex, signal: AbortSignal | undefin
 export const connectTo = (
   target: Target,
   via: (() => Promise<Duplex>) | undefined,
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
+  tools: LoginTools,
 ): Promise<Connected> =>
   inTurn(async () => {
     signal?.throwIfAborted();
-    const sock = via === undefined ? await connectSocket(target, signal) : await via();
-    return logIn(target, sock, signal);
+    const { proxyCommand } = target;
+    const sock =
+      via !== undefined
+        ? await via()
+        : proxyCommand !== undefined
+          ? commandStream(target, proxyCommand)
+          : await connectSocket(target, signal);
+    return logIn(target, sock, signal, tools);
   });

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { DrillbookError, Unreachable } from '../core/error.ts';
 import type { Connection } from '../core/host.ts';
+import type { LoginTools } from './_ssh-auth.ts';
 import { connectTo } from './_ssh-connection.ts';
 import type { Connected } from './_ssh-connection.ts';
 import { resolveJump } from './_target.ts';
@@ -42,6 +43,7 @@ export async function wayTo(
   target: Target,
   connection: Connection,
   signal: AbortSignal | undefined,
+  tools: LoginTools,
   depth = 0,
 ): Promise<Way> {
   const last = target.jumps.at(-1);
@@ -56,8 +58,8 @@ export async function wayTo(
   const key = JSON.stringify(jump);
   let entry = shared.get(key);
   if (entry === undefined) {
-    const before = wayTo(jump, connection, signal, depth + 1);
-    const connected = before.then(({ stream }) => connectTo(jump, stream, signal));
+    const before = wayTo(jump, connection, signal, tools, depth + 1);
+    const connected = before.then(({ stream }) => connectTo(jump, stream, signal, tools));
     const made: Shared = {
       connected,
       before: {

@@ -112,14 +112,15 @@ function sshCarrier(target: Target, connected: Connected, shell: string, onClose
 /** The same with another shell than `sh`. */
 export const openSshWith =
   (shell: string): OpenTransport =>
-  (host, { redactor, signal }) => {
+  (host, { redactor, signal, ask }) => {
     redactor.add(host.connection.password);
     redactor.add(host.connection.passphrase);
     return makeTransport(async () => {
       const target = resolveTarget(host.name, host.connection);
-      const way = await wayTo(target, host.connection, signal);
+      const tools = { redactor, ask };
+      const way = await wayTo(target, host.connection, signal, tools);
       try {
-        const connected = await connectTo(target, way.stream, signal);
+        const connected = await connectTo(target, way.stream, signal, tools);
         void connected.gone.then(way.letGo);
         return sshCarrier(target, connected, shell, way.letGo);
       } catch (error) {

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { matchesList, readSshConfig } from '../../engine/transports/_ssh-config.ts';
+import { matchesList } from '../../engine/transports/_ssh-config.ts';
+import { readSshConfig } from '../../engine/transports/_ssh-settings.ts';
 import { resolveJump, resolveTarget } from '../../engine/transports/_target.ts';
 
 describe('ssh_config', () => {
@@ -55,18 +56,26 @@ Host db*
 
   it('expands %h, %p and %r in the names of files', () => {
     config('Host db1\n  HostName %h.example\n  UserKnownHostsFile ~/k-%h-%p-%r /second\n');
-    expect(readSshConfig(['db1'], { port: 9, user: 'u' })).toMatchObject({
+    expect(
+      readSshConfig(
+        ['db1'],
+        [
+          ['Port', '9'],
+          ['User', 'u'],
+        ],
+      ),
+    ).toMatchObject({
       hostName: 'db1.example',
       userKnownHosts: [join(home, 'k-db1.example-9-u'), '/second'],
     });
   });
 
-  it('holds a Match block for all, host and user, and none with exec', () => {
+  it('holds a Match block for all, host, user and a command', () => {
     config(
-      'Match exec true\n  User no\nMatch host db1 user root\n  Port 5\nMatch !host db1\n  Port 6\nMatch all\n  User yes\n',
+      'Match exec false\n  User no\nMatch host db1 user root\n  Port 5\nMatch !host db1 exec true\n  Port 6\nMatch all\n  User yes\n',
     );
-    expect(readSshConfig(['db1'], { user: 'root' })).toMatchObject({ port: 5, user: 'yes' });
-    expect(readSshConfig(['db2'], { user: 'root' })).toMatchObject({ port: 6 });
+    expect(readSshConfig(['db1'], [['User', 'root']])).toMatchObject({ port: 5, user: 'root' });
+    expect(readSshConfig(['db2'])).toMatchObject({ port: 6, user: 'yes' });
   });
 
   it('lets the inventory win, and falls back to the defaults of ssh', () => {
