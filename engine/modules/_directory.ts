@@ -1,3 +1,4 @@
+import { StepFailed } from '../core/error.ts';
 import type { Context } from '../core/module.ts';
 import { chmodWord } from './_mode.ts';
 import { must } from './_sh.ts';
@@ -44,6 +45,31 @@ export const makeDirectories = (
       ...paths,
     ],
   });
+
+// How many directories above $1 are missing, and whether they can be made.
+const ABOVE = `
+count=0 at=$1
+while at=\${at%/*} && [ -n "$at" ] && ! [ -d "$at" ]; do
+  [ ! -e "$at" ] && [ ! -L "$at" ] || { echo "blocked $count"; exit; }
+  count=$((count + 1))
+done
+[ -w "\${at:-/}" ] && echo "made $count" || echo "closed $count"`;
+
+/** The directories above `path` that are missing, the topmost first; fails where they cannot be made. */
+export async function missingAbove(ctx: Context, path: string): Promise<readonly string[]> {
+  const [verdict, count] = (await must(ctx, `cannot look above ${path}`, ABOVE, { args: [path] }))
+    .trim()
+    .split(' ');
+  const above = path
+    .split('/')
+    .map((_, i, parts) => parts.slice(0, i).join('/'))
+    .filter(Boolean);
+  const at = above.length - Number(count);
+  const there = above[at - 1] ?? '/';
+  if (verdict === 'closed') throw new StepFailed(`cannot write in ${there}: Permission denied or read-only`);
+  if (verdict === 'blocked') throw new StepFailed(`${there} is no directory`);
+  return above.slice(at);
+}
 
 const LIST = `[ -d "$1" ] || exit 0
 LC_ALL=C find "$1" -exec stat -c '%f\t%U\t%G\t%u\t%g\t%n' -- {} +`;

@@ -3,6 +3,7 @@ import { StepFailed } from '../core/error.ts';
 import type { Checked, Context } from '../core/module.ts';
 import { fileChanges, fileResult, lookAt, place } from './_file.ts';
 import type { Found, Wanted } from './_file.ts';
+import { ownable } from './_owner.ts';
 import { regexp } from './_regexp.ts';
 import { splitWords } from './_sh.ts';
 
@@ -66,7 +67,7 @@ export async function checkEdit(
   }
   const isAsWanted = found.kind === 'absent' && isRemoval;
   const checked = {
-    changes: isAsWanted ? [] : fileChanges(wanted, found),
+    changes: await ownable(ctx, given, isAsWanted ? [] : fileChanges(wanted, found)),
     result: fileResult(given.path, found),
   };
   seen.set(checked, { found, wanted });

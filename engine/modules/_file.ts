@@ -32,6 +32,8 @@ export interface Found {
   /** Only where it was asked for. */
   readonly content: Buffer | undefined;
   readonly target: string | undefined;
+  /** Why nothing can be put there now, in words. */
+  readonly obstacle: string | undefined;
 }
 
 export interface Look {
@@ -61,7 +63,7 @@ const sha256 = (bytes: Uint8Array): string => `sha256:${createHash('sha256').upd
 const isDigestOf = (digest: string, bytes: Uint8Array): boolean =>
   digest === (digest.startsWith('cksum:') ? cksum(bytes) : sha256(bytes));
 
-/** Four lines: stat (or why not), digest, content, target of a link; the last two in base64. */
+/** Four lines: stat (or why not) and whether its directory lets anything be put there; digest; content; target of a link; the last two in base64. */
 export const LOOK = `
 encode() {
   if command -v base64 >/dev/null 2>&1; then base64 | tr -d '\\n'; else printf hex:; od -An -v -tx1 | tr -d ' \\n'; fi
@@ -70,14 +72,21 @@ sum() {
   if command -v sha256sum >/dev/null 2>&1; then set -- $(sha256sum <"$1"); digest=sha256:$1
   else set -- $(cksum <"$1"); digest=cksum:$1:$2; fi
 }
+room() {
+  at=$1 room=
+  if [ "$2" = yes ] && [ -L "$at" ]; then at=$(readlink -f -- "$at") || { room=missing; return; }; fi
+  at=\${at%/*}
+  if ! [ -d "\${at:=/}" ]; then room=missing; elif ! [ -w "$at" ]; then room=closed; fi
+}
 look() {
+  room "$1" "$2"
   follow=
   [ "$2" = yes ] && follow=-L
   if ! seen=$(LC_ALL=C stat $follow -c '%f\t%U\t%G\t%u\t%g\t%s\t%d:%i' -- "$1" 2>&1); then
-    printf 'none\\t%s\\n-\\n-\\n-\\n' "\${seen##*: }"
+    printf 'none\\t%s\\t%s\\n-\\n-\\n-\\n' "\${seen##*: }" "$room"
     return
   fi
-  printf '%s\\n' "$seen"
+  printf '%s\\t%s\\n' "$seen" "$room"
   digest=- link=no
   if [ -z "$follow" ] && [ -L "$1" ]; then link=yes
   elif [ -f "$1" ] && [ "$4" != stat ]; then
@@ -115,16 +124,24 @@ const ABSENT: Found = {
   digest: '',
   content: undefined,
   target: undefined,
+  obstacle: undefined,
 };
+
+function obstacleAt(path: string, room: string): string | undefined {
+  const dir = path.replace(/\/[^/]*$/, '') || '/';
+  if (room === 'missing') return `there is no directory ${dir}`;
+  return room === 'closed' ? `cannot write in ${dir}: Permission denied or read-only` : undefined;
+}
 
 /** Reads what `look` printed for `path`. Throws where the node may not look. */
 export function parseLook(
   path: string,
   [seen = '', digest = '', content = '-', target = '-']: readonly string[],
 ): Found {
-  const [raw = '', user = '', group = '', uid = '', gid = '', size = '', identity = ''] = seen.split('\t');
+  const [raw = '', user = '', group = '', uid = '', gid = '', size = '', identity = '', room = ''] =
+    seen.split('\t');
   if (raw === 'none') {
-    if (/No such file|Not a directory/.test(user)) return ABSENT;
+    if (/No such file|Not a directory/.test(user)) return { ...ABSENT, obstacle: obstacleAt(path, group) };
     throw new StepFailed(`cannot look at ${path}: ${user}`);
   }
   if (digest === 'denied') throw new StepFailed(`cannot read ${path}: Permission denied`);
@@ -144,6 +161,7 @@ export function parseLook(
     // An empty file's content is an empty line.
     content: content === '-' ? undefined : decode(content),
     target: target === '-' ? undefined : decode(target).toString().replace(/\n$/, ''),
+    obstacle: obstacleAt(path, room),
   };
 }
 
@@ -176,6 +194,8 @@ export interface Wanted {
   readonly group?: string | undefined;
   readonly isFollowed?: boolean | undefined;
   readonly isBackedUp?: boolean | undefined;
+  /** Its directory is made before it. */
+  readonly isRoomMade?: boolean | undefined;
   /** Words of the program that judges the new file; `%s` in them is its path. */
   readonly validate?: readonly string[] | undefined;
 }
@@ -243,6 +263,8 @@ export function fileChanges(wanted: Wanted, found: Found): Change[] {
       { hint: 'end `dest` with / to copy into it' },
     );
   if (found.kind === 'other') throw new StepFailed(`${path} is a device, pipe or socket, not a file`);
+  if (found.obstacle !== undefined && wanted.isRoomMade !== true && !isSameContent(found, content))
+    throw new StepFailed(found.obstacle);
   if (found.kind !== 'file') {
     const changes = [contentChange(path, found, content)];
     if (found.kind === 'link')

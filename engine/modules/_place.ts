@@ -1,6 +1,7 @@
 import type { Checked, Context } from '../core/module.ts';
 import { fileChanges, fileResult, lookAt, place } from './_file.ts';
 import type { Found, Wanted } from './_file.ts';
+import { ownable } from './_owner.ts';
 
 /** What the look found, kept for `apply`, so that it need not look again. */
 const seen = new WeakMap<Checked, readonly Found[]>();
@@ -17,7 +18,7 @@ const resultOf = (
   return each.length === 1 ? (each[0] ?? {}) : { files: each };
 };
 
-/** Looks at all the files in one exchange. */
+/** Looks at all the files in one exchange; they are to have one owner. */
 export async function checkFiles(ctx: Context, wanted: readonly Wanted[], isForced = true): Promise<Checked> {
   const found = await lookAt(
     ctx,
@@ -33,7 +34,8 @@ export async function checkFiles(ctx: Context, wanted: readonly Wanted[], isForc
     if (at === undefined || (!isForced && at.kind !== 'absent')) return [];
     return fileChanges(one, at);
   });
-  const checked = { changes, result: resultOf(wanted, found, []) };
+  const [first = {}] = wanted;
+  const checked = { changes: await ownable(ctx, first, changes), result: resultOf(wanted, found, []) };
   seen.set(checked, found);
   return checked;
 }

@@ -48,8 +48,9 @@ const editOf =
     const begin = text(given.marker.replace('{mark}', () => given.marker_begin));
     const end = text(given.marker.replace('{mark}', () => given.marker_end));
     const block = isRemoval(given) ? [] : [begin, ...text(given.block).replace(/\n+$/, '').split('\n'), end];
-    const first = lines.indexOf(begin);
-    const last = lines.indexOf(end, first);
+    // The last of both: one that never ended must not take what follows it along.
+    const last = lines.lastIndexOf(end);
+    const first = last < 0 ? -1 : lines.lastIndexOf(begin, last);
     if (first >= 0 && last > first) return lines.toSpliced(first, last - first + 1, ...block);
     if (block.length === 0) return lines;
     return lines.toSpliced(insertionAt(lines, text, given), 0, ...block);

@@ -58,10 +58,11 @@ function treeIn(ctx: Context, path: string, failed: (cause: unknown) => never) {
 
 /** Everything that shall be on the node; directories before what is in them. */
 async function treeOf(ctx: Context, given: Given): Promise<Tree> {
-  const wanted = (path: string, content: Uint8Array): Wanted => ({
+  const wanted = (path: string, content: Uint8Array, isRoomMade = false): Wanted => ({
     ...given,
     path,
     content,
+    isRoomMade,
     isFollowed: given.follow,
     isBackedUp: given.backup,
     validate: given.validate === undefined ? undefined : splitWords(given.validate),
@@ -75,7 +76,7 @@ async function treeOf(ctx: Context, given: Given): Promise<Tree> {
   if (!entries) {
     const path = given.dest.endsWith('/') ? given.dest + basename(source) : given.dest;
     const directories = given.dest.endsWith('/') ? [given.dest.replace(/\/+$/, '') || '/'] : [];
-    return { directories, files: [wanted(path, await read(source))] };
+    return { directories, files: [wanted(path, await read(source), directories.length > 0)] };
   }
   const root = given.src.endsWith('/') ? given.dest : join(given.dest, basename(source));
   const top = root.replace(/(.)\/+$/, '$1');
@@ -84,7 +85,7 @@ async function treeOf(ctx: Context, given: Given): Promise<Tree> {
   for (const { path, isFolder } of entries) {
     const there = join(root, relative(source, path));
     if (isFolder) directories.push(there);
-    else files.push(wanted(there, await read(path)));
+    else files.push(wanted(there, await read(path), true));
   }
   return { root: top, directories, files };
 }

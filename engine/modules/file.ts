@@ -1,11 +1,13 @@
+import { dirname, resolve } from 'node:path/posix';
 import { z } from 'zod';
 import { StepFailed } from '../core/error.ts';
 import { state } from '../core/module.ts';
 import type { Change, Checked, Context } from '../core/module.ts';
-import { listTree, makeDirectories } from './_directory.ts';
+import { listTree, makeDirectories, missingAbove } from './_directory.ts';
 import { attributeChanges, fileParams, fileResult, lookAt, returnsOfFile, zPath } from './_file.ts';
-import type { Found } from './_file.ts';
+import type { Found, Look } from './_file.ts';
 import { chmodWord, modeAfter } from './_mode.ts';
+import { ownable } from './_owner.ts';
 import { must } from './_sh.ts';
 
 const params = z
@@ -61,6 +63,12 @@ const kindChange = (path: string, found: Found, after: string): Change => ({
   after,
 });
 
+/** What is to be put there or taken away needs its directory. */
+function roomy(found: Found): Found {
+  if (found.obstacle !== undefined) throw new StepFailed(found.obstacle);
+  return found;
+}
+
 async function treeChanges(ctx: Context, given: Given): Promise<Change[]> {
   const { path, mode, owner, group } = given;
   const differing = (await listTree(ctx, path)).filter((entry) => {
@@ -90,23 +98,31 @@ async function changesOf(
   const { path } = given;
   switch (given.state) {
     case 'absent':
-      return found.kind === 'absent' ? [] : [kindChange(path, found, 'absent')];
+      return found.kind === 'absent' ? [] : [kindChange(path, roomy(found), 'absent')];
     case 'link':
       return found.kind === 'link' && found.target === given.src
         ? []
-        : [kindChange(path, found, `link to ${given.src}`)];
+        : [kindChange(path, roomy(found), `link to ${given.src}`)];
     case 'hard': {
       const isSame = found.identity !== '' && found.identity === source?.identity;
-      return isSame ? attributeChanges(given, found) : [kindChange(path, found, `hard link to ${given.src}`)];
+      return isSame
+        ? attributeChanges(given, found)
+        : [kindChange(path, roomy(found), `hard link to ${given.src}`)];
     }
     case 'directory': {
-      if (found.kind === 'absent') return [kindChange(path, found, 'directory')];
+      if (found.kind === 'absent') {
+        const made = await missingAbove(ctx, path);
+        return [
+          ...made.map((above) => ({ what: above, before: 'absent', after: 'directory' })),
+          kindChange(path, found, 'directory'),
+        ];
+      }
       if (found.kind !== 'directory') throw new StepFailed(`${path} is no directory but a ${words(found)}`);
       const changes = attributeChanges(given, found);
       return given.recurse ? [...changes, ...(await treeChanges(ctx, given))] : changes;
     }
     case 'touch':
-      if (found.kind === 'absent') return [kindChange(path, found, 'file')];
+      if (found.kind === 'absent') return [kindChange(path, roomy(found), 'file')];
       return [
         ...(given.modification_time === 'now' ? [{ what: `times of ${path}`, after: 'now' }] : []),
         ...attributeChanges(given, found),
@@ -123,13 +139,33 @@ async function changesOf(
   }
 }
 
+/** Why a link cannot be made, with what stands in its way. */
+async function linkable(ctx: Context, given: Given, found: Found, source: Found | undefined): Promise<void> {
+  const { path, src = '', force } = given;
+  if (source?.kind === 'absent' && (!force || given.state === 'hard'))
+    throw new StepFailed(`there is no ${src} to link to`, {}, hintOf(given.state === 'link'));
+  if (!force && found.kind !== 'absent' && found.kind !== 'link')
+    throw new StepFailed(`${path} is there and is no link`, {}, { hint: 'force: true replaces it' });
+  if (found.kind !== 'directory') return;
+  const { code } = await ctx.sh('[ -z "$(ls -A -- "$1")" ]', { args: [path] });
+  if (code !== 0) throw new StepFailed(`cannot replace the directory ${path}: Directory not empty`);
+}
+
+const hintOf = (isForceable: boolean) => (isForceable ? { hint: 'force: true links all the same' } : {});
+
 async function check(ctx: Context, given: Given): Promise<Checked> {
-  const isItself = given.state === 'absent' || given.state === 'link' || given.state === 'hard';
-  const looks = [{ path: given.path, isFollowed: !isItself, content: 'stat' as const }];
-  if (given.state === 'hard') looks.push({ path: given.src ?? '', isFollowed: false, content: 'stat' });
+  const { path, src = '', state: wanted } = given;
+  const isLink = wanted === 'link' || wanted === 'hard';
+  const isItself = wanted === 'absent' || isLink;
+  const looks: Look[] = [{ path, isFollowed: !isItself, content: 'stat' }];
+  // A link's own directory is where a relative path in it begins.
+  if (isLink)
+    looks.push({ path: resolve(dirname(path), src), isFollowed: wanted === 'link', content: 'stat' });
   const [found, source] = await lookAt(ctx, looks);
   if (found === undefined) throw new Error('a look gives a finding');
-  return { changes: await changesOf(ctx, given, found, source), result: fileResult(given.path, found) };
+  const changes = await changesOf(ctx, given, found, source);
+  if (isLink && changes.some(({ what }) => what === path)) await linkable(ctx, given, found, source);
+  return { changes: await ownable(ctx, given, changes), result: fileResult(path, found) };
 }
 
 const LINK = `

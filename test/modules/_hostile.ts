@@ -63,8 +63,12 @@ export const VALUES: readonly string[] = [
   ...(isFull ? [...SEPARATE, ...TOGETHER] : TOGETHER),
   '',
   'x'.repeat(5000),
-  'é'.repeat(500_000),
+  // More than one argument can be (128 KiB).
+  'é'.repeat(75_000),
 ];
+
+/** 1 MB, for what is seen to arrive; for all in `npm run matrix`. */
+export const HUGE = 'é'.repeat(500_000);
 
 /** No program can be given these: they are refused, by the name of the parameter. */
 export const REFUSED: readonly string[] = ['nul\0byte', 'half \ud83d character'];

@@ -23,7 +23,9 @@ const isThere = async (path: string): Promise<boolean> => (await stat(path)).isF
 /** A name that is there under exactly this name counts as the text itself. */
 const named = async (_: Result, dir: string, text: string): Promise<unknown> =>
   (await isThere(below(text, dir))) ? text : 'another name';
-const stdout = (result: Result): Promise<unknown> => Promise.resolve(result['stdout']);
+// What a command says comes without its last newlines.
+const stdout = (result: Result, _: string, text: string): Promise<unknown> =>
+  Promise.resolve(result['stdout'] === text.replace(/\n+$/, '') ? text : result['stdout']);
 const onFile = { wrap: { path: below, dest: below, validate: (text: string) => `test -s %s ${text}` } };
 
 /** What works on this machine as it does on a node; `dir` has names/, src.txt, t.hbs, s.sh. */

@@ -45,7 +45,7 @@ test('files are copied, validated, kept and edited', async () => {
   await reach(bench, 'line_in_file', { path, line: 'x y' });
   expect((await check(bench, 'line_in_file', { path, line: 'x y' })).changes).toEqual([]);
   await expect(reach(bench, 'copy', { content: '', dest, owner: 'no-such-user' })).rejects.toThrow(
-    'cannot give',
+    'has no user no-such-user',
   );
   expect((await readdir(bench.dir)).filter((name) => name.startsWith('.'))).toEqual([]);
 });

@@ -195,8 +195,7 @@ describe('what cannot be', () => {
   test('a parent directory that is missing', async () => {
     const dir = await fresh();
     const dest = join(dir, 'no', 'such', 'file');
-    expect((await check(bench, 'copy', { content: 'x', dest })).changes).toHaveLength(1);
-    await expect(reach(bench, 'copy', { content: 'x', dest })).rejects.toThrow(
+    await expect(check(bench, 'copy', { content: 'x', dest })).rejects.toThrow(
       `there is no directory ${join(dir, 'no', 'such')}`,
     );
   });
@@ -212,7 +211,7 @@ describe('what cannot be', () => {
     const dir = await fresh();
     await expect(
       reach(bench, 'copy', { content: 'x', dest: join(dir, 'x'), owner: 'nobody-such' }),
-    ).rejects.toThrow(/cannot give .*x to nobody-such: invalid user/);
+    ).rejects.toThrow('here has no user nobody-such');
     expect(await readdir(dir)).toEqual([]);
   });
 

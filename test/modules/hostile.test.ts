@@ -4,9 +4,10 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadModule, moduleNames } from '../../engine/modules/registry.ts';
+import { isFull } from '../_full.ts';
 import { openBench } from './_context.ts';
 import type { Bench } from './_context.ts';
-import { CANARY, REFUSED, textsOf, told, VALUES } from './_hostile.ts';
+import { CANARY, HUGE, REFUSED, textsOf, told, VALUES } from './_hostile.ts';
 import type { ParamPath } from './_hostile.ts';
 import { CODE, localSettings } from './_settings.ts';
 import type { Setting } from './_settings.ts';
@@ -55,7 +56,8 @@ test.each(LOCAL)(
       const key = path.join('.');
       const setting = settingFor(settings, path);
       if (CODE.has(`${name}.${key}`) || setting === undefined) continue;
-      for (const value of [...VALUES, ...REFUSED]) {
+      const isSeen = setting.arrived?.[key] !== undefined;
+      for (const value of [...VALUES, ...(isSeen || isFull ? [HUGE] : []), ...REFUSED]) {
         const text = setting.wrap?.[key]?.(value, bench.dir) ?? value;
         const blame = (why: string): void => void wrong.push(`${name}.${key} = ${short(value)}: ${why}`);
         // What is there from the value before is not taken for this one.

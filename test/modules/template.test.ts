@@ -46,7 +46,5 @@ test('validate refuses: the old file stays', async () => {
 });
 
 test('a template that is not there is an error', async () => {
-  await expect(check(bench, 'template', { src: 'none.hbs', dest: '/x' })).rejects.toThrow(
-    'cannot read the template',
-  );
+  await expect(check(bench, 'template', { src: 'none.hbs', dest: '/x' })).rejects.toThrow('cannot read');
 });
