@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { DrillbookError, type ErrorDetail } from '../core/error.ts';
 import { suggest } from '../core/nearest.ts';
 import { downLab, listLabs, openLab, sshCommand, upLab, type Lab } from '../lab/lab.ts';
-import { databases, links, type Database, type Link } from '../lab/state.ts';
+import { databases, labStacks, links, type Database, type LabStack, type Link } from '../lab/state.ts';
 import { command, type Invocation } from './_command.ts';
 
 type Verb = (invocation: Invocation, name: string, words: readonly string[]) => Promise<number>;
@@ -16,7 +16,11 @@ const VERBS: Readonly<Record<string, Verb>> = {
     const lab = await upLab({
       name,
       database: databaseOf(options['database']),
+      stack: stackOf(options['stack']),
       nodes: nodeNames(options['nodes']),
+      drbd: options['drbd'] === true,
+      arbiter: options['arbiter'] === true,
+      ...(options['disk'] === undefined ? {} : { dataMb: sizeOf(String(options['disk'])) }),
       signal,
       onProgress: say,
     }).catch((error: unknown) => {
@@ -70,6 +74,11 @@ const VERBS: Readonly<Record<string, Verb>> = {
     await (await openLab(name)).powerOn(required(node, 'power-on NODE'), signal);
     return 0;
   },
+  'replace-disk': async ({ options }, name, [node]) => {
+    const size = options['disk'] === undefined ? undefined : sizeOf(String(options['disk']));
+    await (await openLab(name)).replaceDisk(required(node, 'replace-disk NODE [--disk MB]'), size);
+    return 0;
+  },
 };
 
 export default command({
@@ -78,7 +87,11 @@ export default command({
   options: {
     name: { type: 'string', default: 'lab' },
     database: { type: 'string', default: 'mariadb' },
+    stack: { type: 'string', default: 'dbackup' },
     nodes: { type: 'string', default: '2' },
+    drbd: { type: 'boolean' },
+    arbiter: { type: 'boolean' },
+    disk: { type: 'string' },
     all: { type: 'boolean' },
     unplug: { type: 'boolean' },
   },
@@ -86,6 +99,11 @@ export default command({
     name: 'name of the lab; several can be up side by side (default: lab)',
     database: 'up: mariadb (10.11, Debian 12) or mysql (9.x, Debian sid)',
     nodes: 'up: how many nodes (dbk1, dbk2, …), or their names with commas between',
+    stack:
+      'up: the product that the nodes are for: dbackup, or kwdb (packages of DRBD and Pacemaker in a repository on the nodes)',
+    drbd: 'up: nodes with a kernel of their own that has DRBD, and a data disk; slower than containers',
+    arbiter: 'up: a third node, for a quorum device',
+    disk: 'up, replace-disk: size of the data disk in MiB (default: 256, or as the old one)',
     all: 'down: every lab on this machine',
     unplug: 'cut: pull the cable out, so that the node loses its carrier; else frames vanish silently',
   },
@@ -110,6 +128,20 @@ function databaseOf(word: unknown): Database {
     throw usage(`a lab has no database \`${String(word)}\``, { hint: `allowed: ${databases.join(', ')}` });
   }
   return found;
+}
+
+function stackOf(word: unknown): LabStack {
+  const found = labStacks.find((one) => one === (word ?? 'dbackup'));
+  if (found === undefined) {
+    throw usage(`a lab knows no stack \`${String(word)}\``, { hint: `allowed: ${labStacks.join(', ')}` });
+  }
+  return found;
+}
+
+function sizeOf(text: string): number {
+  const size = Number(text);
+  if (Number.isInteger(size) && size >= 16 && size <= 1_048_576) return size;
+  throw usage(`\`${text}\` is no size of a disk`, { hint: 'MiB, from 16 to 1048576' });
 }
 
 function linkOf(word: string | undefined): Link | undefined {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { must } from './program.ts';
 import { addressOf, labDir, links, nodeDir, type LabState, type NodeState } from './state.ts';
@@ -11,15 +11,15 @@ const keygen = (path: string, comment: string): Promise<string> =>
   must('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', path]);
 
 /** Makes the lab's key, each node's own disk with what sets it apart, and known_hosts from the nodes' keys. */
-export async function makeDisks(lab: LabState): Promise<void> {
+export async function makeDisks(lab: LabState, dataMb: number): Promise<void> {
   await keygen(keyOf(lab.name), `lab-${lab.name}`);
   const publicKey = await readFile(`${keyOf(lab.name)}.pub`, 'utf8');
-  const known = await Promise.all(lab.nodes.map((node) => makeDisk(lab, node, publicKey)));
+  const known = await Promise.all(lab.nodes.map((node) => makeDisk(lab, node, publicKey, dataMb)));
   await writeFile(knownHostsOf(lab.name), known.join(''), { mode: 0o600 });
 }
 
 /** The node's line of known_hosts. */
-async function makeDisk(lab: LabState, node: NodeState, publicKey: string): Promise<string> {
+async function makeDisk(lab: LabState, node: NodeState, publicKey: string, dataMb: number): Promise<string> {
   const folder = nodeDir(lab.name, node.name);
   for (const name of ['disk', 'work', 'root']) await mkdir(join(folder, name), { recursive: true });
   const disk = join(folder, 'disk');
@@ -39,8 +39,22 @@ async function makeDisk(lab: LabState, node: NodeState, publicKey: string): Prom
   const hostKey = join(disk, 'etc/ssh/ssh_host_ed25519_key');
   await keygen(hostKey, `root@${node.name}`);
   const [type, key] = (await readFile(`${hostKey}.pub`, 'utf8')).split(' ');
+  if (node.kind === 'vm') {
+    await must('tar', ['-C', disk, '-cf', join(folder, 'own.tar'), '.']);
+    await makeData(lab, node, dataMb);
+  }
   const names = [node.name, ...links.map((link) => addressOf(lab, node, link))];
   return `${names.join(',')} ${type ?? ''} ${key ?? ''}\n`;
+}
+
+export const newSerial = (): string => randomBytes(4).toString('hex');
+
+/** An empty data disk in place of the one that was there, of its size where none is given. */
+export async function makeData(lab: LabState, node: NodeState, sizeMb?: number): Promise<void> {
+  const data = join(nodeDir(lab.name, node.name), 'data');
+  const size = sizeMb === undefined ? (await stat(data)).size : sizeMb * 1024 * 1024;
+  await writeFile(data, '');
+  await truncate(data, size);
 }
 
 function hosts(lab: LabState): string {

@@ -1,16 +1,21 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { DrillbookError } from '../core/error.ts';
+import { cached } from './cache.ts';
+import type { CacheOptions } from './cache.ts';
 import { furnish, FURNITURE } from './furnish.ts';
-import { withLock } from './lock.ts';
 import { execute, must } from './program.ts';
-import { cacheDir, type Database } from './state.ts';
+import type { Database } from './state.ts';
 
-interface Recipe {
+export interface Recipe {
   readonly suite: string;
   readonly packages: readonly string[];
+  /** Not installed: laid into the image as a repository that apt has there. */
+  readonly repository?: readonly string[];
 }
+
+/** An image by what is in it: a database server, or a cluster of Pacemaker and DRBD to be installed. */
+export type ImageName = Database | 'cluster';
 
 const COMMON = [
   ...['systemd', 'systemd-sysv', 'dbus', 'openssh-server', 'sudo', 'python3', 'curl', 'rsync', 'cron'],
@@ -19,13 +24,42 @@ const COMMON = [
 ];
 
 /** Debian has MySQL in sid alone, and MariaDB 10.11 in bookworm. */
-const RECIPES: Readonly<Record<Database, Recipe>> = {
+const RECIPES: Readonly<Record<ImageName, Recipe>> = {
   mariadb: { suite: 'bookworm', packages: [...COMMON, 'mariadb-server', 'mariadb-client'] },
   mysql: { suite: 'sid', packages: [...COMMON, 'mysql-server', 'mysql-client'] },
+  cluster: {
+    suite: 'bookworm',
+    packages: [
+      ...COMMON,
+      ...['udev', 'kmod', 'e2fsprogs', 'xfsprogs', 'parted', 'mariadb-server-core', 'mariadb-client-core'],
+    ],
+    repository: [
+      ...['drbd-utils', 'pacemaker', 'pacemaker-cli-utils', 'corosync', 'corosync-qdevice', 'corosync-qnetd'],
+      ...['pcs', 'resource-agents'],
+    ],
+  },
 };
 
+const FOLDER = '/var/lib/lab/packages';
+
+/** Lays LAB_PACKAGES into the tree $1 as a repository, with all they need that is not installed there. */
+const LAY = `#!/bin/sh -eu
+root=$1
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+apt-get -qq -y --download-only install $LAB_PACKAGES >&2
+mkdir -p "$root${FOLDER}"
+mv "$root"/var/cache/apt/archives/*.deb "$root${FOLDER}"
+cd "$root${FOLDER}"
+for deb in *.deb; do
+  dpkg-deb -f "$deb"
+  printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' "$deb" "$(stat -c %s "$deb")" "$(sha256sum <"$deb" | cut -d' ' -f1)"
+done >Packages
+`;
+/** The only source of packages that a node has, for it reaches no other. */
+const SOURCE = `deb [trusted=yes] file:${FOLDER} ./\n`;
+
 const OPTIONS = [
-  ...['--quiet', '--variant=important', '--mode=root', '--format=directory'],
+  ...['--quiet', '--mode=root', '--format=directory'],
   '--aptopt=APT::Install-Recommends "false"',
   '--aptopt=Acquire::Check-Valid-Until "false"',
   '--aptopt=Acquire::Retries "3"',
@@ -33,62 +67,41 @@ const OPTIONS = [
   ...['doc', 'man', 'info', 'locale'].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`),
 ];
 
-export interface ImageOptions {
-  readonly onProgress: (text: string) => void;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Folder of the base image for `database`: from the cache, or built now (under a minute), once for all processes. */
-export async function ensureImage(database: Database, options: ImageOptions): Promise<string> {
-  const recipe = RECIPES[database];
-  const key = createHash('sha256')
-    .update(JSON.stringify([recipe, OPTIONS, FURNITURE]))
-    .digest('hex');
-  const image = join(cacheDir(), 'images', `${database}-${key.slice(0, 12)}`);
-  if (await isThere(image)) return image;
-  const { signal, onProgress } = options;
-  const onWait = (): void => onProgress(`waiting: another process builds the ${database} image`);
-  return withLock(`image-${database}`, { signal, onWait }, async () => {
-    if (!(await isThere(image))) await build(recipe, image, options);
-    return image;
+/** Folder of a base image: from the cache, or built now (about a minute), once for all processes. */
+export function ensureImage(name: ImageName, options: CacheOptions): Promise<string> {
+  const recipe = RECIPES[name];
+  return cached(name, [recipe, OPTIONS, FURNITURE, LAY, SOURCE], options, async (folder) => {
+    options.onProgress(
+      `building the image ${name}: Debian ${recipe.suite} with ${recipe.packages.at(-2) ?? ''}`,
+    );
+    await makeTree(recipe, 'important', folder, options.signal);
+    await furnish(folder);
+    if (recipe.repository) await writeFile(join(folder, 'etc/apt/sources.list'), SOURCE);
   });
 }
 
-async function build(recipe: Recipe, image: string, options: ImageOptions): Promise<void> {
-  const name = basename(image);
-  const unfinished = join(dirname(image), `.${name}.building`);
-  const started = Date.now();
-  const { signal, onProgress } = options;
-  await mkdir(dirname(image), { recursive: true });
-  await removeUnfinished(image);
-  const mirror = await findMirror();
-  onProgress(`building the image ${name}: Debian ${recipe.suite} with ${recipe.packages.at(-2) ?? ''}`);
-  try {
-    // The namespaces take mmdebstrap's mounts and processes with them, however it ends; setpriv ends it with us.
-    const unshare = 'unshare --mount --pid --fork --kill-child --mount-proc'.split(' ');
-    const guard = ['--pdeathsig', 'KILL', ...unshare];
-    const what = [`--include=${recipe.packages.join(',')}`, recipe.suite, unfinished];
-    const source = `deb ${mirror} ${recipe.suite} main`;
-    // Its scratch files lie in the unfinished folder's neighbour, where they are found after a kill.
-    const scratch = `${unfinished}.tmp`;
-    await mkdir(scratch);
-    const env = { ...(await proxy()), TMPDIR: scratch };
-    await must('setpriv', [...guard, 'mmdebstrap', ...OPTIONS, ...what, source], { signal, env });
-    await furnish(unfinished);
-    await rename(unfinished, image);
-  } finally {
-    await removeUnfinished(image);
-  }
-  onProgress(`image ${name} built in ${((Date.now() - started) / 1000).toFixed(0)} s`);
-}
-
-/** A build that was killed leaves its folder; the lock says that nobody works in it now. */
-async function removeUnfinished(image: string): Promise<void> {
-  const database = basename(image).split('-')[0] ?? '';
-  for (const entry of await readdir(dirname(image))) {
-    if (!entry.startsWith(`.${database}-`)) continue;
-    await rm(join(dirname(image), entry), { recursive: true, force: true });
-  }
+/** Fills a folder with a Debian tree; variant `extract` unpacks packages and sets up none. */
+export async function makeTree(
+  { suite, packages, repository }: Recipe,
+  variant: 'important' | 'extract',
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  // The namespaces take mmdebstrap's mounts and processes with them, however it ends; setpriv ends it with us.
+  const unshare = 'unshare --mount --pid --fork --kill-child --mount-proc'.split(' ');
+  const guard = ['--pdeathsig', 'KILL', ...unshare];
+  const scratch = `${folder}.tmp`;
+  const lay = join(scratch, 'lay');
+  await writeFile(lay, LAY, { mode: 0o755 });
+  const how = [
+    `--variant=${variant}`,
+    `--include=${packages.join(',')}`,
+    ...(repository ? [`--customize-hook=${lay}`] : []),
+  ];
+  const source = `deb ${await findMirror()} ${suite} main`;
+  const env = { ...(await proxy()), TMPDIR: scratch, LAB_PACKAGES: repository?.join(' ') ?? '' };
+  const program = [...guard, 'mmdebstrap', ...OPTIONS, ...how, suite, folder, source];
+  await must('setpriv', program, { signal, env });
 }
 
 /** The Debian mirror that this machine uses itself. */
@@ -113,9 +126,3 @@ async function proxy(): Promise<Record<string, string>> {
   const { stdout } = await execute('apt-config', ['dump', '--format', '%v', 'Acquire::http::Proxy']);
   return /^https?:/.test(stdout) ? { http_proxy: stdout.trim() } : {};
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { stringify, type ScalarTag } from 'yaml';
 import { keyOf, knownHostsOf } from './disk.ts';
-import { addressOf, checkout, type Database, type LabState } from './state.ts';
+import { addressOf, ARBITER, checkout, type Database, type LabState, type NodeState } from './state.ts';
 
 const CONFIG_FILES: Readonly<Record<Database, string>> = {
   mariadb: '/etc/mysql/mariadb.conf.d/50-server.cnf',
@@ -38,16 +38,22 @@ export async function writeInventory(lab: LabState, packages: string): Promise<v
   await writeFile(lab.inventory, head + text, { mode: 0o600 });
 }
 
+/** A replaced disk has another serial number; passwords stay. */
+export async function renameInInventory({ inventory }: LabState, old: string, now: string): Promise<void> {
+  const text = await readFile(inventory, 'utf8');
+  await writeFile(inventory, text.replaceAll(old, now), { mode: 0o600 });
+}
+
 /** What presses the power button of a lab node, for playbooks that wait for it. */
 const powerOn = (lab: string, node: string): string =>
   `'${process.execPath}' '${join(checkout, 'engine/cli/drillbook.js')}' lab power-on ${node} --name ${lab}`;
 
+type Each = <T>(value: (node: NodeState) => T) => Record<string, T>;
+
 function inventory(lab: LabState, packages: string): Record<string, unknown> {
-  const names = lab.nodes.map((node) => node.name);
-  const each = <T>(value: (node: LabState['nodes'][number]) => T): Record<string, T> =>
-    Object.fromEntries(lab.nodes.map((node) => [node.name, value(node)]));
+  const each: Each = (value) => Object.fromEntries(lab.nodes.map((node) => [node.name, value(node)]));
   return {
-    vars: { dbackup_packages: packages },
+    ...(lab.stack === 'dbackup' ? { vars: { dbackup_packages: packages } } : {}),
     connection: {
       user: 'root',
       identity_file: keyOf(lab.name),
@@ -56,13 +62,24 @@ function inventory(lab: LabState, packages: string): Record<string, unknown> {
     },
     hosts: each((node) => ({
       connection: { address: addressOf(lab, node, 'mgmt') },
-      vars: { server_id: 232 + 2 * node.number, power_on_command: powerOn(lab.name, node.name) },
+      vars: {
+        ...(lab.stack === 'dbackup' ? { server_id: 232 + 2 * node.number } : {}),
+        ...(node.serial === undefined ? {} : { data_disk: `/dev/disk/by-id/ubd-${node.serial}` }),
+        power_on_command: powerOn(lab.name, node.name),
+      },
     })),
-    groups: { backup: { hosts: names } },
+    ...(lab.stack === 'dbackup' ? dbackup(lab, each) : {}),
+  };
+}
+
+function dbackup(lab: LabState, each: Each): Record<string, unknown> {
+  const nodes = lab.nodes.map((node) => node.name).filter((name) => name !== ARBITER);
+  return {
+    groups: { backup: { hosts: nodes } },
     clusters: {
       [lab.name]: {
         stack: 'dbackup',
-        nodes: names,
+        nodes,
         settings: {
           database: {
             flavour: lab.database,

@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { DrillbookError } from '../core/error.ts';
 import { boot } from './boot.ts';
-import { makeDisks } from './disk.ts';
+import { makeData, makeDisks, newSerial } from './disk.ts';
 import { ensureImage } from './image.ts';
-import { inventoryOf, writeInventory } from './inventory.ts';
+import { inventoryOf, renameInInventory, writeInventory } from './inventory.ts';
 import { withLock } from './lock.ts';
 import { killMachines, machinesOf } from './machine.ts';
 import * as network from './network.ts';
@@ -12,15 +12,24 @@ import { allowManyNodes, meetRequirements, requireRoot } from './requirements.ts
 import { ssh, sshArguments } from './ssh.ts';
 import { ensureStandins } from './standins.ts';
 import * as states from './state.ts';
-import type { Database, LabState, Link, NodeState } from './state.ts';
+import type { Database, LabStack, LabState, Link, NodeState } from './state.ts';
+import { ensureVm } from './vm.ts';
 
 export { leftovers } from './leftovers.ts';
 
 export interface UpOptions {
   readonly name: string;
+  /** Product that the nodes are for; dbackup when left out. */
+  readonly stack?: LabStack | undefined;
   readonly database: Database;
   /** Names of the nodes; dbk1 and dbk2 when left out. */
   readonly nodes?: readonly string[] | undefined;
+  /** Nodes with a kernel of their own that has DRBD, and a data disk. */
+  readonly drbd?: boolean | undefined;
+  /** A third node, `arbiter`: a container. */
+  readonly arbiter?: boolean | undefined;
+  /** Size of the data disk in MiB. */
+  readonly dataMb?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((text: string) => void) | undefined;
 }
@@ -53,6 +62,8 @@ export interface Lab extends AsyncDisposable {
   powerOff(node: string): Promise<void>;
   /** Boots from the disk as it was; resolves when all services are started. */
   powerOn(node: string, signal?: AbortSignal): Promise<void>;
+  /** Puts an empty data disk into a node that is off, of the size of the old one unless another is given (MiB). */
+  replaceDisk(node: string, sizeMb?: number): Promise<void>;
   down(): Promise<void>;
 }
 
@@ -89,20 +100,29 @@ async function create(
   signal: AbortSignal | undefined,
 ): Promise<Lab> {
   const { name, database } = options;
-  const image = await ensureImage(database, { onProgress, signal });
+  const stack = options.stack ?? 'dbackup';
+  const image = await ensureImage(stack === 'dbackup' ? database : 'cluster', { onProgress, signal });
+  const vm = options.drbd === true ? await ensureVm(image, { onProgress, signal }) : undefined;
   const packages = await ensureStandins(signal);
   await allowManyNodes();
   const started = Date.now();
-  const nodes = names.map((node, i) => ({ name: node, number: i + 1, cuts: [] }));
+  const nodes = [...names, ...(options.arbiter === true ? [states.ARBITER] : [])].map(
+    (node, i): NodeState => {
+      const base = { name: node, number: i + 1, cuts: [] };
+      return vm === undefined || node === states.ARBITER
+        ? { ...base, kind: 'container' }
+        : { ...base, kind: 'vm', serial: newSerial() };
+    },
+  );
   const state = await withLock('subnets', { signal }, async () => {
     const subnets = await network.freeSubnets();
     const inventory = inventoryOf(name);
-    const fresh: LabState = { name, database, image, subnets, nodes, inventory, isUp: false };
+    const fresh: LabState = { name, stack, database, image, vm, subnets, nodes, inventory, isUp: false };
     await states.writeState(fresh);
     await network.makeBridges(fresh);
     return fresh;
   });
-  await makeDisks(state);
+  await makeDisks(state, options.dataMb ?? 256);
   await writeInventory(state, packages);
   // All must have settled before anything is taken away again.
   const boots = await Promise.allSettled(nodes.map((node) => boot(state, node, signal)));
@@ -111,6 +131,9 @@ async function create(
   onProgress(`lab ${name}: ${names.join(', ')} up in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   return openLab(name);
 }
+
+const usage = (message: string, hint: string): DrillbookError =>
+  new DrillbookError('usage.lab', message, { hint });
 
 /** A lab that was brought up before, by this process or another. */
 export async function openLab(name: string): Promise<Lab> {
@@ -155,6 +178,16 @@ export async function openLab(name: string): Promise<Lab> {
         await killMachines(name, node);
         await boot(now, found, signal);
         return found;
+      }),
+    replaceDisk: (node, sizeMb) =>
+      change(node, async (now, found) => {
+        if (found.serial === undefined)
+          throw usage(`${node} has no data disk`, 'only nodes of a lab with DRBD have one');
+        if (await isOn(now, found)) throw usage(`${node} is on`, `\`drillbook lab power-off ${node}\` first`);
+        await makeData(now, found, sizeMb);
+        const serial = newSerial();
+        await renameInInventory(now, found.serial, serial);
+        return { ...found, serial };
       }),
     down: () => downLab(name),
     [Symbol.asyncDispose]: () => downLab(name),

@@ -1,13 +1,17 @@
 import { spawn } from 'node:child_process';
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { DrillbookError } from '../core/error.ts';
-import { plug } from './network.ts';
+import { macOf, plug, portOf } from './network.ts';
 import { environment, shell } from './program.ts';
-import { labId, nodeDir, type LabState, type NodeState } from './state.ts';
+import { labId, links, nodeDir, type LabState, type NodeState, type VmImage } from './state.ts';
+import { FURNISH, RUN } from './vm.ts';
 
 /** A machine with cgroup v1, or both, gets to see v2 alone; one that has v2 there already refuses a second mount. */
 const CGROUP2 = '[ -e /sys/fs/cgroup/cgroup.controllers ] || mount -t cgroup2 none /sys/fs/cgroup';
+
+/** Less, and the memory ends while pcs runs. */
+const MEMORY_MB = 1024;
 
 const groupOf = (lab: string, node: string): string => `drillbook-${labId(lab)}-${node}`;
 
@@ -34,6 +38,27 @@ while [ $code = 133 ]; do
   sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group/machine" systemd-nspawn --quiet --directory="$node/root" \
     --machine="$machine" --boot --register=no --keep-unit --network-namespace-path=/proc/self/ns/net \
     --console=passive --capability=CAP_NET_ADMIN,CAP_NET_RAW --resolv-conf=off --timezone=off || code=$?
+done
+`;
+
+/** As START, for a machine with a kernel and a disk of its own. */
+const START_VM = `
+group=/sys/fs/cgroup/$1; shift
+kernel=$1 image=$2 node=$3; shift 3
+${CGROUP2}
+mkdir -p "$group/power" "$group/machine/supervisor"
+echo $$ >"$group/power/cgroup.procs"
+set -- "$kernel" "$image" "$node" "$@"
+${FURNISH}
+shift 3
+echo ready
+read -r _
+exec </dev/null >>"$node/console.log" 2>&1
+code=127
+# It takes its process group along when it ends.
+while [ $code = 127 ]; do
+  code=0
+  (echo 0 >"$group/machine/supervisor/cgroup.procs"; exec setsid --wait ${RUN} "$@") || code=$?
 done
 `;
 
@@ -64,8 +89,7 @@ const inOwnMounts = (script: string, args: readonly string[]): Promise<string> =
 export async function startMachine(lab: LabState, node: NodeState): Promise<void> {
   const folder = nodeDir(lab.name, node.name);
   const log = await open(join(folder, 'console.log'), 'a');
-  const group = groupOf(lab.name, node.name);
-  const args = ['--mount', '--net', 'sh', '-euc', START, 'sh', group, lab.image, folder, node.name];
+  const args = [...(lab.vm && node.kind === 'vm' ? virtual(lab, lab.vm, node) : contained(lab, node))];
   const child = spawn('unshare', args, {
     cwd: '/',
     detached: true,
@@ -95,6 +119,30 @@ export async function startMachine(lab: LabState, node: NodeState): Promise<void
     child.unref();
   }
 }
+
+const contained = (lab: LabState, node: NodeState): readonly string[] => [
+  ...['--mount', '--net', 'sh', '-euc', START, 'sh'],
+  ...[groupOf(lab.name, node.name), lab.image, nodeDir(lab.name, node.name), node.name],
+];
+
+const virtual = (lab: LabState, { kernel, disk }: VmImage, node: NodeState): readonly string[] => [
+  ...['--mount', 'sh', '-euc', START_VM, 'sh'],
+  ...[groupOf(lab.name, node.name), kernel, disk, nodeDir(lab.name, node.name)],
+  `mem=${MEMORY_MB}M`,
+  `ubd0=/lab/node/disk.cow,/lab/image/${basename(disk)}`,
+  'ubd1=/lab/node/data',
+  'ubd2r=/lab/node/own.tar',
+  ...links.map(
+    (link, i) =>
+      `vec${i}:transport=tap,ifname=${portOf(lab.name, node, link)},gro=1,mac=${macOf(lab, node, i)}`,
+  ),
+  ...[
+    'init=/usr/local/sbin/lab-init',
+    `lab_disk=${node.serial ?? ''}`,
+    'net.ifnames=0',
+    'random.trust_cpu=on',
+  ],
+];
 
 /** Ends every process of a node at once, as a power failure does; of all the lab's nodes when none is named. */
 export const killMachines = async (lab: string, node = ''): Promise<void> => {

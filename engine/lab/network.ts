@@ -18,7 +18,8 @@ const bridgeOf = (lab: string, link: Link): string => `${prefixOf(lab)}${LETTERS
  * bridge is enabled again by the kernel as soon as the node's end goes down and up.)
  */
 const deadEndOf = (lab: string): string => `${prefixOf(lab)}x`;
-const portOf = (lab: string, node: NodeState, link: Link): string => `${bridgeOf(lab, link)}-${node.number}`;
+export const portOf = (lab: string, node: NodeState, link: Link): string =>
+  `${bridgeOf(lab, link)}-${node.number}`;
 
 const batch = (lines: readonly string[]): Promise<string> =>
   must('ip', ['-batch', '-'], { stdin: `${lines.join('\n')}\n` });
@@ -76,17 +77,23 @@ export async function makeBridges(lab: LabState): Promise<void> {
   ]);
 }
 
-/** Gives the network namespace of process `pid` the node's three cards, with the addresses a card keeps for life. */
-export async function plug(lab: LabState, node: NodeState, pid: number): Promise<void> {
+/** The address that a card keeps for life. */
+export const macOf = (lab: LabState, node: NodeState, card: number): string => {
   const id = labId(lab.name).match(/../g)?.join(':') ?? '';
+  return `02:${id}:0${card}:${(10 + node.number).toString(16).padStart(2, '0')}`;
+};
+
+/** Gives a node its three cards: the network namespace of process `pid`, or taps for a virtual machine. */
+export async function plug(lab: LabState, node: NodeState, pid: number): Promise<void> {
   // The kernel takes a namespace away some time after its last process: ports of the boot before may still be there.
   await unplug(lab.name, node);
   await batch(
     links.flatMap((link, i) => {
       const port = portOf(lab.name, node, link);
-      const mac = `02:${id}:0${i}:${(10 + node.number).toString(16).padStart(2, '0')}`;
       return [
-        `link add ${port} type veth peer name eth${i} address ${mac} netns ${pid}`,
+        node.kind === 'vm'
+          ? `tuntap add ${port} mode tap`
+          : `link add ${port} type veth peer name eth${i} address ${macOf(lab, node, i)} netns ${pid}`,
         `link set ${port} addrgenmode none master ${bridgeOf(lab.name, link)} up`,
       ];
     }),

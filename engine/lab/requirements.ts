@@ -8,6 +8,7 @@ import { environment, execute, must } from './program.ts';
 const NEEDED: Readonly<Record<string, string>> = {
   mmdebstrap: 'mmdebstrap',
   'systemd-nspawn': 'systemd-container',
+  mke2fs: 'e2fsprogs',
   ip: 'iproute2',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',

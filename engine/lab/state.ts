@@ -6,22 +6,45 @@ import { DrillbookError } from '../core/error.ts';
 export type Database = 'mariadb' | 'mysql';
 export const databases: readonly Database[] = ['mariadb', 'mysql'];
 
+export type LabStack = 'dbackup' | 'kwdb' | 'usphere';
+export const labStacks: readonly LabStack[] = ['dbackup', 'kwdb', 'usphere'];
+
+/** A third node, that is none of the pair. */
+export const ARBITER = 'arbiter';
+
+export interface VmImage {
+  /** A tree with the kernel (user-mode Linux) and what it needs to run. */
+  readonly kernel: string;
+  /** The disk that nodes begin with. */
+  readonly disk: string;
+}
+
 /** `mgmt` carries ssh; net1 and net2 carry heartbeats, and net1 the first VIP. Inside a node: eth0, eth1, eth2. */
 export type Link = 'mgmt' | 'net1' | 'net2';
 export const links: readonly Link[] = ['mgmt', 'net1', 'net2'];
 
+/** A container shares this machine's kernel; a virtual machine has its own, with DRBD in it, and a data disk. */
+export type Kind = 'container' | 'vm';
+
 export interface NodeState {
   readonly name: string;
+  readonly kind: Kind;
   /** From 1, as in the names of its ports and in its addresses. */
   readonly number: number;
   readonly cuts: readonly Link[];
+  /** Of the data disk that is in it now: /dev/disk/by-id/ubd-SERIAL; virtual machines have one. */
+  readonly serial?: string;
 }
 
 /** What is known of a lab on disk. */
 export interface LabState {
   readonly name: string;
+  readonly stack: LabStack;
   readonly database: Database;
+  /** Folder of the containers' image. */
   readonly image: string;
+  /** What virtual machines boot: kernel and disk. */
+  readonly vm?: VmImage | undefined;
   /** The first three numbers of each network, a /24. */
   readonly subnets: Readonly<Record<Link, string>>;
   readonly nodes: readonly NodeState[];
