@@ -1,11 +1,29 @@
 import type { PlanNode, Step } from '../plan/plan.ts';
 import { selectHosts } from '../plan/hosts.ts';
 import { terminalAsk } from './_ask.ts';
+import { foresightOf } from '../plan/foresight.ts';
+import { leftOut } from '../plan/left-out.ts';
+import type { Foreseen } from '../plan/foresight.ts';
 import { command } from './_command.ts';
+import { planJson } from './_plan-json.ts';
 import { keysOf } from './_keys.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
 
-function marks(step: Step): string {
+type Foresights = ReadonlyMap<string, Foreseen>;
+
+const FORESIGHTS = {
+  known: '',
+  unknown_until_run: 'unknown until run',
+  not_foreseeable: 'not foreseeable',
+} as const;
+
+/** What the values of the step hang on; that a handler or a rescue may not run at all shows by where it stands. */
+function foresightText({ foresight, because }: Foreseen): string {
+  const why = because.filter((one) => !/^(only|which) /.test(one));
+  return why.length === 0 ? '' : `${FORESIGHTS[foresight]}: ${why.join(', ')}`;
+}
+
+function marks(step: Step, foresights: Foresights): string {
   const kind = step.module?.kind ?? 'language';
   const words = [kind];
   if (step.destroys !== undefined) words.push('destroys');
@@ -14,51 +32,31 @@ function marks(step: Step): string {
   if (step.keywords.loop !== undefined) words.push('loop');
   if (step.delegateTo !== undefined) words.push(`on ${step.delegateTo}`);
   if (step.isLasting === true) words.push('stays');
+  const foreseen = foresights.get(step.id);
+  const far = foreseen === undefined ? '' : foresightText(foreseen);
+  if (far !== '') words.push(far);
   if (!step.isSelected) words.push('left out');
   return words.join('; ');
 }
 
-const stepLine = (step: Step, pad: string): string =>
-  `${pad}${step.name}  [${step.moduleName}: ${marks(step)}]  ${step.id}`;
+const stepLine = (step: Step, pad: string, foresights: Foresights): string =>
+  `${pad}${step.name}  [${step.moduleName}: ${marks(step, foresights)}]  ${step.id}`;
 
-function* lines(nodes: readonly PlanNode[], depth: number): Generator<string> {
+function* lines(nodes: readonly PlanNode[], depth: number, foresights: Foresights): Generator<string> {
   const pad = '  '.repeat(depth);
   for (const node of nodes) {
     if (node.kind === 'step') {
-      yield stepLine(node, pad);
-      if (node.undo) yield stepLine(node.undo, `${pad}  undone by: `);
+      yield stepLine(node, pad, foresights);
+      if (node.undo) yield stepLine(node.undo, `${pad}  undone by: `, foresights);
       continue;
     }
     for (const part of ['block', 'rescue', 'always'] as const) {
       if (node[part].length === 0) continue;
       yield `${pad}${part}:`;
-      yield* lines(node[part], depth + 1);
+      yield* lines(node[part], depth + 1, foresights);
     }
   }
 }
-
-const stepJson = (step: Step): object => ({
-  id: step.id,
-  name: step.name,
-  module: step.moduleName,
-  kind: step.module?.kind ?? 'language',
-  isDestructive: step.destroys !== undefined,
-  role: step.role ?? null,
-  when: step.when.map((condition) => condition.text),
-  isSelected: step.isSelected,
-  at: step.at,
-  ...(step.undo ? { undo: stepJson(step.undo) } : {}),
-});
-
-const nodeJson = (node: PlanNode): object =>
-  node.kind === 'step'
-    ? stepJson(node)
-    : {
-        id: node.id,
-        block: node.block.map(nodeJson),
-        rescue: node.rescue.map(nodeJson),
-        always: node.always.map(nodeJson),
-      };
 
 export default command({
   summary: 'show the ordered steps of a playbook; nothing is touched',
@@ -78,19 +76,11 @@ export default command({
         : selectHosts(pattern, inventory).filter((host) => limited?.includes(host) ?? true);
     };
     if (invocation.output === 'json' || invocation.output === 'jsonl') {
-      const plays = plan.plays.map((play) => ({
-        id: play.id,
-        name: play.name,
-        hosts: play.hosts,
-        candidates: hostsOf(play.hosts),
-        steps: play.nodes.map(nodeJson),
-        handlers: play.handlers.map(stepJson),
-      }));
-      const { name, description } = playbook;
-      const whole = { name, description, code: plan.code, confirmations: plan.confirmations, plays };
+      const whole = planJson(plan, hostsOf);
       process.stdout.write(`${redactor.text(JSON.stringify(whole, undefined, 2))}\n`);
       return 0;
     }
+    const foresights = foresightOf(plan);
     const text = [
       playbook.name,
       ...(playbook.description === undefined ? [] : [playbook.description.trim()]),
@@ -99,10 +89,12 @@ export default command({
       text.push(
         '',
         `${play.name}: ${play.hosts} (${hostsOf(play.hosts).join(', ') || 'found when it runs'})`,
-        ...lines(play.nodes, 1),
+        ...lines(play.nodes, 1, foresights),
       );
-      if (play.handlers.length > 0) text.push('  handlers:', ...lines(play.handlers, 2));
+      if (play.handlers.length > 0) text.push('  handlers:', ...lines(play.handlers, 2, foresights));
     }
+    const left = leftOut(plan.plays);
+    if (left.length > 0) text.push('', `Left out: ${left.length} of the steps`);
     if (plan.confirmations.length > 0) {
       text.push(
         '',

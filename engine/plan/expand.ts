@@ -33,6 +33,7 @@ import {
 import type { Expanding, Inherited } from './expanding.ts';
 import { needsRoles, selectHosts } from './hosts.ts';
 import type { Inputs } from './inputs.ts';
+import { missingProblems } from './left-out.ts';
 import { conditionProblems, reservedProblems, templateProblems, withNames } from './names.ts';
 import type { KnownNames } from './names.ts';
 import { destroysWhat, paramProblems } from './params.ts';
@@ -431,7 +432,11 @@ export function makePlan(
   const invariants = invariantsOf(playbook, inventory, e);
   if (problems.length > 0) throw new Problems(dedupe(problems));
   checkTags(plays, selection);
-  if (selection.startAt !== undefined) plays = startAt(plays, selection.startAt);
+  if (selection.startAt !== undefined) {
+    plays = startAt(plays, selection.startAt);
+    const missing = missingProblems(plays, playbook, inventory, e.overrides);
+    if (missing.length > 0) throw new Problems(dedupe(missing));
+  }
   const confirmations = confirmationsOf(playbook, plays, inventory, inputs);
   return {
     playbook,

@@ -1,7 +1,7 @@
 import { DrillbookError } from '../core/error.ts';
 import { nearest, suggest } from '../core/nearest.ts';
 import { stepsOf } from './plan.ts';
-import type { PlanNode, PlannedPlay } from './plan.ts';
+import type { PlanNode, PlannedPlay, Step } from './plan.ts';
 
 /** What the command line asks of the plan. */
 export interface Selection {
@@ -38,15 +38,26 @@ export function checkTags(plays: readonly PlannedPlay[], { tags = [], skipTags =
   }
 }
 
+/** By id, name, the end of an id, or either in other capitals; the first in the order of the plan. */
+function indexOf(all: readonly Step[], wanted: string): number {
+  const low = wanted.toLowerCase();
+  const ways: readonly ((step: Step) => boolean)[] = [
+    ({ id }) => id === wanted,
+    ({ name }) => name === wanted,
+    ({ id, name }) => id.toLowerCase() === low || name.toLowerCase() === low,
+    ({ id }) => id.toLowerCase().endsWith(`/${low}`),
+  ];
+  return ways.map((way) => all.findIndex(way)).find((index) => index >= 0) ?? -1;
+}
+
 /** Leaves out every step before the one named; an unknown name is an error with the nearest right one. */
 export function startAt(plays: readonly PlannedPlay[], wanted: string): PlannedPlay[] {
   const all = plays.flatMap((play) => [...stepsOf(play.nodes)]);
-  const index = all.findIndex((step) => step.id === wanted || step.name === wanted);
+  const index = indexOf(all, wanted);
   if (index < 0) {
-    const near = nearest(
-      wanted,
-      all.flatMap(({ id, name }) => [id, name]),
-    );
+    const words = all.flatMap(({ id, name }) => [id, name, id.split('/').at(-1) ?? id]);
+    const near =
+      nearest(wanted, words) ?? words.find((word) => word.toLowerCase().includes(wanted.toLowerCase()));
     throw new DrillbookError('usage.start-at', `--start-at: no step \`${wanted}\` in this playbook`, {
       hint: near === undefined ? 'see `drillbook plan` for the steps' : `did you mean \`${near}\`?`,
     });
