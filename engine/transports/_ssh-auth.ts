@@ -33,6 +33,8 @@ interface Attempt {
   readonly method: AnyAuthMethod;
   /** Only where the server has taken something before and wants more: nobody is to be asked in vain. */
   readonly isSecondFactor?: boolean;
+  /** The same password as that way's: in vain where that was refused, and one more step towards a locked account. */
+  readonly sameAs?: AuthenticationType;
 }
 
 /** The agent, showing only the keys whose public half lies beside one of the files. */
@@ -103,6 +105,7 @@ function* attempts(ssh2: Ssh2, target: Target, tools: LoginTools, notes: string[
       name: password === undefined ? 'keyboard-interactive' : 'password by keyboard-interactive',
       kind,
       isSecondFactor: password === undefined,
+      ...(tools.ask ? {} : { sameAs: 'password' as const }),
       method: {
         type: kind,
         username,
@@ -123,18 +126,29 @@ export function makeLogin(ssh2: Ssh2, target: Target, tools: LoginTools): Login 
   const ways = attempts(ssh2, target, tools, notes);
   /** Ways whose turn has come while the server did not want their kind: it may later. */
   const passed: Attempt[] = [];
+  const used: Attempt[] = [];
   const hint = (): string =>
     target.certificateFiles.length > 0 && target.methods.includes('publickey')
       ? 'certificates of users are not supported: give a key that the host knows by itself (authorized_keys)'
       : 'set `connection: { user, identity_file }`, or load the key into the agent';
   return {
     handler(left, isPartial, next) {
-      const isWanted = ({ kind, isSecondFactor }: Attempt): boolean =>
-        (left === null || left.includes(kind)) && (isSecondFactor !== true || isPartial === true);
+      const isRefused = (kind: AuthenticationType | undefined): boolean =>
+        kind !== undefined &&
+        isPartial !== true &&
+        left?.includes(kind) === true &&
+        used.some((way) => way.kind === kind);
+      const isWanted = ({ kind, isSecondFactor, sameAs }: Attempt): boolean =>
+        (left === null || left.includes(kind)) &&
+        (isSecondFactor !== true || isPartial === true) &&
+        !isRefused(sameAs);
       const take = (way: Attempt): void => {
-        tried.push(way.name);
+        if (!tried.includes(way.name)) tried.push(way.name);
+        used.push(way);
         next(way.method);
       };
+      // A step further the server may want what it would not have before.
+      if (isPartial === true) passed.push(...used.splice(0).slice(0, -1));
       const at = passed.findIndex(isWanted);
       const [before] = at < 0 ? [] : passed.splice(at, 1);
       if (before) return take(before);

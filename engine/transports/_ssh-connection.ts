@@ -105,7 +105,19 @@ function commandStream(target: Target, command: string): Duplex {
   const child = spawn('/bin/sh', ['-c', `exec ${command}`], { stdio: ['pipe', 'pipe', 'pipe'] });
   let said = '';
   child.stderr.on('data', (piece: Buffer) => (said = `${said}${piece.toString()}`.slice(-500)));
-  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
+  const stream = new Duplex({
+    read: () => void child.stdout.resume(),
+    // What it says when it ends tells more than the pipe that broke.
+    write: (piece, _encoding, done) => void child.stdin.write(piece, () => done()),
+    final(done) {
+      child.stdin.end();
+      done();
+    },
+  });
+  child.stdin.on('error', () => undefined);
+  child.stdout.on('data', (piece: Buffer) => {
+    if (!stream.push(piece)) child.stdout.pause();
+  });
   stream.once('close', () => void child.kill());
   child.once('close', (code) => {
     const why = said.trim() === '' ? '' : `: ${said.trim().split('\n').at(-1) ?? ''}`;
@@ -186,7 +198,7 @@ async function logIn(
     readyTimeout: 0,
     keepaliveInterval: target.alive.everyMs,
     keepaliveCountMax: target.alive.count,
-    ...(target.forwardedAgent === undefined ? {} : { agent: target.forwardedAgent, agentForward: true }),
+    ...(target.forwardedAgent === undefined ? {} : { agent: target.forwardedAgent }),
     algorithms: {
       serverHostKey: hostKeyAlgorithms(known) as NonNullable<ConnectConfig['algorithms']>['serverHostKey'] &
         object,

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { constants } from 'node:os';
-import type { ClientChannel } from 'ssh2';
+import type { ClientChannel, ExecOptions } from 'ssh2';
 import { DrillbookError, Unreachable } from '../core/error.ts';
 import type { Endpoint, OpenTransport } from '../core/host.ts';
 import { makeTransport } from './_transport.ts';
@@ -40,6 +40,19 @@ function sshCarrier(target: Target, connected: Connected, shell: string, onClose
   const { client } = connected;
   const { host } = target;
   const gone = (): Unreachable => new Unreachable(host, 'lost', `the connection to ${host} is gone`);
+
+  let isForwarding = target.forwardedAgent !== undefined;
+  /** With the agent where it is wanted; sshd may forbid that (AllowAgentForwarding), and is used without it then. */
+  function run(command: string, done: (error: Error | undefined, channel: ClientChannel) => void): void {
+    // The declared options do not have it.
+    const options = { agentForward: isForwarding } as ExecOptions;
+    client.exec(command, options, (error, opened) => {
+      const isForbidden = isForwarding && error !== undefined && /agent forwarding/i.test(error.message);
+      if (!isForbidden) return done(error, opened);
+      isForwarding = false;
+      run(command, done);
+    });
+  }
 
   /** Asks for a channel; a connection that ends first is told as such and not waited for. */
   function channel<T>(
@@ -83,7 +96,7 @@ function sshCarrier(target: Target, connected: Connected, shell: string, onClose
     shell,
     async start(command) {
       const opened = await channel<ClientChannel>(
-        (done) => client.exec(command, done),
+        (done) => run(command, done),
         (error) =>
           new Unreachable(
             host,

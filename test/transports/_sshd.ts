@@ -51,10 +51,11 @@ export async function answering(port: number, address = '127.0.0.1'): Promise<vo
   }
 }
 
-/** `before`: words in front of its command, such as `unshare -m …`. */
+/** `settings` go over its own; `before`: words in front of its command, such as `unshare -m …`; `program` names its PAM service. */
 export async function startSshd(
   settings: readonly string[] = [],
   before: readonly string[] = [],
+  program = '/usr/sbin/sshd',
 ): Promise<Sshd> {
   await ensurePackages(['openssh-server', 'openssh-client', 'sudo', 'busybox']);
   const directory = mkdtempSync(join(tmpdir(), 'drillbook-sshd-'));
@@ -70,6 +71,7 @@ export async function startSshd(
   const hostKey = readFileSync(at('host_ed25519.pub'), 'utf8').split(' ').slice(0, 2).join(' ');
   writeFileSync(at('known_hosts'), `# keys of the test\n[127.0.0.1]:${port} ${hostKey}\n`);
   const config = [
+    ...settings,
     `Port ${port}`,
     'ListenAddress 127.0.0.1',
     `HostKey ${at('host_ecdsa')}`,
@@ -81,10 +83,9 @@ export async function startSshd(
     'UsePAM no',
     'PasswordAuthentication yes',
     'Subsystem sftp internal-sftp',
-    ...settings,
   ];
   writeFileSync(at('sshd_config'), `${config.join('\n')}\n`);
-  const [command = '', ...args] = [...before, '/usr/sbin/sshd', '-D', '-e', '-f', at('sshd_config')];
+  const [command = '', ...args] = [...before, program, '-D', '-e', '-f', at('sshd_config')];
   const process = spawn(command, args, { stdio: 'ignore' });
   await answering(port);
   return {
