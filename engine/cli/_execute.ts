@@ -1,7 +1,6 @@
 import { userInfo } from 'node:os';
 import { DrillbookError } from '../core/error.ts';
 import type { Result } from '../core/module.ts';
-import type { Step } from '../plan/plan.ts';
 import { openView } from '../report/view.ts';
 import type { View } from '../report/view.ts';
 import { harmless } from '../report/text.ts';
@@ -10,6 +9,7 @@ import { hasReleased } from '../run/journal/journal.ts';
 import type { Journal } from '../run/journal/journal.ts';
 import { holdRun } from '../run/journal/hold.ts';
 import { execute } from '../run/run.ts';
+import type { RunRequest } from '../run/run.ts';
 import { openTransport } from '../transports/open.ts';
 import { terminalAsk } from './_ask.ts';
 import type { Invocation } from './_command.ts';
@@ -27,15 +27,21 @@ export interface Execution {
   readonly isAsBegun?: boolean;
 }
 
-function stepAsker(ask: (question: string) => Promise<string>): (step: Step) => Promise<boolean> {
+/** `--step`: asks until one of the answers is given, so that a stray Enter runs nothing. */
+function stepAsker(ask: (question: string) => Promise<string>): NonNullable<RunRequest['mayRun']> {
   let isAll = false;
-  return async (step) => {
-    if (isAll) return true;
-    const answer = (await ask(`${step.name} (${step.id}): run it? [y]es, [n]o, [c]ontinue without asking: `))
-      .trim()
-      .toLowerCase();
-    isAll = answer.startsWith('c');
-    return isAll || answer === '' || answer.startsWith('y');
+  return async ({ name, id, moduleName, destroys }, hosts) => {
+    const danger = destroys === undefined ? '' : ` It destroys: ${destroys}.`;
+    const on = hosts.length > 6 ? `${hosts.length} hosts` : hosts.join(', ');
+    const question = `${name} [${moduleName}] on ${on} (${id}): run it?${danger} [y]es, [n]o: skip it, [c]ontinue without asking, [q]uit: `;
+    while (!isAll) {
+      const answer = (await ask(harmless(question))).trim().toLowerCase();
+      if (['y', 'yes'].includes(answer)) return true;
+      if (['n', 'no'].includes(answer)) return false;
+      if (['q', 'quit'].includes(answer)) throw new DrillbookError('interrupt.step', 'quit before a step');
+      isAll = ['c', 'continue'].includes(answer);
+    }
+    return true;
   };
 }
 

@@ -15,7 +15,7 @@ export interface RunnerOptions {
   /** `on_interrupt: ask`: asks the operator; undefined where nobody is there. */
   readonly decide?: ((question: string) => Promise<OnInterrupt>) | undefined;
   /** --step: asked before each step; false leaves it out. */
-  readonly mayRun?: ((step: Step) => Promise<boolean>) | undefined;
+  readonly mayRun?: ((step: Step, hosts: readonly string[]) => Promise<boolean>) | undefined;
   /** Aborted by Ctrl-C: the step in flight ends, then the run. */
   readonly interrupt: AbortSignal;
 }

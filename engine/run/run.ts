@@ -5,7 +5,6 @@ import type { Happening, RunEvent } from '../core/event.ts';
 import type { OpenTransport } from '../core/host.ts';
 import type { Context, Result } from '../core/module.ts';
 import { isSecretInput } from '../plan/inputs.ts';
-import type { Step } from '../plan/plan.ts';
 import { clusterLocks } from './lock/cluster-lock.ts';
 import type { Locking } from './lock/cluster-lock.ts';
 import { connections } from './connections.ts';
@@ -41,7 +40,7 @@ export interface RunRequest extends Pinning {
   readonly ask?: ((question: string) => Promise<string>) | undefined;
   readonly onInterrupt?: OnInterrupt | undefined;
   readonly hasReleased?: Locking['hasReleased'];
-  readonly mayRun?: ((step: Step) => Promise<boolean>) | undefined;
+  readonly mayRun?: RunnerOptions['mayRun'];
   /** Command-line options that resume needs; no secrets. */
   readonly options: Result;
 }

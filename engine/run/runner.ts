@@ -10,6 +10,7 @@ import { isStopped, stopBy } from './course.ts';
 import type { Course, RunnerOptions, States, Stop } from './course.ts';
 import { isSettled } from './journal/history.ts';
 import type { History } from './journal/history.ts';
+import { finish } from './finish.ts';
 import type { HostState } from './host-state.ts';
 import { hostsOf } from './hosts.ts';
 import type { BrokenInvariant } from './invariants.ts';
@@ -85,12 +86,27 @@ export function runner(
     return known ? [known] : states.slice(0, 1);
   }
 
+  /** `--step`. What the operator says no to is skipped, and a resume leaves it so. */
+  async function isWished(step: Step, states: States): Promise<boolean> {
+    const names = states.map((state) => state.host.name);
+    if (await options.mayRun?.(step, names)) return true;
+    for (const state of states) {
+      history.take(step.id, state.host.name);
+      const reason = 'left out by the operator (--step)';
+      finish(course, step, step.name, state, { outcome: 'skipped', result: {}, reason }, performance.now(), [
+        state,
+      ]);
+    }
+    await journal.commit();
+    return false;
+  }
+
   async function runStep(play: PlannedPlay, step: Step, states: States): Promise<Set<HostState>> {
     const failed = new Set<HostState>();
     if (!step.isSelected || states.length === 0) return failed;
     if (step.moduleName === 'flush') return flush(play, states);
     const ends = states.map((state) => history.peek(step.id, state.host.name)?.finished);
-    if (options.mayRun && !ends.every(isSettled) && !(await options.mayRun(step))) return failed;
+    if (options.mayRun && !ends.every(isSettled) && !(await isWished(step, states))) return failed;
     if (isShared(play, step) && ends.some((end) => end && !isSettled(end))) history.divergeAll(step.id);
     const before = journal.count;
     await each(step.isRunOnce ? runOnceOn(step, states) : states, options.forks, async (state) => {
