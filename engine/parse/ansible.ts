@@ -16,6 +16,10 @@ const WORDS: Readonly<Record<string, string>> = {
   reboot: '`power`',
   wait_for_connection: '`wait_for`',
   fail: '`assert`, with the condition that must hold',
+  pause: '`confirm` of the playbook, or `wait_for`',
+  stat: '`command` with `register`',
+  find: '`command` with `register`',
+  slurp: '`command` with `register`',
   meta: '`flush: handlers`',
   import_tasks: '`include`',
   include_tasks: '`include`',
@@ -29,8 +33,24 @@ const WORDS: Readonly<Record<string, string>> = {
   mysql_query: '`mysql.query` or `mysql.execute`',
   mysql_variables: '`mysql.variables`',
   mysql_replication: '`mysql.replication`',
-  loop_control: '`label`, beside `loop`',
+  loop_control: '`label`, beside `loop`; the index is `index`, the item `item`',
   gather_facts: '`gather`',
+  gather_subset: '`gather: [WHAT, …]`',
+  gather_timeout: '`gather: [WHAT, …]`',
+  fact_path: '`gather: [WHAT, …]`',
+  include_vars: '`vars_files` of the playbook',
+  import_playbook: 'one more play under `plays`',
+  action: 'the module itself as a key, such as `command:`',
+  local_action: 'the module itself as a key, with `delegate_to: localhost`',
+  force_handlers: '`undo`, or `always` of a block',
+  ignore_unreachable: '`ignore_errors`',
+  diff: '`--diff` of the command line',
+  debugger: '`--step` of the command line, and `drillbook resume` after a failure',
+  connection: '`connection: { transport: … }` of the inventory',
+  port: '`connection: { port: … }` of the inventory',
+  throttle: '`serial` of the play, or `--forks`',
+  async: '`timeout`: every action is a job that outlives the connection',
+  poll: '`timeout`: every action is a job that outlives the connection',
   become_user: '`become: { user: … }`',
   become_method: '`become: { method: … }`',
   remote_user: '`connection: { user: … }` of the inventory',
@@ -48,6 +68,21 @@ const VARIABLES: Readonly<Record<string, string>> = {
   ansible_host: '`host.address`',
   ansible_check_mode: '`run.is_check`',
   hostvars: '`hosts.NAME`',
+  group_names: '`host.groups`',
+  ansible_failed_task: '`failure.task`, in `rescue`,',
+  ansible_failed_result: '`failure.result`, in `rescue`,',
+  ansible_loop: '`index`, beside `item`,',
+  ansible_index_var: '`index`',
+};
+
+/** What there is no word for, and what to do instead. */
+const ABSENT: Readonly<Record<string, string>> = {
+  strategy: 'there are no strategies: each task ends on all hosts before the next begins',
+  collections: 'there are no collections: all modules are built in',
+  module_defaults: 'there are no defaults for modules: use a YAML anchor',
+  delegate_facts: 'facts are always those of the host they were gathered for',
+  become_exe: 'the program follows from the method: `become: { method: sudo }`',
+  become_flags: 'the flags follow from the method: `become: { method: sudo }`',
 };
 
 const sentence = (word: string, here: string | undefined): string | undefined =>
@@ -60,6 +95,7 @@ export function ansibleHint(word: string, modules: readonly string[] = []): stri
   const bare = word.replace(COLLECTION, '');
   if (bare !== word && modules.includes(bare)) return `write \`${bare}\`: there are no collections here`;
   if (bare.startsWith('with_')) return sentence(bare, '`loop`');
+  if (Object.hasOwn(ABSENT, bare)) return ABSENT[bare];
   return sentence(bare, Object.hasOwn(WORDS, bare) ? WORDS[bare] : undefined);
 }
 

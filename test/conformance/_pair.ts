@@ -42,27 +42,30 @@ export interface Happened {
 
 /** An item that is a mapping goes by its own `item` or `key`: what else is in it is each engine's own. */
 function labelOf(item: unknown): string {
+  // Left out, or hidden by no_log.
+  if (item === undefined || item === null) return '';
   const { item: inner, key } = (typeof item === 'object' ? item : {}) as { item?: unknown; key?: unknown };
-  return JSON.stringify(inner ?? key ?? item);
+  return ` ${JSON.stringify(inner ?? key ?? item)}`;
 }
 
 const lineOf = ({ task, host, outcome, item }: Happened): string =>
-  `${task}@${host}${item === undefined ? '' : ` ${labelOf(item)}`} ${outcome}`;
+  `${task}@${host}${labelOf(item)} ${outcome}`;
 
-/** Hosts go side by side: within one task their order means nothing. Each host's own order stays. */
-function steady(lines: readonly string[]): string[] {
-  const parts = lines.map((line) => {
-    const [, task = '', host = ''] = /^(?:ran )?(.*?)@(\S+)/.exec(line) ?? [];
-    return { line, task, host };
-  });
+/** The same lines, those of one task that follow one another sorted: hosts go side by side. */
+function steady(lines: readonly string[], compare: (a: string, b: string) => number): string[] {
+  const taskOf = (line: string | undefined): string | undefined => line?.split('@')[0];
   const sorted: string[] = [];
-  for (let from = 0, to = 0; from < parts.length; from = to) {
-    while (to < parts.length && parts[to]?.task === parts[from]?.task) to++;
-    const run = parts.slice(from, to).toSorted((a, b) => (a.host < b.host ? -1 : a.host > b.host ? 1 : 0));
-    sorted.push(...run.map(({ line }) => line));
+  for (let from = 0, to = 0; from < lines.length; from = to) {
+    while (to < lines.length && taskOf(lines[to]) === taskOf(lines[from])) to++;
+    sorted.push(...lines.slice(from, to).toSorted(compare));
   }
   return sorted;
 }
+
+const inText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+const hostOf = (line: string): string => /@(\S+)/.exec(line)?.[1] ?? '';
+/** Each host's own order stays, that of its items. */
+const byHost = (a: string, b: string): number => inText(hostOf(a), hostOf(b));
 
 export const storyOf = (
   happened: readonly Happened[],
@@ -70,8 +73,12 @@ export const storyOf = (
   forgiven: Readonly<Record<string, number>>,
   exit: string,
 ): Story => [
-  ...steady(happened.map(lineOf)),
-  ...steady(trace.map((line) => `ran ${line}`)),
+  ...steady(happened.map(lineOf), byHost),
+  // A node may have run it for several hosts.
+  ...steady(
+    trace.map((line) => `ran ${line}`),
+    inText,
+  ),
   ...Object.entries(forgiven)
     .map(([host, count]) => `forgiven ${host} ${count}`)
     .toSorted(),

@@ -136,6 +136,7 @@ export const blocks: readonly Pair[] = [
   },
   {
     name: 'what a rescue is told of the failure',
+    isShell: true,
     ours: `
 hosts: a
 tasks:
@@ -178,7 +179,17 @@ tasks:
       - { name: always, delegate_to: b, shell: 'MARK always for-{{inventory_hostname}}' }
   - { name: after, shell: MARK after }
 `,
-    differs: { key: 'unreachable-rescue', lines: [] },
+    differs: {
+      key: 'unreachable-rescue',
+      lines: [
+        '+ rescue@gone changed',
+        '+ always@gone changed',
+        '+ after@gone unreachable',
+        '+ ran rescue@b for-gone',
+        '+ ran always@b for-gone',
+        '+ forgiven gone 1',
+      ],
+    },
   },
   {
     name: 'a host that cannot be reached is out of the run',

@@ -146,6 +146,10 @@ tasks:
 handlers:
   - { name: restart, shell: 'MARK restart; [ $NODE = b ]' }
 `,
+    differs: {
+      key: 'rescued-handler',
+      lines: ['+ forgiven a 1'],
+    },
   },
   {
     name: 'a handler has conditions and loops as any task',

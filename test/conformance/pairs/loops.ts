@@ -57,6 +57,10 @@ tasks:
   - { name: told, when: item is not skipped, shell: 'MARK told {{item.item}} {{item.failed|lower}}', loop: '{{got.results}}' }
   - { name: whole, shell: 'MARK whole {{got.failed|lower}} {{got.changed|lower}}' }
 `,
+    differs: {
+      key: 'failed-is-not-changed',
+      lines: ['- ran whole@a true true', '+ ran whole@a true false'],
+    },
   },
   {
     name: 'a condition without the item skips each item, and leaves results',
@@ -68,6 +72,10 @@ tasks:
 - { name: each, shell: 'MARK each {{item}}', loop: [x, y], when: from_all == 'other', register: got }
 - { name: told, shell: 'MARK told {{item.item}} {{item.skipped|lower}}', loop: '{{got.results}}' }
 `,
+    differs: {
+      key: 'skipped-loop',
+      lines: ['- each@a "x" skipped', '- each@a "y" skipped', '- each@b "x" skipped', '- each@b "y" skipped'],
+    },
   },
   {
     name: 'the index of an item',
@@ -116,6 +124,10 @@ tasks:
   - { name: try, shell: 'MARK try', register: got, until: got.stdout == 'never', retries: 2, delay: 0, ignore_errors: true }
   - { name: told, shell: 'MARK told {{got.attempts}} {{got.failed|lower}}' }
 `,
+    differs: {
+      key: 'attempts',
+      lines: ['- ran told@a 2 true', '+ ran told@a 3 true'],
+    },
   },
   {
     name: 'until in a loop is asked for each item',
@@ -137,7 +149,10 @@ hosts: a
 tasks:
   - { name: try, shell: 'MARK try; [ $(grep -c ^try {{trace}}) = 2 ]', retries: 2, delay: 0 }
 `,
-    differs: { key: 'retries-alone', lines: [] },
+    differs: {
+      key: 'retries-alone',
+      lines: ['- try@a failed', '+ try@a changed', '- exit failed', '+ ran try@a', '+ exit done'],
+    },
   },
   {
     name: 'changed_when and failed_when by item',

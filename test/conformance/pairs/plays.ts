@@ -44,6 +44,10 @@ tasks:
       - { name: always, shell: MARK always }
   - { name: after, shell: MARK after }
 `,
+    differs: {
+      key: 'fatal-rescue',
+      lines: ['- rest@b changed', '+ rescue@b changed', '- ran rest@b', '+ ran rescue@b'],
+    },
   },
   {
     name: 'any_errors_fatal and always',
@@ -56,6 +60,10 @@ tasks:
       - { name: always, shell: MARK always }
   - { name: after, shell: MARK after }
 `,
+    differs: {
+      key: 'fatal-always',
+      lines: ['- after@b changed', '- ran after@b'],
+    },
   },
   {
     name: 'any_errors_fatal of one task',
@@ -258,7 +266,7 @@ tasks:
 `,
   },
   {
-    name: 'facts are gathered where the play wants them, and delegated facts are those of the host itself',
+    name: 'facts are gathered where the play wants them',
     ours: `
 - hosts: pair
   gather: true
@@ -271,6 +279,15 @@ tasks:
   tasks:
     - { name: told, shell: 'MARK told {% if ansible_distribution is defined %}known{% endif %}' }
 `,
+    differs: {
+      key: 'gather',
+      lines: [
+        '- Gathering Facts@a ok',
+        '- Gathering Facts@b ok',
+        '+ Gather facts@a ok',
+        '+ Gather facts@b ok',
+      ],
+    },
   },
   {
     name: 'hosts: a pattern with a part left out',
@@ -293,7 +310,10 @@ tasks:
   {
     name: 'hosts: one that is in no inventory',
     ours: `hosts: a,nobody\ntasks:\n- { name: one, shell: MARK one }\n`,
-    differs: { key: 'unknown-host', lines: [] },
+    differs: {
+      key: 'unknown-host',
+      lines: ['- one@a changed', '- ran one@a', '- exit done', '+ exit refused'],
+    },
   },
   {
     name: 'limit: only some hosts',

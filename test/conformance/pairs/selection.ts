@@ -1,6 +1,8 @@
 import type { Pair } from '../_pair.ts';
 
 const TAGGED = `
+hosts: a
+tasks:
 - { name: plain, shell: MARK plain }
 - { name: red, shell: MARK red, tags: red }
 - { name: both, shell: MARK both, tags: [red, blue] }
@@ -29,6 +31,7 @@ const INCLUDED = {
 };
 
 const STEPS = `
+hosts: a
 tasks:
   - { name: one, shell: MARK one, notify: restart }
   - block:
@@ -66,7 +69,10 @@ export const selection: readonly Pair[] = [
     name: 'tags: one that no step has',
     ours: TAGGED,
     asked: { tags: ['rde'] },
-    differs: { key: 'unknown-tag', lines: [] },
+    differs: {
+      key: 'unknown-tag',
+      lines: ['- always@a changed', '- ran always@a', '- exit done', '+ exit refused'],
+    },
   },
   { name: 'tags: of an include are those of its tasks', ...INCLUDED, asked: { tags: ['part'] } },
   { name: 'tags: of a task in an include', ...INCLUDED, asked: { tags: ['own'] } },
@@ -105,16 +111,31 @@ tasks:
 handlers:
   - { name: restart, shell: MARK restart, tags: blue }
 `,
+    differs: {
+      key: 'skipped-handler',
+      lines: ['- restart@a changed', '- restart@b changed', '- ran restart@a', '- ran restart@b'],
+    },
   },
   { name: 'start at a task', ours: STEPS, asked: { startAt: 'four' } },
   { name: 'start at a task in a block', ours: STEPS, asked: { startAt: 'three' } },
-  { name: 'start at a task that there is not', ours: STEPS, asked: { startAt: 'fuor' } },
+  {
+    name: 'start at a task that there is not',
+    ours: STEPS,
+    asked: { startAt: 'fuor' },
+    differs: {
+      key: 'unknown-start',
+      lines: ['- exit done', '+ exit refused'],
+    },
+  },
   {
     name: 'check mode: what it does and what it only tells',
     ours: CHECKED,
     asked: { isCheck: true },
     isShell: true,
-    differs: { key: 'check-actions', lines: [] },
+    differs: {
+      key: 'check-actions',
+      lines: ['- command@a skipped', '- command@b skipped', '+ command@a changed', '+ command@b changed'],
+    },
   },
   {
     name: 'check mode of one task without --check',
@@ -157,8 +178,10 @@ handlers:
   {
     name: 'a handler that there is not',
     ours: `
-- { name: one, shell: MARK one, notify: nobody }
+hosts: a
+tasks:
+  - { name: one, shell: MARK one, notify: nobody }
 `,
-    differs: { key: 'unknown-handler', lines: [] },
+    differs: { key: 'unknown-name', lines: ['- ran one@a'] },
   },
 ];

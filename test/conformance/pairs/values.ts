@@ -72,7 +72,17 @@ tasks:
     ours: `
 - { name: one, shell: MARK one }
 `,
-    differs: { key: 'unknown-extra', lines: [] },
+    differs: {
+      key: 'unknown-extra',
+      lines: [
+        '- one@a changed',
+        '- one@b changed',
+        '- ran one@a',
+        '- ran one@b',
+        '- exit done',
+        '+ exit refused',
+      ],
+    },
   },
   {
     name: 'variables: those of an include, and a task in it',
@@ -218,7 +228,19 @@ tasks:
 - { name: one, shell: MARK one }
 - { name: two, shell: MARK two, when: nowhere == 'x' }
 `,
-    differs: { key: 'unknown-variable', lines: [] },
+    differs: {
+      key: 'unknown-name',
+      lines: [
+        '- one@a changed',
+        '- one@b changed',
+        '- two@a failed',
+        '- two@b failed',
+        '- ran one@a',
+        '- ran one@b',
+        '- exit failed',
+        '+ exit refused',
+      ],
+    },
   },
   {
     name: 'a template with a variable that does not exist',
@@ -226,7 +248,21 @@ tasks:
 - { name: one, shell: MARK one }
 - { name: two, shell: 'MARK two {{nowhere}}', ignore_errors: true }
 `,
-    differs: { key: 'unknown-variable', lines: [] },
+    differs: {
+      key: 'unknown-name',
+      lines: [
+        '- one@a changed',
+        '- one@b changed',
+        '- two@a failed',
+        '- two@b failed',
+        '- ran one@a',
+        '- ran one@b',
+        '- forgiven a 1',
+        '- forgiven b 1',
+        '- exit done',
+        '+ exit refused',
+      ],
+    },
   },
   {
     name: 'changed_when and failed_when, of lists and of failures',
@@ -271,7 +307,17 @@ tasks:
 - { name: run, shell: MARK run; false, register: got, ignore_errors: true }
 - { name: then, shell: MARK then, when: got.changed }
 `,
-    differs: { key: 'failed-is-not-changed', lines: [] },
+    differs: {
+      key: 'failed-is-not-changed',
+      lines: [
+        '- then@a changed',
+        '- then@b changed',
+        '+ then@a skipped',
+        '+ then@b skipped',
+        '- ran then@a',
+        '- ran then@b',
+      ],
+    },
   },
   {
     name: 'no_log hides what is told, and registers it all the same',
