@@ -203,8 +203,8 @@ export function wrongs(book: Project, { code, stderr }: Pick<Died, 'code' | 'std
 }
 
 /** Works on all of them, some side by side. */
-export async function sideBySide<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
+export async function sideBySide<T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
+  const queue = Iterator.from(items);
   const worker = async (): Promise<void> => {
     for (const item of queue) await work(item);
   };
