@@ -12,8 +12,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Connection, Host, Transport } from '../../engine/core/host.ts';
+import type { Become, Connection, Host, Transport } from '../../engine/core/host.ts';
 import { Redactor } from '../../engine/core/secret.ts';
+import { promptWatch } from '../../engine/transports/_become.ts';
 import { openTransport } from '../../engine/transports/open.ts';
 import { ensurePackages } from '../_apt.ts';
 import { addUser, startSshd } from './_sshd.ts';
@@ -208,6 +209,94 @@ describe('become', { timeout: 30_000 }, () => {
     }
   }, 120_000);
 
+  /** Runs `work` while doas has this rule for the user. */
+  async function withDoas(rule: string, work: () => Promise<void>): Promise<void> {
+    await ensurePackages(['opendoas']);
+    const rules = '/etc/doas.conf';
+    const before = existsSync(rules) ? readFileSync(rules, 'utf8') : undefined;
+    writeFileSync(rules, `${before ?? ''}\n${rule}\n`, { mode: 0o600 });
+    try {
+      await work();
+    } finally {
+      if (before === undefined) rmSync(rules);
+      else writeFileSync(rules, before);
+    }
+  }
+  const byDoas = (password: string): Become => ({ user: 'root', method: 'doas', password });
+
+  it('gives doas its password on a terminal that nothing else sees', { timeout: 120_000 }, async () => {
+    await withDoas(`permit ${user.name} as root`, async () => {
+      const transport = to({ user: user.name });
+      const become = byDoas(user.password);
+      const { stdout } = await transport.sh('id -un; tty 2>&1; cat; : </dev/tty', {
+        become,
+        stdin: 'what comes in\n',
+      });
+      expect(stdout).toBe('root\nnot a tty\nwhat comes in\n');
+      const seen = await transport.sh(
+        'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr "\\0" "\\n"',
+        { become },
+      );
+      expect(seen.stdout).toContain('doas');
+      expect(seen.stdout).not.toContain(user.password);
+      const big = 'x'.repeat(200_000);
+      expect((await transport.sh('wc -c', { become, stdin: big })).stdout.trim()).toBe('200000');
+    });
+  });
+
+  it('says what is wrong with doas, and waits for nothing', { timeout: 120_000 }, async () => {
+    await withDoas(`permit ${user.name} as root`, async () => {
+      const wrong = to({ user: user.name }).sh('id', { become: byDoas('not-the-password') });
+      await expect(wrong).rejects.toMatchObject({
+        code: 'host.become',
+        message: expect.stringContaining('refused the password'),
+      });
+    });
+    await withDoas(`deny ${user.name}`, async () => {
+      const refused = to({ user: user.name }).sh('id', { become: byDoas(user.password) });
+      await expect(refused).rejects.toMatchObject({
+        code: 'host.become',
+        message: expect.stringContaining('is not allowed to'),
+      });
+    });
+    await withDoas(`permit nopass ${user.name} as root`, async () => {
+      const { stdout } = await to({ user: user.name }).sh('id -un', { become: byDoas('needless') });
+      expect(stdout).toBe('root\n');
+    });
+  });
+
+  /** Runs `work` while sudo has these settings for the user. */
+  async function withSudo(defaults: string, work: () => Promise<void>): Promise<void> {
+    const rules = `/etc/sudoers.d/${user.name}-defaults`;
+    writeFileSync(rules, `Defaults:${user.name} ${defaults}\n`, { mode: 0o440 });
+    try {
+      await work();
+    } finally {
+      rmSync(rules);
+    }
+  }
+
+  it('hears a lecture of sudo to its end', async () => {
+    const lecture = join(directory, 'lecture');
+    writeFileSync(lecture, 'Mind these:\n 1. others\nPassword:\n');
+    await withSudo(`lecture=always, lecture_file=${lecture}`, async () => {
+      const transport = to({ user: user.name });
+      expect((await transport.sh('id -un', { become: become() })).stdout).toBe('root\n');
+      const wrong = { ...become(), password: 'not-the-password' };
+      await expect(transport.sh('id', { become: wrong })).rejects.toThrow('refused the password');
+    });
+  });
+
+  it('says that sudo wants a terminal, where it does', async () => {
+    await withSudo('requiretty', async () => {
+      await expect(to({ user: user.name }).sh('id', { become: become() })).rejects.toMatchObject({
+        code: 'host.become',
+        message: expect.stringContaining('needs a terminal'),
+        hint: expect.stringContaining('requiretty'),
+      });
+    });
+  });
+
   it('costs nothing to become the user one is', async () => {
     const transport = to();
     const [a, b] = [
@@ -215,5 +304,34 @@ describe('become', { timeout: 30_000 }, () => {
       await transport.sh('echo $$', { become: { user: 'root', method: 'sudo' } }),
     ];
     expect(b.stdout).toBe(a.stdout);
+  });
+});
+
+describe('a prompt for a password', () => {
+  const watch = (method: Become['method']): ((shown: string) => 'ask' | 'again' | undefined) =>
+    promptWatch({ user: 'root', method }, 'MARK');
+
+  it.each(['Password: ', '[sudo] Passwort für x: ', '密码：', 'LDAP Password for x: '])(
+    'of PAM’s own is understood in any language: %s',
+    (prompt) => {
+      const shown = watch('sudo');
+      expect(shown('We trust you:\n')).toBeUndefined();
+      expect(shown(prompt)).toBe('ask');
+      expect(shown('\nSorry, try again.\n')).toBeUndefined();
+      expect(shown(prompt)).toBe('again');
+    },
+  );
+
+  it('of sudo’s is the one we gave it, whatever stands before', () => {
+    const shown = watch('sudo');
+    expect(shown('three things: ')).toBe('ask');
+    expect(shown('and a half\nMARK')).toBeUndefined();
+    expect(shown('Sorry\nMARK')).toBe('again');
+  });
+
+  it('is no error on its way', () => {
+    expect(watch('su')('su: ')).toBeUndefined();
+    expect(watch('doas')('doas: ')).toBeUndefined();
+    expect(watch('doas')('\rdoas (x@y) password: ')).toBe('ask');
   });
 });
