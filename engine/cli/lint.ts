@@ -22,6 +22,13 @@ import { KEY_HELP, KEY_OPTIONS, lenientKeys } from './_keys.ts';
 
 const isYaml = (name: string): boolean => /\.ya?ml$/.test(name);
 
+/** What the stacks of its clusters say of their settings. */
+async function settingsProblems(inventory: Inventory): Promise<readonly DrillbookError[]> {
+  if (inventory.clusters.size === 0) return [];
+  const stacks = await import('../cluster/stacks.ts');
+  return stacks.settingsProblems(inventory);
+}
+
 /** Links to folders are not followed: they may lead in a circle. */
 function* filesIn(folder: string): Generator<string> {
   const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith('.'));
@@ -114,7 +121,9 @@ function kindOf(file: string, loading: Loading): 'playbook' | 'inventory' | 'tas
   const { value } = loadYaml(file, 'file', undefined, loading);
   if (Array.isArray(value)) return 'tasks';
   if (value === null || typeof value !== 'object') return 'other';
-  return 'plays' in value ? 'playbook' : isInventory(value) ? 'inventory' : 'vars';
+  const isPlaybook =
+    'plays' in value || ('name' in value && nearest('plays', Object.keys(value)) !== undefined);
+  return isPlaybook ? 'playbook' : isInventory(value) ? 'inventory' : 'vars';
 }
 
 function problemsIn(error: unknown): readonly DrillbookError[] {
@@ -194,10 +203,17 @@ export default command({
           for (const part of playbook.files) parts.add(part);
           const inventory =
             typeof given === 'string' ? await withKeys(keys, () => loadInventory(given, loading)) : undefined;
+          if (inventory) problems.push(...(await settingsProblems(inventory)));
           const isSecret = (value: string): boolean => secrets.has(value);
           problems.push(...(await lintPlaybook(playbook, inventory, unopened.length > 0, isSecret)));
         } else if (kind === 'inventory')
-          await withKeys(keys, () => loadInventory(file, { mayLackHosts: true, files: STILL, ...loading }));
+          problems.push(
+            ...(await settingsProblems(
+              await withKeys(keys, () =>
+                loadInventory(file, { mayLackHosts: true, files: STILL, ...loading }),
+              ),
+            )),
+          );
         else if (kind === 'other') others.push(file);
         else if (kind === 'tasks') tasks.push(file);
         if (kind === 'playbook' || kind === 'inventory') count++;

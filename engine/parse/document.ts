@@ -1,10 +1,12 @@
-import { isAlias, isMap, isNode, isPair, isScalar, isSeq } from 'yaml';
+import { isAlias, isCollection, isMap, isNode, isPair, isScalar, isSeq } from 'yaml';
 import type { Node } from 'yaml';
+import { nearest } from '../core/nearest.ts';
 
 /** Something the YAML parser lets pass; offsets into the text. */
 export interface Fault {
   readonly offset: number;
   readonly message: string;
+  readonly hint?: string | undefined;
   /** Where the thing it contradicts stands. */
   readonly first?: number;
 }
@@ -41,6 +43,7 @@ const startOf = (node: unknown): number => (isNode(node) ? (node.range?.[0] ?? 0
  */
 export function documentFaults(contents: Node | null, isTwiceAllowed = false): Fault[] {
   const faults: Fault[] = [];
+  const anchors = new Set<string>();
   const open: string[] = [];
   const keysOf = (items: readonly { readonly key: unknown }[]): void => {
     const seen = new Map<string, number>();
@@ -56,10 +59,15 @@ export function documentFaults(contents: Node | null, isTwiceAllowed = false): F
     }
   };
   const walk = (node: unknown, level: number): void => {
-    if (isAlias(node) && open.includes(node.source)) {
+    if (isAlias(node) && !anchors.has(node.source)) {
+      const near = nearest(node.source, anchors);
+      const message = `\`*${node.source}\`: no \`&${node.source}\` stands before it`;
+      faults.push({ offset: startOf(node), message, hint: near && `did you mean \`*${near}\`?` });
+    } else if (isAlias(node) && open.includes(node.source)) {
       const message = `\`*${node.source}\` stands inside of what it stands for`;
       faults.push({ offset: startOf(node), message });
     }
+    if ((isCollection(node) || isScalar(node)) && node.anchor !== undefined) anchors.add(node.anchor);
     if (!isMap(node) && !isSeq(node)) return;
     if (level > MOST_LEVELS) {
       faults.push({ offset: startOf(node), message: `nested too deeply: more than ${MOST_LEVELS} levels` });

@@ -90,7 +90,7 @@ export function schemaProblems(
     }
     const label = name === undefined ? '' : `\`${name}\`: `;
     const found = at(source.value, path);
-    if ((issue.code === 'invalid_type' || issue.code === 'invalid_union') && found === undefined) {
+    if (['invalid_type', 'invalid_union', 'invalid_value'].includes(issue.code) && found === undefined) {
       return [source.error('parse.schema', path, `${label}missing`)];
     }
     if (issue.code === 'invalid_value') {

@@ -53,6 +53,19 @@ function fail(text: string, from: string, error: unknown): never {
   });
 }
 
+/** Where in a template an error of `compile` lies; undefined where that is not known. */
+export function offsetOfError(error: DrillbookError, text: string): number | undefined {
+  const { offset, message } = (error.cause ?? {}) as { readonly offset?: number; readonly message?: string };
+  const line = /on line (\d+)|- (\d+):/
+    .exec(message ?? '')
+    ?.slice(1)
+    .find(Boolean);
+  if (offset !== undefined || line === undefined) return offset;
+  const before = text.split('\n').slice(0, Number(line) - 1);
+  const start = before.reduce((sum, own) => sum + own.length + 1, 0);
+  return start + (/^\s*/.exec(text.slice(start))?.[0].length ?? 0);
+}
+
 type Ast = { readonly type: string } & Record<string, unknown>;
 
 /** Where in a template a name stands. */
@@ -71,22 +84,30 @@ function referencesOf(program: Ast, text: string): Reference[] {
   const lineStarts = [0];
   for (let i = 0; i < text.length; i++) if (text[i] === '\n') lineStarts.push(i + 1);
 
+  const offsetOf = (node: Ast): number => {
+    const { start } = node['loc'] as { start: { line: number; column: number } };
+    return (lineStarts[start.line - 1] ?? 0) + start.column;
+  };
+  const refuse = (node: Ast, message: string, hint?: string): never => {
+    throw new DrillbookError('plan.template', message, { hint, cause: { offset: offsetOf(node) } });
+  };
   const path = (node: Ast, { own, depth, named }: Area, isOptional: boolean): void => {
-    if (node['type'] !== 'PathExpression' || node['data'] === true) return;
-    const [root, ...rest] = node['parts'] as string[];
-    if (root === undefined || own.has(root)) return;
+    if (node['type'] !== 'PathExpression') return;
+    const parts = node['parts'] as string[];
+    // `@root.x` is `x` from inside any block; what else begins with `@` belongs to the blocks.
+    const isOutermost = node['data'] === true && parts[0] === 'root';
+    if (node['data'] === true && !isOutermost) return;
+    const [root, ...rest] = isOutermost ? parts.slice(1) : parts;
+    if (root === undefined || (own.has(root) && !isOutermost)) return;
     const foreign = [root, ...rest].find((part) => part in Object.prototype);
-    if (foreign !== undefined) throw new DrillbookError('plan.template', `unknown variable \`${foreign}\``);
+    if (foreign !== undefined) refuse(node, `unknown variable \`${foreign}\``);
     // Inside `each` and `with` a bare name belongs to the item; only `../` reaches the outer scope.
-    if ((node['depth'] as number) < depth) {
+    if (!isOutermost && (node['depth'] as number) < depth) {
       if (named === undefined || (node['depth'] as number) > 0) return;
       const message = `unknown variable \`${root}\`: inside a block with \`as |${named}|\``;
-      throw new DrillbookError('plan.template', message, {
-        hint: `write \`${named}.${root}\`, or \`../${root}\` for the variable outside`,
-      });
+      refuse(node, message, `write \`${named}.${root}\`, or \`../${root}\` for the variable outside`);
     }
-    const start = (node['loc'] as { start: { line: number; column: number } }).start;
-    found.push({ root, rest, offset: (lineStarts[start.line - 1] ?? 0) + start.column, isOptional });
+    found.push({ root, rest, offset: offsetOf(node), isOptional });
   };
   const call = (node: Ast, area: Area): void => {
     const params = node['params'] as Ast[];
@@ -98,9 +119,7 @@ function referencesOf(program: Ast, text: string): Reference[] {
     const isCall = isHelper(name) && (callee['depth'] as number) === 0;
     if (!isCall) {
       if (params.length > 0 || pairs.length > 0) {
-        throw new DrillbookError('plan.template', `unknown helper \`${name}\``, {
-          hint: suggest(name, [...BLOCKS, ...Object.keys(helpers)]),
-        });
+        refuse(callee, `unknown helper \`${name}\``, suggest(name, [...BLOCKS, ...Object.keys(helpers)]));
       }
       path(callee, area, false);
     }
@@ -114,7 +133,7 @@ function referencesOf(program: Ast, text: string): Reference[] {
     for (const node of body) {
       if (node.type === 'MustacheStatement') call(node, area);
       if (node.type === 'PartialStatement' || node.type === 'PartialBlockStatement') {
-        throw new DrillbookError('plan.template', 'partials (`{{> …}}`) are not part of the language');
+        refuse(node, 'partials (`{{> …}}`) are not part of the language');
       }
       if (node.type !== 'BlockStatement') continue;
       call(node, area);

@@ -236,15 +236,16 @@ export function parseYaml(file: string, text: string, loading: Loading = {}, isE
   const fault = (code: string, at: Place, message: string, hint?: string): DrillbookError =>
     new DrillbookError(code, message, { at, excerpt: excerptOf(at), hint });
 
-  const faultOf = ({ offset, message, first }: Fault): DrillbookError =>
+  const faultOf = ({ offset, message, hint, first }: Fault): DrillbookError =>
     fault(
       'parse.yaml',
       place(offset),
       message,
-      first === undefined ? undefined : `first on line ${place(first).line}`,
+      first === undefined ? hint : `first on line ${place(first).line}`,
     );
   const unreadable = textFault(text);
   if (unreadable) {
+    lines.addNewLine(0);
     for (let at = text.indexOf('\n'); at >= 0 && at < unreadable.offset; at = text.indexOf('\n', at + 1))
       lines.addNewLine(at + 1);
     throw new Problems([faultOf(unreadable)]);

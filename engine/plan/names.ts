@@ -4,7 +4,7 @@ import { ansibleVariableHint } from '../parse/ansible.ts';
 import { compileCondition } from '../parse/condition.ts';
 import { follow, isMissing, missingText } from '../parse/known.ts';
 import type { Known } from '../parse/known.ts';
-import { compile, eachTemplate } from '../parse/template.ts';
+import { compile, eachTemplate, offsetOfError } from '../parse/template.ts';
 import type { Reference } from '../parse/template.ts';
 import type { Path, Source } from '../parse/yaml.ts';
 
@@ -85,7 +85,8 @@ export function referenceProblem(
   { root, rest, isOptional }: Reference,
   known: KnownNames,
 ): Problem | undefined {
-  if (isOptional) return undefined;
+  // Inputs are declared: one that is not will never be there.
+  if (isOptional && root !== 'inputs') return undefined;
   const unknown = rootProblem(root, known);
   if (unknown) return unknown;
   const lacking = known.partial?.get(root);
@@ -114,7 +115,9 @@ export function templateProblems(
       }
     } catch (error) {
       if (!(error instanceof DrillbookError)) throw error;
-      problems.push(source.error(error.code, where, error.message, error.hint));
+      const offset = offsetOfError(error, text);
+      const spot = offset === undefined ? undefined : { text, offset };
+      problems.push(source.error(error.code, where, error.message, error.hint, spot));
     }
   });
   return problems;

@@ -75,7 +75,18 @@ export function paramProblems(
       ),
     ];
   }
-  for (const [key, value] of Object.entries(params)) {
+  const ofTemplate = (file: string, { template }: ParamMeta): void => {
+    const text = template ? templateText(file, files) : undefined;
+    if (text === undefined) return;
+    templates.set(file, text);
+    problems.push(...templateFileProblems(text, file, known));
+  };
+  const shape = module.params.shape as Readonly<Record<string, z.ZodType>>;
+  const defaults = Object.entries(shape).flatMap(([key, type]) => {
+    const isLeftOut = !Object.hasOwn(params, key) && paramMeta(module, key).template;
+    return isLeftOut ? [[key, type.safeParse(undefined).data] as const] : [];
+  });
+  for (const [key, value] of [...Object.entries(params), ...defaults]) {
     const meta = paramMeta(module, key);
     if (meta.cel) {
       for (const text of Array.isArray(value) ? value : [value]) {
@@ -84,12 +95,7 @@ export function paramProblems(
     } else problems.push(...templateProblems(value, source, place(key), known));
     if (meta.localFile && typeof value === 'string' && !hasTemplate(value) && !/[*?[]/.test(value)) {
       try {
-        const file = localFile(value, source.file, files);
-        const text = meta.template ? templateText(file, files) : undefined;
-        if (text !== undefined) {
-          templates.set(file, text);
-          problems.push(...templateFileProblems(text, file, known));
-        }
+        ofTemplate(localFile(value, source.file, files), meta);
       } catch (error) {
         if (!(error instanceof DrillbookError)) throw error;
         problems.push(source.error(error.code, place(key), error.message, error.hint));

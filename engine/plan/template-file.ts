@@ -1,7 +1,7 @@
 import { DrillbookError } from '../core/error.ts';
 import type { Files } from '../core/files.ts';
 import type { Place } from '../core/place.ts';
-import { compile } from '../parse/template.ts';
+import { compile, offsetOfError } from '../parse/template.ts';
 import { referenceProblem } from './names.ts';
 import type { KnownNames } from './names.ts';
 
@@ -39,8 +39,6 @@ export function templateFileProblems(text: string, file: string, known: KnownNam
     });
   } catch (error) {
     if (!(error instanceof DrillbookError)) throw error;
-    const { message = '' } = (error.cause ?? {}) as { readonly message?: string };
-    const line = Number(/on line (\d+)|- (\d+):/.exec(message)?.slice(1).find(Boolean) ?? 1);
-    return [told(error.code, { file, line, column: 1 }, error.message, error.hint)];
+    return [told(error.code, placeOf(offsetOfError(error, text) ?? 0), error.message, error.hint)];
   }
 }
