@@ -1,3 +1,7 @@
+import { leftOut } from '../plan/left-out.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Selection } from '../plan/selection.ts';
+import { harmless } from '../report/text.ts';
 import { createJournal, newRunId } from '../run/journal/journal.ts';
 import { terminalAsk } from './_ask.ts';
 import { command } from './_command.ts';
@@ -5,6 +9,18 @@ import { PASSWORD_HELP, PASSWORD_OPTIONS } from './_passwords.ts';
 import { checkOptions, executeWithView } from './_execute.ts';
 import { keysOf } from './_keys.ts';
 import { askedOf, PLAN_HELP, PLAN_OPTIONS, prepare } from './_prepare.ts';
+
+const MOST_NAMES = 8;
+
+/** What the run passes over, before it begins: a forgotten tag is seen here. */
+function tellLeftOut({ plays }: Plan, { startAt, tags, skipTags }: Selection): void {
+  const left = leftOut(plays).filter(({ tags: own }) => !own.includes('never'));
+  if (left.length === 0 || (startAt ?? tags ?? skipTags) === undefined) return;
+  const names = left.slice(0, MOST_NAMES).map(({ name }) => name);
+  const more = left.length > names.length ? ` and ${left.length - names.length} more` : '';
+  const steps = left.length === 1 ? '1 step is' : `${left.length} steps are`;
+  process.stderr.write(`${harmless(`${steps} left out: ${names.join('; ')}${more}`)}\n`);
+}
 
 export default command({
   summary: 'run a playbook',
@@ -36,6 +52,7 @@ export default command({
     const asked = await askedOf(invocation, keys);
     const prepared = await prepare(asked, redactor, terminalAsk(), undefined, keys);
     const journal = createJournal(invocation.stateDir, newRunId(new Date()), redactor);
+    tellLeftOut(prepared.plan, asked.selection);
     const isCheck = invocation.options['check'] === true;
     return executeWithView({
       invocation,

@@ -32,6 +32,11 @@ function stackOf({ stack }: Cluster): Promise<Stack> {
   return load();
 }
 
+/** The settings of a cluster with the defaults of its stack; undefined where they cannot be told before templates are rendered. */
+export async function settingsInForce({ stack, settings }: Cluster): Promise<unknown> {
+  return (await STACKS[stack]?.())?.settingsSchema.safeParse(settings).data;
+}
+
 const isTemplate = (value: unknown): boolean => typeof value === 'string' && value.includes('{{');
 
 /** What is wrong with the clusters of an inventory, before any host is touched. */

@@ -99,6 +99,59 @@ hosts: { a: {}, b: {} }
   expect([wrong.code, wrong.stderr.includes('did you mean `a`?')]).toEqual([2, true]);
 });
 
+test('explain-var knows cluster settings, defaults of their stack and inputs, and paths into values', async () => {
+  const book = project(
+    `
+name: T
+inputs: { size: { type: integer, default: 7 }, word: { type: secret, default: hushhush } }
+plays: [{ hosts: all, tasks: [{ name: t, command: 'true' }] }]
+`,
+    {
+      inventory: `
+connection: { transport: local }
+hosts: { a: { vars: { deep: { er: [1, 2] } } }, b: {}, c: {} }
+clusters:
+  pair:
+    stack: dbackup
+    nodes: [a, b]
+    settings:
+      database: { name: books, catalog: { user: u, password: !secret hunter22 }, replication: { user: r, password: !secret hunter33 } }
+      heartbeats: [{ addresses: { a: 10.0.0.1, b: 10.0.0.2 } }]
+      vips: [{ address: 10.0.0.3, interfaces: { a: eth0, b: eth0 } }]
+`,
+    },
+  );
+  const explain = async (name: string, host = 'a') => {
+    const said = await drillbook([
+      'explain-var',
+      name,
+      '-i',
+      book.inventory,
+      '--host',
+      host,
+      book.playbook,
+      '--output',
+      'json',
+    ]);
+    expect(said.stdout).not.toMatch(/hunter|hushhush/);
+    const { settings } = JSON.parse(said.stdout) as {
+      settings: { layer: string; value: unknown; place?: string }[];
+    };
+    return settings.map(({ layer, value, place }) => [layer, value, place?.split(':')[1]]);
+  };
+  expect(await explain('cluster.settings.database.name')).toEqual([['cluster pair', 'books', '9']]);
+  expect(await explain('cluster.settings.virtual_router_id')).toEqual([
+    ['default of the stack', 51, undefined],
+  ]);
+  expect(await explain('cluster.settings.database.catalog.password')).toEqual([
+    ['cluster pair', '‹secret›', '9'],
+  ]);
+  expect(await explain('cluster.settings.database.name', 'c')).toEqual([]);
+  expect(await explain('inputs.size')).toEqual([['default of input size', 7, '3']]);
+  expect(await explain('inputs.word')).toEqual([['default of input word', '‹secret›', '3']]);
+  expect(await explain('deep.er')).toEqual([['host a', [1, 2], '3']]);
+});
+
 test('resume without a name passes over a run that was never confirmed', async () => {
   const begun = project(`tasks: [{ name: one, command: 'false' }]`);
   const state = ['--state', begun.state];

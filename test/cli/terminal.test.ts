@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { project } from '../run/_engine.ts';
@@ -51,4 +52,20 @@ test.each([
   expect(said.code).toBe(3);
   const runs = (await drillbook(['runs', '--state', book.state])).stdout;
   expect(runs.includes('unfinished')).toBe(hasRun);
+});
+
+test('--step asks before each step, takes no stray Enter for a yes, skips and quits; the resume leaves out what was said no to', async () => {
+  const { drillbook } = await import('./_drillbook.ts');
+  const names = ['one', 'two', 'three', 'four'];
+  const tasks = names.map((name) => `{ name: ${name}, shell: 'echo ${name} >> {{log}}' }`);
+  const book = project(`tasks: [${tasks.join(', ')}]`);
+  const where = [book.playbook, '-i', book.inventory, '--state', book.state];
+  const answers = ['\n', 'y\n', 'n\n', 'q\n'].map((answer) => ['[q]uit: ', answer] as const);
+  const said = await onTerminal(['run', ...where, '--step'], answers);
+  expect(said.screen).toContain('one [shell] on a (');
+  expect(said.code).toBe(3);
+  expect(readFileSync(`${book.dir}/log`, 'utf8')).toBe('one\n');
+  const resumed = await drillbook(['resume', '--state', book.state]);
+  expect(resumed.code).toBe(0);
+  expect(readFileSync(`${book.dir}/log`, 'utf8')).toBe('one\nthree\nfour\n');
 });
