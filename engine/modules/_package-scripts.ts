@@ -1,6 +1,7 @@
 /**
  * Arguments: kind of the files (deb, rpm or empty), state, then name and version of each package.
- * Lines: manager NAME; installed NAME VERSION ARCH; candidate NAME VERSION; older NAME.
+ * Lines: manager NAME; installed NAME VERSION ARCH; policy, where the repositories were asked; candidate NAME VERSION;
+ * offered NAME VERSION; older NAME.
  */
 export const LOOK = `
 LC_ALL=C; export LC_ALL
@@ -47,6 +48,21 @@ if [ "$state" = latest ]; then
       [ -n "$version" ] && printf 'candidate\\t%s\\t%s\\n' "\${name%.*}" "\${version#0:}"
     done
   fi
+fi
+# What is to be installed by name has to be in the repositories.
+if [ "$manager" = apt ] && [ "$state" = present ] && [ -z "$kind" ] && command -v apt-cache >/dev/null 2>&1; then
+  [ "$versions" = no ] && [ "$(printf '%s\\n' "$installed" | grep -c .)" -ge "$count" ] || {
+    echo policy
+    apt-cache policy $names 2>/dev/null | while IFS= read -r line; do
+      case $line in
+      ' '*Candidate:*'(none)') ;;
+      ' '*Candidate:*) printf 'candidate\\t%s\\t%s\\n' "$name" "\${line#*Candidate: }" ;;
+      ' *** '*|'     '[!' ']*) set -- $line; [ "$1" = '***' ] && shift; printf 'offered\\t%s\\t%s\\n' "$name" "$1" ;;
+      ' '*) ;;
+      *) name=\${line%:} ;;
+      esac
+    done
+  }
 fi
 [ "$versions" = yes ] || exit 0
 while [ $# -gt 0 ]; do

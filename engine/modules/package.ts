@@ -92,6 +92,8 @@ interface Seen {
   readonly installed: ReadonlyMap<string, Installed>;
   /** What the repositories have. */
   readonly candidates: ReadonlyMap<string, string>;
+  /** All versions they have; undefined where they were not asked. */
+  readonly offered: ReadonlyMap<string, readonly string[]> | undefined;
   /** Wished for in a version older than the installed one. */
   readonly older: ReadonlySet<string>;
 }
@@ -119,15 +121,18 @@ async function look(ctx: Context, given: Given, wishes: readonly Wish[]): Promis
   const installed = new Map<string, Installed>();
   const candidates = new Map<string, string>();
   const older = new Set<string>();
+  let offered: Map<string, readonly string[]> | undefined;
   let manager = '';
   for (const line of said.split('\n')) {
     const [word = '', name = '', version = '', arch = ''] = line.split('\t');
     if (word === 'manager') manager = name;
     else if (word === 'installed') installed.set(name, { version: version.replace(/^0:/, ''), arch });
     else if (word === 'candidate') candidates.set(name, version);
+    else if (word === 'policy') offered = new Map();
+    else if (word === 'offered') offered?.set(name, [...(offered.get(name) ?? []), version]);
     else if (word === 'older') older.add(name);
   }
-  return { manager, installed, candidates, older };
+  return { manager, installed, candidates, offered, older };
 }
 
 const suits = (wanted: string, version: string): boolean =>
@@ -180,9 +185,32 @@ async function check(ctx: Context, given: Given): Promise<Checked> {
       { hint: 'allow_downgrade: true' },
     );
   }
+  if (!given.update_cache) refuse(ctx, wishes, seen, changes);
   const checked = { changes, result: { manager: seen.manager, packages: versions(wishes, seen, seen) } };
   memory.set(checked, { wishes, seen });
   return checked;
+}
+
+/** Of a package to install by name: whether the repositories, as the node knows them, have it. */
+function refuse(ctx: Context, wishes: readonly Wish[], seen: Seen, changes: readonly Change[]): void {
+  const { offered } = seen;
+  if (offered === undefined) return;
+  for (const { name, version } of wishes) {
+    if (name.includes(':') || !changes.some(({ what }) => what === `package ${name}`)) continue;
+    const known = offered.get(name) ?? [];
+    if (known.length === 0 || !seen.candidates.has(name))
+      throw new StepFailed(
+        `the repositories of ${ctx.host.name} have no package ${name}`,
+        {},
+        { hint: 'update_cache: true fetches their lists first' },
+      );
+    if (version !== undefined && !known.some((one) => suits(version, one)))
+      throw new StepFailed(
+        `the repositories of ${ctx.host.name} have no version ${version} of ${name}`,
+        {},
+        { hint: `they have ${known.join(', ')}` },
+      );
+  }
 }
 
 async function install(

@@ -56,6 +56,8 @@ interface Seen {
   readonly isActive: boolean;
   readonly isEnabled: boolean;
   readonly isMasked: boolean;
+  /** Nothing says whether it starts at boot: others start it. */
+  readonly isStatic: boolean;
   readonly needsReload: boolean;
   /** It runs to its end and is done then: never seen active. */
   readonly isPassing: boolean;
@@ -82,6 +84,7 @@ function parse(name: string, text: string): Seen {
     isEnabled: isScripted
       ? get('booted') === 'yes'
       : ['enabled', 'enabled-runtime', 'static', 'indirect', 'alias'].includes(file),
+    isStatic: file === 'static' || file === 'indirect',
     isMasked: get('LoadState') === 'masked' || file.startsWith('masked'),
     needsReload: get('NeedDaemonReload') === 'yes',
     isPassing: get('Type') === 'oneshot' && get('RemainAfterExit') !== 'yes' && get('Result') === 'success',
@@ -106,7 +109,8 @@ function changesOf(given: Given, seen: Seen): Change[] {
   if (given.masked !== undefined && given.masked !== seen.isMasked) {
     changes.push({ what: `${what} masked`, before: String(seen.isMasked), after: String(given.masked) });
   }
-  if (given.enabled !== undefined && given.enabled !== seen.isEnabled && (seen.isThere || given.enabled)) {
+  const isEnablable = seen.isThere && !seen.isStatic;
+  if (given.enabled !== undefined && given.enabled !== seen.isEnabled && isEnablable) {
     changes.push({
       what: `${what} at boot`,
       before: seen.isEnabled ? 'enabled' : 'disabled',
@@ -126,7 +130,24 @@ async function check(ctx: Context, given: Given): Promise<Checked> {
     given.name,
     await must(ctx, `service ${given.name}`, `${LOOK}look "$1"`, { args: [given.name] }),
   );
+  refuse(given, seen);
   return { changes: changesOf(given, seen), result: seen.result };
+}
+
+/** What no change can bring about is told by the look. */
+function refuse({ name, state: wanted, enabled, masked, daemon_reload: isRead }: Given, seen: Seen): void {
+  const isToRun = wanted !== undefined && wanted !== 'stopped';
+  if (!seen.isThere && !isRead && (isToRun || enabled === true || masked === true))
+    throw new StepFailed(`there is no service ${name}`, seen.result);
+  if (
+    seen.isMasked &&
+    masked !== false &&
+    (isToRun || enabled === true) &&
+    !(wanted === 'started' && seen.isActive)
+  )
+    throw new StepFailed(`service ${name} is masked`, seen.result, { hint: 'masked: false lets it start' });
+  if (seen.manager !== 'systemd' && masked !== undefined)
+    throw new StepFailed('masked is known to systemd only', seen.result);
 }
 
 // Arguments: name, state, enabled, masked, daemon_reload; empty where nothing is asked for.

@@ -64,6 +64,8 @@ interface Unit {
 interface Seen {
   readonly provider: Provider;
   readonly unit: Unit;
+  /** Time services that run beside it, and must not: two would pull the clock to and fro. */
+  readonly others: readonly string[];
   readonly wanted: Wanted | undefined;
   readonly found: Found | undefined;
   /** A container has the clock of its host: systemd starts no time service in it. */
@@ -158,9 +160,11 @@ async function look(ctx: Context, given: Given): Promise<Seen> {
   const text = at?.content?.toString() ?? '';
   const edited = withServers(provider, text, given.servers);
   const offset = Number(rest.get('offset') ?? Number(rest.get('offset_ms') ?? Number.NaN) / 1000);
+  const others = [...units.values()].filter(({ id, isActive }) => isActive && id !== unit.id);
   return {
     provider,
     unit,
+    others: [...new Set(others.map(({ id }) => id))],
     found: at,
     wanted:
       edited === text
@@ -179,12 +183,14 @@ async function look(ctx: Context, given: Given): Promise<Seen> {
   };
 }
 
-function changesOf({ wanted, found, unit, container }: Seen): Change[] {
+function changesOf({ wanted, found, unit, others, container }: Seen): Change[] {
   const changes: Change[] = wanted !== undefined && found !== undefined ? fileChanges(wanted, found) : [];
   if (!unit.isEnabled)
     changes.push({ what: `service ${unit.id} at boot`, before: 'disabled', after: 'enabled' });
   if (!unit.isActive && container === undefined)
     changes.push({ what: `service ${unit.id}`, before: 'stopped', after: 'started' });
+  for (const other of others)
+    changes.push({ what: `service ${other}`, before: 'started', after: 'stopped and disabled' });
   return changes;
 }
 
@@ -197,22 +203,24 @@ async function check(ctx: Context, given: Given): Promise<Checked> {
   return checked;
 }
 
-// A service that ran with the old servers is started anew; two time services would pull the clock to and fro.
+// A service that ran with the old servers is started anew.
 const SERVE = `
-unit=$1 restart=$2
+unit=$1 verb=$2
 shift 2
 for one in "$@"; do
-  [ "$one" = "$unit" ] || { systemctl is-active -q -- "$one" && systemctl disable --now -- "$one"; }
+  systemctl disable --now -- "$one" || exit 1
 done >/dev/null 2>&1
 systemctl enable -q -- "$unit" || exit 1
-if [ "$restart" = yes ]; then systemctl restart -- "$unit"; else systemctl start -- "$unit"; fi`;
+[ -z "$verb" ] || systemctl "$verb" -- "$unit"`;
 
 async function apply(ctx: Context, given: Given, checked: Checked): Promise<Checked> {
   const seen = memory.get(checked) ?? (await look(ctx, given));
   let backup: string | undefined;
   if (seen.wanted !== undefined && seen.found !== undefined)
     backup = (await place(ctx, seen.wanted, seen.found)).backup;
-  const args = [seen.unit.id, seen.wanted === undefined ? 'no' : 'yes', ...ALL_UNITS];
+  const isLeft = seen.container !== undefined && !seen.unit.isActive;
+  const verb = isLeft ? '' : seen.wanted === undefined ? 'start' : 'restart';
+  const args = [seen.unit.id, verb, ...seen.others];
   succeeded(`time service ${seen.unit.id}`, await ctx.job(SERVE, { args }));
   const after = await check(ctx, given);
   return backup === undefined ? after : { ...after, result: { ...after.result, backup_file: backup } };

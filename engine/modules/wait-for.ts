@@ -55,7 +55,7 @@ async function dial(ctx: Context, host: string, port: number): Promise<Seen> {
 
 const SEARCH = `
 [ -e "$1" ] || [ -L "$1" ] || { echo 'not there' >&2; exit 1; }
-[ -z "$2" ] || grep -Eq -e "$2" -- "$1" || { code=$?; [ "$code" -gt 1 ] && exit 3; echo 'no line matches' >&2; exit 1; }`;
+[ -z "$2" ] || printf '%s\\n' "$2" | grep -Eq -f /dev/stdin -- "$1" || { code=$?; [ "$code" -gt 1 ] && exit 3; echo 'no line matches' >&2; exit 1; }`;
 
 async function look(ctx: Context, given: Given): Promise<Seen & { readonly isHopeless?: boolean }> {
   if (given.port !== undefined) return dial(ctx, given.host, given.port);

@@ -145,10 +145,24 @@ const usualPlugin = (server: Server): string =>
     ? 'mysql_native_password'
     : 'caching_sha2_password';
 
+async function refuseUnknown(server: Server, plugin: string): Promise<void> {
+  const [row] = await server.rows(
+    "SELECT 1 FROM information_schema.plugins WHERE plugin_type = 'AUTHENTICATION' AND plugin_status = 'ACTIVE' AND plugin_name = ?",
+    [plugin],
+  );
+  if (row === undefined)
+    throw new StepFailed(
+      `${server.version.text} has no plugin ${plugin} to prove an account by`,
+      {},
+      { hint: 'leave `plugin` out' },
+    );
+}
+
 async function planOf(server: Server, params: Params): Promise<Plan> {
   const name = nameOf(params);
   const now = await look(server, params);
   const plugin = params.plugin ?? now?.plugin ?? usualPlugin(server);
+  await refuseUnknown(server, plugin);
   const nothing = { now, changes: [], mustCreate: false, mustAlter: false, plugin, grants: [] };
   if (params.state === 'absent') {
     if (now === undefined) return nothing;

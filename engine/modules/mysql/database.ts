@@ -1,11 +1,25 @@
 import { z } from 'zod';
+import { StepFailed } from '../../core/error.ts';
 import { state } from '../../core/module.ts';
 import type { Change } from '../../core/module.ts';
 import { withServer } from './_connect.ts';
+import type { Server } from './_connect.ts';
 import { loginOf, loginParam } from './_settings.ts';
 import { quoteName } from './_statement.ts';
 
 const word = z.string().regex(/^\w+$/);
+
+async function refuseUnknown(
+  server: Server,
+  what: string,
+  table: string,
+  column: string,
+  name: string | undefined,
+): Promise<void> {
+  if (name === undefined) return;
+  const [row] = await server.rows(`SELECT 1 FROM information_schema.${table} WHERE ${column} = ?`, [name]);
+  if (row === undefined) throw new StepFailed(`${server.version.text} has no ${what} ${name}`);
+}
 
 export default state({
   summary: 'A database is there (or gone) on a MySQL or MariaDB server',
@@ -33,6 +47,8 @@ export default state({
         'SELECT default_character_set_name AS charset, default_collation_name AS collation FROM information_schema.schemata WHERE schema_name = ?',
         [name],
       );
+      await refuseUnknown(server, 'character set', 'character_sets', 'character_set_name', charset);
+      await refuseUnknown(server, 'collation', 'collations', 'collation_name', collation);
       const changes: Change[] = [];
       if ((row !== undefined) !== (wanted === 'present')) {
         changes.push({

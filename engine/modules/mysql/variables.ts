@@ -31,7 +31,24 @@ async function read(server: Server, names: readonly string[]): Promise<ReadonlyM
       { hint: suggest(name, all.keys()) },
     );
   }
+  await refuseConstants(server, names);
   return all;
+}
+
+/** What only the configuration file sets; MySQL tells of it when it is set. */
+async function refuseConstants({ version, rows }: Server, names: readonly string[]): Promise<void> {
+  if (version.flavour !== 'mariadb' || names.length === 0) return;
+  const [row] = await rows(
+    `SELECT variable_name AS name FROM information_schema.system_variables WHERE read_only = 'YES' AND variable_name IN (${names.map(() => '?').join(', ')})`,
+    names,
+  );
+  if (row === undefined) return;
+  const name = String(row['name']).toLowerCase();
+  throw new StepFailed(
+    `\`${name}\` cannot be set while the server runs`,
+    {},
+    { hint: 'write it to the configuration file and restart the server' },
+  );
 }
 
 async function persisted(server: Server): Promise<ReadonlyMap<string, string>> {
