@@ -1,5 +1,6 @@
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { DrillbookError } from '../core/error.ts';
+import type { Place } from '../core/place.ts';
 import type { Redactor } from '../core/secret.ts';
 import type { Loading } from '../parse/yaml.ts';
 import { Opened } from '../secrets/encrypted.ts';
@@ -55,12 +56,35 @@ export interface Keys extends Opener {
   readonly loading: Required<Pick<Loading, 'onSecret' | 'opened'>>;
 }
 
+/** Keys that ask nobody, and pass over what they do not open: it is empty then. */
+export function lenientKeys(
+  options: Invocation['options'],
+  redactor: Redactor,
+): Keys & { readonly unopened: readonly Place[] } {
+  const keys = keysOf({ options }, redactor, new Opened(), { isAsking: false });
+  const unopened: Place[] = [];
+  const open: Opener['open'] = async (texts) => {
+    for (const text of texts) {
+      try {
+        await keys.open([text]);
+      } catch (error) {
+        if (!(error instanceof DrillbookError) || error.code !== 'parse.locked') throw error;
+        unopened.push(text.at);
+        keys.opened.set(text.bytes, Buffer.from('{}'));
+      }
+    }
+  };
+  return { ...keys, open, unopened };
+}
+
 export function keysOf(
   invocation: Pick<Invocation, 'options'>,
   redactor: Redactor,
   opened = new Opened(),
+  { isAsking = true } = {},
 ): Keys {
-  const sources = keySources(invocation);
+  const known = keySources(invocation);
+  const sources = isAsking ? known : { ...known, ask: undefined };
   const opener: Opener = {
     opened,
     async open(texts) {
