@@ -51,7 +51,8 @@ if container=$(systemd-detect-virt --container 2>/dev/null); then printf 'contai
 timedatectl show -p NTPSynchronized 2>/dev/null
 if command -v chronyc >/dev/null 2>&1; then chronyc -c tracking 2>/dev/null | { IFS=, read -r _ _ _ _ offset _ && [ -n "$offset" ] && printf 'offset=%s\\n' "$offset"; }
 elif command -v ntpq >/dev/null 2>&1; then ntpq -c 'rv 0 offset' 2>/dev/null | { IFS== read -r _ offset && [ -n "$offset" ] && printf 'offset_ms=%s\\n' "$offset"; }
-else timedatectl timesync-status 2>/dev/null | while read -r key value; do [ "$key" = Offset: ] && printf 'offset_text=%s\\n' "$value"; done
+# Asked over D-Bus it would be started.
+elif systemctl is-active -q systemd-timesyncd; then timedatectl timesync-status 2>/dev/null | while read -r key value; do [ "$key" = Offset: ] && printf 'offset_text=%s\\n' "$value"; done
 fi
 exit 0`;
 
