@@ -6,6 +6,7 @@ import type { Change, Checked, Context } from '../core/module.ts';
 import { durationText, zDuration } from '../core/duration.ts';
 import { APPLY_APT, APPLY_RPM, LOOK } from './_package-scripts.ts';
 import { packageFiles } from './_package-file.ts';
+import { packageProgress } from './_package-progress.ts';
 import type { PackageFile } from './_package-file.ts';
 import { lastLine, must } from './_sh.ts';
 
@@ -229,6 +230,7 @@ async function install(
   const isFiles = given.files !== undefined;
   const isOlder = wishes.some(({ name }) => seen.older.has(name));
   // Two of them side by side would be in each other's way: after an interruption the one that runs is waited for.
+  const progressOf = packageProgress();
   const said = await ctx.job(seen.manager === 'apt' ? APPLY_APT : APPLY_RPM, {
     args: [
       folder,
@@ -241,10 +243,8 @@ async function install(
       ...words,
     ],
     onOutput(text) {
-      const line = text
-        .split('\n')
-        .findLast((one) => /^(Get:|Unpacking|Setting up|Removing|Updating|Installing)/.test(one));
-      if (line !== undefined) ctx.progress(line.trim());
+      const told = progressOf(text);
+      if (told) ctx.progress(told.message, told.percent);
     },
   });
   if (said.code === 0) return;
@@ -278,9 +278,9 @@ const upload = (ctx: Context, wishes: readonly Wish[]): Promise<string> =>
   ctx.keep('folder', async () => {
     const folder = await must(ctx, 'cannot make a folder for the packages', FOLDER);
     try {
-      for (const { file } of wishes) {
+      for (const [i, { file }] of wishes.entries()) {
         if (file === undefined) continue;
-        ctx.progress(`uploading ${basename(file.file)}`);
+        ctx.progress(`uploading ${basename(file.file)}`, (100 * i) / wishes.length);
         // Readable by the user _apt; what is in a package is no secret.
         await ctx.put(`${folder}/${basename(file.file)}`, await ctx.read(file.file), 0o644);
       }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -194,4 +194,22 @@ print(json.dumps({'names': names, 'rows': rows, 'pane': [p.attrib for p in s.ite
   expect(packages[0]).toEqual([expect.closeTo(moment, 6), 'yyyy-mm-dd hh:mm:ss']);
   expect(packages[8]).toEqual([expect.closeTo(17 / 86_400, 9), '[h]:mm:ss.000']);
   expect(packages[4]).toContain('<script>');
+});
+
+test('the shape of the JSON report is the one that docs/contract.md tells', () => {
+  const docs = readFileSync(join(import.meta.dirname, '../../docs/contract.md'), 'utf8');
+  const [, told = ''] = /\*\*json\*\*:([^]*?)\n\n/.exec(docs) ?? [];
+  const named = new Set([...told.matchAll(/"(\w+)"/g)].map(([, name]) => name));
+  const free = ['options', 'counts', 'result', 'roles', 'changed'];
+  const keys = (value: unknown): string[] => {
+    if (Array.isArray(value)) return value.flatMap(keys);
+    if (value === null || typeof value !== 'object') return [];
+    return Object.entries(value).flatMap(([key, one]) => [
+      key,
+      ...(free.includes(key) && !Array.isArray(one) ? [] : keys(one)),
+    ]);
+  };
+  const used = new Set(keys(chronicle(eventful())));
+  expect([...used].filter((key) => !named.has(key))).toEqual([]);
+  expect([...named].filter((name) => name !== undefined && !used.has(name))).toEqual([]);
 });
