@@ -67,7 +67,8 @@ function unreachable(target: Target, error: NodeJS.ErrnoException): Unreachable 
 const withReason = (failure: Unreachable, { message }: Error): Unreachable =>
   new Unreachable(failure.host, 'auth', `${failure.message}; ${message}`, { hint: failure.hint });
 
-const tooLate = (target: Target, at: string): Unreachable =>
+/** That the time for a connection ran out before `at`. */
+export const tooLate = (target: Target, at: string): Unreachable =>
   new Unreachable(
     target.host,
     'unreachable',

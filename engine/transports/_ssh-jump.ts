@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { DrillbookError, Unreachable } from '../core/error.ts';
 import type { Connection } from '../core/host.ts';
 import type { LoginTools } from './_ssh-auth.ts';
-import { connectTo } from './_ssh-connection.ts';
+import { connectTo, tooLate } from './_ssh-connection.ts';
 import type { Connected } from './_ssh-connection.ts';
 import { resolveJump } from './_target.ts';
 import type { Target } from './_target.ts';
@@ -23,9 +23,17 @@ interface Shared {
 /** One connection to a jump host serves all hosts behind it: sshd refuses more than 10 handshakes at once (MaxStartups). */
 const shared = new Map<string, Shared>();
 
+/** A stream from the jump host to the target. Its sshd may wait for minutes for one that does not answer: we do not. */
 const forward = (client: Connected['client'], jump: Target, target: Target): Promise<Duplex> =>
   new Promise((resolve, reject) => {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      reject(tooLate(target, `answer jump host ${jump.host}`));
+    }, target.connectTimeoutMs);
     client.forwardOut('127.0.0.1', 0, target.address, target.port, (error, stream) => {
+      clearTimeout(timer);
+      if (isLate) return void stream?.destroy();
       if (error === undefined) return resolve(stream);
       reject(
         new Unreachable(
