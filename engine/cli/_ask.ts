@@ -14,12 +14,13 @@ export function terminalAsk(
   const askNow = async (question: string, isSecret: boolean): Promise<string> => {
     const work = async (): Promise<string> => {
       const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
-      if (isSecret) process.stderr.write(question);
       const lines = createInterface({
         input: process.stdin,
         output: isSecret ? mute : process.stderr,
         terminal: true,
       });
+      // Echo is off by now: what is typed at once does not show either.
+      if (isSecret) process.stderr.write(question);
       try {
         return await lines.question(isSecret ? '' : question);
       } catch (cause) {

@@ -8,6 +8,11 @@ import type { Sshd, TestUser } from '../transports/_sshd.ts';
 import { drillbook, eventsOf } from './_drillbook.ts';
 import { onTerminal } from './_terminal.ts';
 
+/** Of a pair, what the stack cannot do without. */
+const SETTINGS = JSON.stringify({
+  heartbeats: [{ addresses: { n1: '10.0.0.1', n2: '10.0.0.2' } }],
+  vips: [{ address: '10.0.0.3', prefix: 24, interfaces: { n1: 'eth0', n2: 'eth0' } }],
+});
 const WORD = `tasks: [{ name: say, shell: 'echo {{word}} >> {{dir}}/said' }]`;
 
 /** A program that prints an inventory of this machine, with `word`, and writes down that it ran. */
@@ -91,7 +96,10 @@ describe('an inventory that a program prints', () => {
 test('lint takes Ansible’s inventories, and a file of clusters alone', async () => {
   const book = project(WORD);
   book.write('folder/hosts.yml', 'all: { hosts: { h1: { a: yes } } }\n');
-  book.write('folder/clusters.yml', 'clusters: { dbk: { stack: dbackup, nodes: [n1, n2] } }\n');
+  book.write(
+    'folder/clusters.yml',
+    `clusters: { dbk: { stack: dbackup, nodes: [n1, n2], settings: ${SETTINGS} } }\n`,
+  );
   const ini = book.write('hosts.ini', '[g]\nh[1:2] x=1\n');
   const fine = await drillbook(['lint', join(book.dir, 'folder'), ini]);
   expect([fine.stderr, fine.stdout, fine.code]).toEqual(['', '3 files in order\n', 0]);
