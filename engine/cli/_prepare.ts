@@ -75,7 +75,8 @@ function giving(name: string, loading: Loading): () => unknown {
 }
 
 async function readExtra(texts: readonly string[], keys: Keys): Promise<Record<string, unknown>> {
-  const given: Record<string, unknown> = {};
+  // Without a prototype: `__proto__` is a name as any other.
+  const given = Object.create(null) as Record<string, unknown>;
   for (const text of texts) {
     if (text.startsWith('@')) {
       const value = await withKeys(keys, giving(text.slice(1), keys.loading));

@@ -179,6 +179,7 @@ export default command({
     const secrets = new Set<string>();
     const loading: Loading = {
       ...keys.loading,
+      sources: new Map(),
       onSecret(value, isImplied) {
         secrets.add(value);
         keys.loading.onSecret?.(value, isImplied);

@@ -71,19 +71,24 @@ const HANDED_OVER = /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
 const MOST_BYTES = 64 * 1024 * 1024;
 
 /** Refuses what may never come to an end: devices, and pipes that nobody fills. */
-function readWhole(path: string): Buffer {
+function refuseEndless(path: string, mostBytes: number): void {
   const stat = statSync(path);
   const isEndless = !stat.isFile() && !stat.isDirectory() && !HANDED_OVER.test(path);
   if (isEndless) throw Object.assign(new Error(`${path} is no file`), { code: 'ENOTFILE' });
-  if (stat.size > MOST_BYTES) throw Object.assign(new Error(`${path} is too large`), { code: 'EFBIG' });
-  return readFileSync(path);
+  if (stat.size > mostBytes) throw Object.assign(new Error(`${path} is too large`), { code: 'EFBIG' });
 }
 
 /** The files as they are on the disk now. */
 export const disk: Files = {
   find: (paths) => paths.find((path) => existsSync(path)),
-  read: readWhole,
-  load: (path) => readFile(path),
+  read(path) {
+    refuseEndless(path, MOST_BYTES);
+    return readFileSync(path);
+  },
+  async load(path) {
+    refuseEndless(path, Infinity);
+    return readFile(path);
+  },
   tree(path) {
     if (!statSync(path).isDirectory()) return undefined;
     return readdirSync(path, { recursive: true, encoding: 'utf8' })

@@ -107,7 +107,7 @@ export function ansibleVariableHint(name: string): string | undefined {
 
 /** For a template that does not parse. */
 export const jinjaHint = (text: string): string | undefined =>
-  /\{\{[^{}]*\|[^{}]*\}\}/.test(text)
+  /\{\{[^{}|]{0,200}\|[^{}]{0,200}\}\}/.test(text)
     ? 'templates are Handlebars, not Jinja: a helper comes first, as in {{default x "y"}}'
     : undefined;
 

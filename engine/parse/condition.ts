@@ -1,4 +1,5 @@
 import { Environment } from '@marcbachmann/cel-js';
+import { bounded } from '../core/bounded.ts';
 import { DrillbookError } from '../core/error.ts';
 import { conditionHint } from './ansible.ts';
 import { isAst, MACROS, typeOf } from './condition-types.ts';
@@ -67,8 +68,20 @@ function referencesOf(ast: Ast): Reference[] {
   return found;
 }
 
+/** Its texts are matched by JavaScript's expressions, which may go back and forth for ever. */
+const HAS_PATTERN = /\bmatches\s*\(/;
+
 const conditions = new Map<string, Condition>();
-const firstLine = (error: unknown): string => (error as Error).message.split('\n')[0] ?? '';
+/** Its first line, in the words of this language. */
+function firstLine(error: unknown): string {
+  const [line = ''] = (error as Error).message.split('\n');
+  if (/maxDepth|call stack/.test(line)) return 'nested too deeply';
+  return /^Exceeded max/.test(line) ? 'too long' : line;
+}
+
+const MOST_SHOWN = 200;
+const shown = (text: string): string =>
+  `\`${text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text}\``;
 
 /** Plain values only: CEL knows no integers of JavaScript's kind, and would choke on `undefined`. */
 export function compileCondition(text: string): Condition {
@@ -78,23 +91,23 @@ export function compileCondition(text: string): Condition {
   try {
     program = environment.parse(text);
   } catch (cause) {
-    throw new DrillbookError('plan.condition', `not a CEL expression: ${firstLine(cause)}: \`${text}\``, {
+    throw new DrillbookError('plan.condition', `not a CEL expression: ${firstLine(cause)}: ${shown(text)}`, {
       hint: conditionHint(text),
       cause,
     });
   }
   const checked = program.check();
   if (!checked.valid) {
-    throw new DrillbookError('plan.condition', `${firstLine(checked.error)}: \`${text}\``, {
+    throw new DrillbookError('plan.condition', `${firstLine(checked.error)}: ${shown(text)}`, {
       cause: checked.error,
     });
   }
   const evaluate = (scope: Scope): unknown => {
     try {
-      return plain(program(scope));
+      return plain(HAS_PATTERN.test(text) ? bounded(() => program(scope) as unknown) : program(scope));
     } catch (cause) {
       if (cause instanceof DrillbookError) throw cause;
-      throw new DrillbookError('step.condition', `${firstLine(cause)}: \`${text}\``, { cause });
+      throw new DrillbookError('step.condition', `${firstLine(cause)}: ${shown(text)}`, { cause });
     }
   };
   const ast = program.ast as unknown as Ast;
@@ -112,7 +125,7 @@ export function compileCondition(text: string): Condition {
       if (typeof value === 'boolean') return value;
       throw new DrillbookError(
         'step.condition',
-        `\`${text}\` is ${JSON.stringify(value)}, not true or false`,
+        `${shown(text)} is ${JSON.stringify(value)}, not true or false`,
       );
     },
   };

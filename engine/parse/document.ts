@@ -14,7 +14,7 @@ export interface Fault {
 /** Deeper than anybody writes, and far from where the walks over a value would overflow the stack. */
 const MOST_LEVELS = 100;
 /** Lines and list items: the parser needs about a second for so many. */
-const MOST_VALUES = 100_000;
+const MOST_VALUES = 50_000;
 
 const UNPRINTABLE = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 

@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { nearest } from '../core/nearest.ts';
@@ -174,6 +175,18 @@ function readBlock(
   return { kind: 'block', at, source, path, keywords: parsed.data, block, rescue, always };
 }
 
+/** Each time a file is included counts. */
+const MOST_FILES = 1000;
+
+/** Without links in it; as it is where there is none. */
+function realPath(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return file;
+  }
+}
+
 function readInclude(
   raw: Record<string, unknown>,
   source: Source,
@@ -188,7 +201,14 @@ function readInclude(
   const { include, ...keywords } = parsed.data;
   const file = resolve(dirname(source.file), include);
   const at = source.placeOf([...path, 'include']);
-  if (reading.stack.includes(file)) {
+  const isAgain = reading.stack.some((name) => name === file || realPath(name) === realPath(file));
+  if (reading.files.length > MOST_FILES) {
+    const message = `more than ${MOST_FILES} files are included`;
+    if (!reading.problems.some((problem) => problem.message === message))
+      reading.problems.push(source.error('parse.include', [...path, 'include'], message));
+    return undefined;
+  }
+  if (isAgain) {
     const chain = [...reading.stack, file].map((name) => name.split('/').at(-1)).join(' → ');
     reading.problems.push(
       source.error('parse.include', [...path, 'include'], `files include one another: ${chain}`),

@@ -67,6 +67,9 @@ function wordsAllowed(schema: z.ZodType | undefined, path: Path): readonly strin
   return Object.keys(inner?.shape ?? {});
 }
 
+/** Of one mapping; whoever sees so many sees that it is none of ours. */
+const MOST_KEYS = 100;
+
 /** One error for each thing wrong, with its place in the file and the nearest right word. */
 export function schemaProblems(
   error: z.ZodError,
@@ -79,14 +82,16 @@ export function schemaProblems(
     const name = path.filter((key) => typeof key === 'string').at(-1);
     if (issue.code === 'unrecognized_keys') {
       const allowed = wordsAllowed(schema, issue.path as Path);
-      return issue.keys.map((key) =>
-        source.error(
-          'parse.schema',
-          [...path, key],
-          `\`${key}\`: unknown ${base.length > 0 ? 'keyword' : 'key'}`,
-          ansibleHint(key) ?? suggest(key, allowed),
-        ),
-      );
+      return issue.keys
+        .slice(0, MOST_KEYS)
+        .map((key) =>
+          source.error(
+            'parse.schema',
+            [...path, key],
+            `\`${key}\`: unknown ${base.length > 0 ? 'keyword' : 'key'}`,
+            ansibleHint(key) ?? suggest(key, allowed),
+          ),
+        );
     }
     const label = name === undefined ? '' : `\`${name}\`: `;
     const found = at(source.value, path);

@@ -164,10 +164,24 @@ function soleExpression(program: Ast): readonly string[] | undefined {
   return parts.length === 0 || isHelper(parts.join('.')) ? undefined : parts;
 }
 
+/** Compiling takes the square of the depth. */
+const MOST_BLOCKS = 50;
+
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  for (const [, sign] of text.matchAll(/\{\{~?([#^/])/g)) {
+    depth += sign === '/' ? -1 : 1;
+    if (depth > MOST_BLOCKS) return true;
+  }
+  return false;
+}
+
 /** Compiles once for each text; throws `plan.template` for a text that is not a template. */
 export function compile(text: string, from = 'template'): Compiled {
   const known = compiled.get(text);
   if (known) return known;
+  if (isTooDeep(text))
+    throw new DrillbookError('plan.template', `${from}: blocks nested too deeply: more than ${MOST_BLOCKS}`);
   try {
     const parsed = engine.parse(text);
     const program = parsed as unknown as Ast;

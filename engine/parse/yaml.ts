@@ -338,12 +338,19 @@ export interface Loading {
   readonly files?: Files | undefined;
   /** What encrypted files and values hold. Where it does not know one, `Locked` is thrown: see `withKeys`. */
   readonly opened?: Opened | undefined;
+  /** What was parsed before, where files are read more than once. */
+  readonly sources?: Map<string, Source> | undefined;
   /** Read as Ansible reads YAML. */
   readonly isAnsible?: boolean | undefined;
 }
 
 /** One YAML file: plain, with single encrypted values, or encrypted as a whole, by age or Ansible Vault. */
 export function loadYaml(file: string, what: string, at?: Place, loading: Loading = {}): Source {
+  const key = `${String(loading.isAnsible)} ${file}`;
+  const known = loading.sources?.get(key);
+  if (known) return known;
   const { text, isEncrypted } = loadText(file, what, at, loading);
-  return parseYaml(file, text, loading, isEncrypted);
+  const source = parseYaml(file, text, loading, isEncrypted);
+  loading.sources?.set(key, source);
+  return source;
 }

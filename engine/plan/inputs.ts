@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { parse as parseYamlText } from 'yaml';
+import { bounded } from '../core/bounded.ts';
 import { parseDuration } from '../core/duration.ts';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { disk } from '../core/files.ts';
@@ -54,12 +55,20 @@ function typed(input: Input, value: unknown, files: Files): unknown {
   }
 }
 
+function matches(pattern: string, text: string): boolean {
+  try {
+    return bounded(() => new RegExp(pattern).test(text));
+  } catch (cause) {
+    throw new Error(`pattern ${pattern}: ${(cause as Error).message}`, { cause });
+  }
+}
+
 function checked(input: Input, value: unknown, files: Files): unknown {
   const result = typed(input, value, files);
   if (input.choices && !input.choices.some((choice) => String(choice) === String(result))) {
     throw new Error(`allowed: ${input.choices.join(', ')}`);
   }
-  if (input.pattern !== undefined && !new RegExp(input.pattern).test(String(result))) {
+  if (input.pattern !== undefined && !matches(input.pattern, String(result))) {
     throw new Error(`must match ${input.pattern}`);
   }
   return result;

@@ -15,8 +15,10 @@ export function templateText(path: string, files: Files): string | undefined {
   try {
     const bytes = files.read(path);
     return bytes.length > MOST_BYTES ? undefined : new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return undefined; // the step says so itself
+  } catch (cause) {
+    // What else is wrong with it the step says itself.
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOTFILE') return undefined;
+    throw new DrillbookError('plan.file', `file ${path} is a device or a pipe, not a file`);
   }
 }
 

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { disk } from '../../core/files.ts';
 import type { Entry, Files } from '../../core/files.ts';
 
@@ -63,8 +62,9 @@ export function pinnedFiles(before?: Copy): Pinned {
       for (const entry of entries) if (!entry.isFolder) pin(entry.path, isWhole);
       return;
     }
-    const { size, mtimeMs } = statSync(path);
-    const isKept = isWhole && size <= MOST_BYTES && together + size <= MOST_TOGETHER;
+    const stat = statSync(path);
+    const { size, mtimeMs } = stat;
+    const isKept = isWhole && stat.isFile() && size <= MOST_BYTES && together + size <= MOST_TOGETHER;
     if (isKept) together += size;
     files.set(path, isKept ? readFileSync(path) : { size, mtimeMs });
   };
@@ -82,7 +82,7 @@ export function pinnedFiles(before?: Copy): Pinned {
       files.set(path, content);
       return content;
     },
-    load: async (path) => known(path) ?? readFile(path),
+    load: async (path) => known(path) ?? disk.load(path),
     tree: (path) => folders.get(path) ?? (known(path) ? undefined : disk.tree(path)),
     list(path) {
       const list = listings.has(path) ? listings.get(path) : disk.list(path);
