@@ -73,6 +73,33 @@ test('what was under way where all that is known ends is neither done nor left o
   expect(told.counts['info122']).toEqual({ ok: 1, changed: 3 });
 });
 
+test('a host that never came back is away until its step gave up; what is bent twice is one thing, put right once', () => {
+  const bent = {
+    event: 'obligation_opened',
+    obligation: 'o@a',
+    host: 'a',
+    message: 'bent',
+    step: 'p/s',
+  } as const;
+  const told = chronicle(
+    timed(
+      [
+        [0, begun(['a'])],
+        [1, bent],
+        [2, { event: 'host_away', host: 'a', message: 'lost', forMs: 1000 }],
+        ...step([1, 1002], 'a', 'S', { id: 'p/s', outcome: 'unreachable', reason: 'away' }),
+        [2000, { event: 'run_resumed', operator: 'bob' }],
+        [2001, bent],
+        [2002, { event: 'obligation_closed', obligation: 'o@a', host: 'a', by: 'p/t' }],
+        [9000, { event: 'run_finished', outcome: 'done', exitCode: 0, durationMs: 7000, counts: {} }],
+      ].toSorted(([x], [y]) => Number(x) - Number(y)) as Parameters<typeof timed>[0],
+    ),
+  );
+  expect(told.away).toMatchObject([{ until: '2026-03-02T21:30:01.002Z' }]);
+  expect(told.obligations).toMatchObject([{ closedBy: 'p/t' }]);
+  expect(told.obligations).toHaveLength(1);
+});
+
 test('the page needs nothing from elsewhere, and its policy lets nothing but its own style in', () => {
   const page = htmlPage(chronicle(eventful()));
   expect(page).not.toMatch(/\b(src|href)="(?!#)|@import|url\((?!#)|https?:/);

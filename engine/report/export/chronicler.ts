@@ -83,6 +83,9 @@ function chronicler(run: string): { hear(event: RunEvent): void; readonly chroni
       result: event.result,
     });
     Object.assign(result, { isForgiven: isForgiven === true, changes: changes ?? [] });
+    // A host that did not come back in time is away no longer than it was waited for.
+    if (outcome === 'unreachable')
+      for (const one of chronicle.away) if (one.host === event.host) one.until ??= event.at;
     const seen = rolesIn(event);
     if (seen) chronicle.roles.push({ at: event.at, ...seen });
     const { code } = event.result;
@@ -155,6 +158,11 @@ function chronicler(run: string): { hear(event: RunEvent): void; readonly chroni
         return void chronicle.confirmations.push({ at, question: event.question, by: event.by });
       case 'obligation_opened': {
         const { obligation, host, message, step, isLasting = false } = event;
+        const before = chronicle.obligations.find(
+          (one) => one.obligation === obligation && one.closedAt === null,
+        );
+        // Told again by a step that is taken up again.
+        if (before) return void Object.assign(before, { host, message, step, isLasting });
         const rest = { openedAt: at, isLasting, closedAt: null, closedBy: null };
         return void chronicle.obligations.push({ obligation, host, message, step, ...rest });
       }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { countsText, durationText, lastWords, OUTCOMES, outcomeWord } from '../wording.ts';
 import { pen } from '../text.ts';
-import { failuresOf, type Chronicle } from './chronicle.ts';
+import { failuresOf, lastResults, type Chronicle, type StepResult } from './chronicle.ts';
 import { badge, stepsSection } from './html-steps.ts';
 import { STYLE } from './html-style.ts';
 import { timeline } from './html-timeline.ts';
@@ -156,13 +156,21 @@ function attention(chronicle: Chronicle): Html {
   </section>`;
 }
 
-function totals({ counts, isCheck }: Chronicle): Html {
-  const tiles = OUTCOMES.map((outcome) => {
-    const count = Object.values(counts).reduce((sum, of) => sum + (of[outcome] ?? 0), 0);
-    return { outcome, count };
-  }).filter(({ count }) => count > 0);
+/** How all steps ended on all hosts, as they ended last. */
+function totals({ steps, isCheck }: Chronicle): Html {
+  const results = steps.flatMap(lastResults);
+  const count = (isMeant: (result: StepResult) => boolean): number => results.filter(isMeant).length;
+  const tiles = [
+    ...OUTCOMES.map((outcome) => ({
+      look: outcome,
+      word: outcomeWord(outcome, { isCheck }).toLowerCase(),
+      count: count((result) => result.outcome === outcome && !result.isForgiven),
+    })),
+    { look: 'changed', word: 'failed, forgiven', count: count(({ isForgiven }) => isForgiven) },
+    { look: 'in_doubt', word: 'cut off', count: count(({ outcome }) => outcome === null) },
+  ].filter((tile) => tile.count > 0);
   return markup`<p class="tiles">
-    ${tiles.map(({ outcome, count }) => markup`<span class="tile ${outcome}"><b>${count}</b> ${outcomeWord(outcome, { isCheck }).toLowerCase()}</span>`)}
+    ${tiles.map((tile) => markup`<span class="tile ${tile.look}"><b>${tile.count}</b> ${tile.word}</span>`)}
   </p>`;
 }
 
