@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DrillbookError } from './error.ts';
@@ -76,6 +76,15 @@ function refuseEndless(path: string, mostBytes: number): void {
   const isEndless = !stat.isFile() && !stat.isDirectory() && !HANDED_OVER.test(path);
   if (isEndless) throw Object.assign(new Error(`${path} is no file`), { code: 'ENOTFILE' });
   if (stat.size > mostBytes) throw Object.assign(new Error(`${path} is too large`), { code: 'EFBIG' });
+}
+
+/** Which file it is, whatever links lead to it; as it is where there is none. */
+export function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 /** The files as they are on the disk now. */

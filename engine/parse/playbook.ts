@@ -1,6 +1,6 @@
-import { realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DrillbookError, Problems } from '../core/error.ts';
+import { realPath } from '../core/files.ts';
 import { nearest } from '../core/nearest.ts';
 import type { Place } from '../core/place.ts';
 import { Locked } from '../secrets/encrypted.ts';
@@ -177,15 +177,6 @@ function readBlock(
 
 /** Each time a file is included counts. */
 const MOST_FILES = 1000;
-
-/** Without links in it; as it is where there is none. */
-function realPath(file: string): string {
-  try {
-    return realpathSync(file);
-  } catch {
-    return file;
-  }
-}
 
 function readInclude(
   raw: Record<string, unknown>,
