@@ -80,12 +80,15 @@ export function namedRecipients({ options }: Invocation): AgeRecipients | undefi
   const list = (name: string): readonly string[] => (options[name] as readonly string[] | undefined) ?? [];
   const recipients = [...list('recipient'), ...list('recipients-file').flatMap(recipientsIn)];
   const strange = recipients.find((one) => !one.startsWith('age1'));
-  if (strange !== undefined)
-    throw new DrillbookError('usage.recipient', `\`${strange.slice(0, 20)}…\` is no recipient of age`, {
-      hint: strange.startsWith('AGE-SECRET-KEY')
+  if (strange !== undefined) {
+    const isIdentity = strange.startsWith('AGE-SECRET-KEY');
+    const what = isIdentity ? 'an identity' : `\`${strange.slice(0, 40)}\``;
+    throw new DrillbookError('usage.recipient', `${what} is no recipient of age`, {
+      hint: isIdentity
         ? 'that is the secret half, which nobody else may see: the recipient begins with age1'
         : 'a recipient begins with age1; keys of SSH cannot be used',
     });
+  }
   return recipients.length > 0 ? { recipients } : undefined;
 }
 
