@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import type { ParseArgsOptionDescriptor } from 'node:util';
 import type { Redactor } from '../core/secret.ts';
 import type { Command, Invocation } from './_command.ts';
-import { GLOBAL, GLOBAL_HELP } from './_global.ts';
+import { GLOBAL, GLOBAL_HELP, OF_ANSIBLE } from './_global.ts';
 
 const commandNames = (): string[] =>
   readdirSync(import.meta.dirname)
@@ -104,9 +104,10 @@ async function main(argv: readonly string[]): Promise<number> {
       const unknown = /^Unknown option '(--.+)'/.exec(message)?.[1];
       const options = Object.keys({ ...command.options, ...GLOBAL }).map((option) => `--${option}`);
       const near = unknown === undefined ? undefined : nearest(unknown, options);
-      throw new DrillbookError('usage.option', `${name}: ${message}`, {
-        hint: near === undefined ? `usage: drillbook ${name} ${command.usage}` : `did you mean \`${near}\`?`,
-      });
+      const other = Object.hasOwn(OF_ANSIBLE, unknown ?? '') ? OF_ANSIBLE[unknown ?? ''] : undefined;
+      const usage = `usage: drillbook ${name} ${command.usage}`;
+      const hint = other ?? (near === undefined ? usage : `did you mean \`${near}\`?`);
+      throw new DrillbookError('usage.option', `${name}: ${message}`, { hint });
     }
   })();
   const { inventory, ...others } = parsed.values as Invocation['options'];

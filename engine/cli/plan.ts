@@ -31,6 +31,7 @@ function marks(step: Step, foresights: Foresights): string {
   if (step.when.length > 0) words.push(`when ${step.when.map((condition) => condition.text).join(' and ')}`);
   if (step.keywords.loop !== undefined) words.push('loop');
   if (step.delegateTo !== undefined) words.push(`on ${step.delegateTo}`);
+  if (step.tags.length > 0) words.push(`tags ${[...new Set(step.tags)].join(', ')}`);
   if (step.isLasting === true) words.push('stays');
   const foreseen = foresights.get(step.id);
   const far = foreseen === undefined ? '' : foresightText(foreseen);

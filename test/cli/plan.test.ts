@@ -73,6 +73,7 @@ test('plan marks each step as known, unknown until run, or not foreseeable, and 
   const text = (await planOf(BOOK)).stdout;
   expect(text).toMatch(/by what was done .*not foreseeable: acted \(p\/acts\)/);
   expect(text).toMatch(/by facts .*unknown until run: facts/);
+  expect(text).toMatch(/last .*tags t\]/);
 });
 
 test('what check mode tells agrees: steps that are not foreseeable are skipped as such, all others are told', async () => {
@@ -119,4 +120,15 @@ test('a run tells what it leaves out before it begins', async () => {
   expect((await drillbook(['run', ...where, '--start-at', 'two'])).stderr).toBe('1 step is left out: one\n');
   expect((await drillbook(['run', ...where, '--tags', 't'])).stderr).toBe('1 step is left out: one\n');
   expect((await drillbook(['run', ...where])).stderr).toBe('');
+});
+
+test.each([
+  ['--list-tasks', 'drillbook plan'],
+  ['--syntax-check', 'drillbook lint'],
+  ['--start-at-task', '`--start-at`'],
+  ['--chekc', 'did you mean `--check`?'],
+])('an option of Ansible is told by where it is here: %s', async (option, hint) => {
+  const { code, stderr } = await drillbook(['run', 'book.yml', option]);
+  expect(stderr).toContain(hint);
+  expect(code).toBe(2);
 });
