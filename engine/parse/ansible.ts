@@ -16,7 +16,6 @@ const WORDS: Readonly<Record<string, string>> = {
   reboot: '`power`',
   wait_for_connection: '`wait_for`',
   fail: '`assert`, with the condition that must hold',
-  pause: '`confirm` of the playbook, or `wait_for`',
   stat: '`command` with `register`',
   find: '`command` with `register`',
   slurp: '`command` with `register`',
@@ -40,17 +39,12 @@ const WORDS: Readonly<Record<string, string>> = {
   fact_path: '`gather: [WHAT, …]`',
   include_vars: '`vars_files` of the playbook',
   import_playbook: 'one more play under `plays`',
-  action: 'the module itself as a key, such as `command:`',
-  local_action: 'the module itself as a key, with `delegate_to: localhost`',
   force_handlers: '`undo`, or `always` of a block',
   ignore_unreachable: '`ignore_errors`',
   diff: '`--diff` of the command line',
-  debugger: '`--step` of the command line, and `drillbook resume` after a failure',
   connection: '`connection: { transport: … }` of the inventory',
   port: '`connection: { port: … }` of the inventory',
   throttle: '`serial` of the play, or `--forks`',
-  async: '`timeout`: every action is a job that outlives the connection',
-  poll: '`timeout`: every action is a job that outlives the connection',
   become_user: '`become: { user: … }`',
   become_method: '`become: { method: … }`',
   remote_user: '`connection: { user: … }` of the inventory',
@@ -75,8 +69,16 @@ const VARIABLES: Readonly<Record<string, string>> = {
   ansible_index_var: '`index`',
 };
 
-/** What there is no word for, and what to do instead. */
-const ABSENT: Readonly<Record<string, string>> = {
+const AS_JOB = 'not needed: every action is a job that outlives the connection; `timeout` bounds it';
+
+/** What takes a sentence of its own: there is no one word for it here. */
+const SENTENCES: Readonly<Record<string, string>> = {
+  action: 'write the module itself as a key, such as `command:`',
+  local_action: 'write the module itself as a key, with `delegate_to: localhost`',
+  async: AS_JOB,
+  poll: AS_JOB,
+  pause: '`confirm` of the playbook asks the operator; `wait_for` waits',
+  debugger: '`--step` asks before each step; after a failure `drillbook resume` goes on',
   strategy: 'there are no strategies: each task ends on all hosts before the next begins',
   collections: 'there are no collections: all modules are built in',
   module_defaults: 'there are no defaults for modules: use a YAML anchor',
@@ -95,7 +97,7 @@ export function ansibleHint(word: string, modules: readonly string[] = []): stri
   const bare = word.replace(COLLECTION, '');
   if (bare !== word && modules.includes(bare)) return `write \`${bare}\`: there are no collections here`;
   if (bare.startsWith('with_')) return sentence(bare, '`loop`');
-  if (Object.hasOwn(ABSENT, bare)) return ABSENT[bare];
+  if (Object.hasOwn(SENTENCES, bare)) return SENTENCES[bare];
   return sentence(bare, Object.hasOwn(WORDS, bare) ? WORDS[bare] : undefined);
 }
 

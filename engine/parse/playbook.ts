@@ -5,6 +5,7 @@ import { nearest } from '../core/nearest.ts';
 import type { Place } from '../core/place.ts';
 import { Locked } from '../secrets/encrypted.ts';
 import { ansibleHint } from './ansible.ts';
+import { elsewhereHint } from './levels.ts';
 import {
   blockSchema,
   includeSchema,
@@ -117,6 +118,7 @@ function readTask(
     const near = nearest(key, words);
     const hint =
       ansibleHint(key, modules) ??
+      (used.length > 0 ? elsewhereHint(key, 'task') : undefined) ??
       (near === undefined ? 'see `drillbook modules` for the list' : `did you mean \`${near}\`?`);
     problems.push(source.error('parse.task', [...path, key], `\`${key}\`: unknown ${what}`, hint));
   }
@@ -168,7 +170,10 @@ function readBlock(
 ): Block | undefined {
   const own = Object.fromEntries(Object.entries(raw).filter(([key]) => !PARTS.some((part) => part === key)));
   const parsed = blockSchema.safeParse(own);
-  if (!parsed.success) reading.problems.push(...schemaProblems(parsed.error, source, path, blockSchema));
+  if (!parsed.success)
+    reading.problems.push(
+      ...schemaProblems(parsed.error, source, path, blockSchema, (word) => elsewhereHint(word, 'block')),
+    );
   const [block, rescue, always] = PARTS.map((part) => readItems(raw[part], source, [...path, part], reading));
   if (!parsed.success || !block || !rescue || !always) return undefined;
   const at = source.placeOf(path);
@@ -186,7 +191,9 @@ function readInclude(
 ): Block | undefined {
   const parsed = includeSchema.safeParse(raw);
   if (!parsed.success) {
-    reading.problems.push(...schemaProblems(parsed.error, source, path, includeSchema));
+    reading.problems.push(
+      ...schemaProblems(parsed.error, source, path, includeSchema, (word) => elsewhereHint(word, 'include')),
+    );
     return undefined;
   }
   const { include, ...keywords } = parsed.data;
@@ -265,7 +272,10 @@ function readItems(value: unknown, source: Source, path: Path, reading: Reading)
 
 function readPlay(raw: unknown, source: Source, path: Path, reading: Reading): Play | undefined {
   const parsed = playSchema.safeParse(raw);
-  if (!parsed.success) reading.problems.push(...schemaProblems(parsed.error, source, path, playSchema));
+  if (!parsed.success)
+    reading.problems.push(
+      ...schemaProblems(parsed.error, source, path, playSchema, (word) => elsewhereHint(word, 'play')),
+    );
   const map = isMap(raw) ? raw : {};
   const tasks = readItems(map['tasks'], source, [...path, 'tasks'], reading);
   const handlers = readItems(map['handlers'], source, [...path, 'handlers'], reading).filter((item) => {
@@ -308,7 +318,10 @@ export function loadPlaybook(file: string, options: ParseOptions): Playbook {
     );
   }
   const parsed = playbookSchema.safeParse(source.value);
-  if (!parsed.success) problems.push(...schemaProblems(parsed.error, source, [], playbookSchema));
+  if (!parsed.success)
+    problems.push(
+      ...schemaProblems(parsed.error, source, [], playbookSchema, (word) => elsewhereHint(word, 'playbook')),
+    );
   const raw = isMap(source.value) && Array.isArray(source.value['plays']) ? source.value['plays'] : [];
   const plays = raw.map((play, i) => readPlay(play, source, ['plays', i], reading));
   const varsFiles = (parsed.data?.vars_files ?? []).map((name, i): VarsFile => {

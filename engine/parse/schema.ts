@@ -76,6 +76,7 @@ export function schemaProblems(
   source: Source,
   base: Path,
   schema?: z.ZodType,
+  elsewhere?: (word: string) => string | undefined,
 ): DrillbookError[] {
   return error.issues.flatMap(closest).flatMap((issue) => {
     const path = [...base, ...(issue.path as Path)];
@@ -89,7 +90,7 @@ export function schemaProblems(
             'parse.schema',
             [...path, key],
             `\`${key}\`: unknown ${base.length > 0 ? 'keyword' : 'key'}`,
-            ansibleHint(key) ?? suggest(key, allowed),
+            ansibleHint(key) ?? elsewhere?.(key) ?? suggest(key, allowed),
           ),
         );
     }

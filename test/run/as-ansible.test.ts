@@ -149,3 +149,25 @@ tasks:
   );
   expect(story.toSorted()).toEqual(['after@b changed', 'may fail@a failed', 'may fail@b changed']);
 });
+
+test('a keyword at the wrong level is told where it stands, and one of Ansible’s what it is here', async () => {
+  const book = `
+plays:
+  - hosts: all
+    no_log: true
+    vars_files: [more.yml]
+    tasks:
+      - { include: part.yml, loop: [a] }
+      - { block: [{ command: 'true', serial: 1 }], loop: [a] }
+      - { command: 'true', async: 10 }
+`;
+  const files = { 'part.yml': '[]', 'more.yml': '{}' };
+  expect((await problemsOf(book, { files })).map((line) => line.replace(/^.* — /, ''))).toEqual([
+    '`no_log` stands on a task, or on a block around several',
+    '`vars_files` stands at the top of the playbook',
+    '`loop` stands on a task: a file is included once, when the plan is made',
+    '`loop` stands on a task',
+    '`serial` stands on a play',
+    'not needed: every action is a job that outlives the connection; `timeout` bounds it',
+  ]);
+});
