@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { openFleet, type Fleet } from './fleet.ts';
 import { diskFolder, journalSteps, longFigures } from './journal.ts';
 import { has, install, peakMb, stopRunning, timed, type Side } from './shell.ts';
-import { drillbook, sidesFor } from './sides.ts';
+import { drillbook, LINT_ALL, oneStep, sidesFor } from './sides.ts';
 
 type Peer = 'floor' | 'ansible' | 'node';
 type SideName = 'drillbook' | 'floor' | 'ansible';
@@ -128,25 +128,33 @@ async function fleetCases(
   ];
 }
 
-async function startCases(fleet: Fleet, rounds: number, hasAnsible: boolean): Promise<Case[]> {
+/** Whole processes that touch no host but this one: what an operator waits for before anything happens. */
+async function startCases(rounds: number, hasAnsible: boolean): Promise<Case[]> {
   const node: Side = { command: [process.execPath, '-e', '0'] };
   const ansible: Side = { command: ['ansible', '--version'] };
   const samples = {
     version: [] as number[],
     lint: [] as number[],
+    run: [] as number[],
     node: [] as number[],
     ansible: [] as number[],
   };
-  const { lint } = sidesFor(fleet, 1);
+  const folder = diskFolder();
+  const one = oneStep(folder.path);
+  // The first turn of each is not counted: it fills the compile cache.
+  for (const side of [drillbook('--version'), LINT_ALL, one]) await timed(side);
   for (let turn = 0; turn < rounds; turn++) {
     samples.version.push((await timed(drillbook('--version'))).seconds);
-    samples.lint.push((await timed(lint)).seconds);
+    samples.lint.push((await timed(LINT_ALL)).seconds);
+    samples.run.push((await timed(one)).seconds);
     samples.node.push((await timed(node)).seconds);
     if (hasAnsible) samples.ansible.push((await timed(ansible)).seconds);
   }
+  folder.remove();
   return [
-    caseOf('start-version', 's', samples.version, { node: samples.node, ansible: samples.ansible }),
-    caseOf('start-lint', 's', samples.lint, { node: samples.node }),
+    caseOf('version', 's', samples.version, { node: samples.node, ansible: samples.ansible }),
+    caseOf('lint', 's', samples.lint, { node: samples.node }),
+    caseOf('run-one-local-step', 's', samples.run, { node: samples.node }),
   ];
 }
 
@@ -194,9 +202,13 @@ function report(machine: string, missing: readonly string[], cases: readonly Cas
 }
 
 async function main(): Promise<number> {
-  if (values.only !== undefined && values.only !== 'journal') {
-    say('--only journal is all that can be measured by itself');
+  if (values.only !== undefined && !['journal', 'start'].includes(values.only)) {
+    say('--only journal and --only start are all that can be measured by themselves');
     return 2;
+  }
+  if (values.only === 'start') {
+    report(machineText(), [], await startCases(Math.max(Number(values.rounds), 5), has('ansible')));
+    return 0;
   }
   if (values.only === 'journal') {
     report(machineText(), [], await journalCases(Number(values.rounds)));
@@ -227,7 +239,7 @@ async function main(): Promise<number> {
     say(
       `${machine}${values.delay === '0' ? '' : `, ${values.delay} ms of delay`}; medians of ${rounds}, whole processes`,
     );
-    const cases = await startCases(fleet, Math.max(rounds, 5), hasAnsible);
+    const cases = await startCases(Math.max(rounds, 5), hasAnsible);
     for (const count of counts)
       cases.push(...(await fleetCases(fleet, count, rounds, hasAnsible ? ['floor', 'ansible'] : ['floor'])));
     cases.push(...(await journalCases(rounds)));

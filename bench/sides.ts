@@ -16,12 +16,22 @@ export const drillbook = (...args: readonly string[]): Side => ({
   command: [process.execPath, MAIN, ...args],
 });
 
+/** Every playbook that comes with drillbook. */
+export const LINT_ALL: Side = drillbook('lint', join(HERE, '../playbooks'));
+
+/** A run of one command on this machine: nearly all of it is its start. */
+export function oneStep(folder: string): Side {
+  const [playbook, inventory] = [join(folder, 'one.yml'), join(folder, 'inventory.yml')];
+  writeFileSync(playbook, "name: One\nplays: [{ hosts: all, tasks: [{ command: 'true' }] }]\n");
+  writeFileSync(inventory, 'connection: { transport: local }\nhosts: { here: {} }\n');
+  return drillbook('run', playbook, '-i', inventory, '--state', join(folder, 'state'), '--output', 'plain');
+}
+
 /** The same fleet as drillbook, the floor and Ansible want to be told. */
 export interface Sides {
   readonly drillbook: Side;
   readonly floor: Side;
   readonly ansible: Side;
-  readonly lint: Side;
 }
 
 export function sidesFor(fleet: Fleet, count: number): Sides {
@@ -85,6 +95,5 @@ control_path_dir = ${join(folder, 'control')}
       command: ['ansible-playbook', '-i', join(folder, 'ansible.json'), join(HERE, 'ansible/tasks-30.yml')],
       env: { ANSIBLE_CONFIG: join(folder, 'ansible.cfg'), ANSIBLE_NOCOLOR: '1', LC_ALL: 'C.UTF-8' },
     },
-    lint: drillbook('lint', PLAYBOOK),
   };
 }
