@@ -4,9 +4,15 @@ import { basename, join } from 'node:path';
 import { DrillbookError } from '../core/error.ts';
 import { privateFolder } from '../secrets/private-folder.ts';
 
+/** An editor puts the terminal right before it ends; one that does not end is ended. */
+const PATIENCE_MS = 3000;
+
 function runEditor(editor: string, path: string, signal: AbortSignal): Promise<void> {
   const child = spawn('sh', ['-c', `exec ${editor} "$1"`, 'sh', path], { stdio: 'inherit' });
-  const stop = (): void => void child.kill('SIGTERM');
+  const stop = (): void => {
+    child.kill('SIGTERM');
+    setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS).unref();
+  };
   signal.addEventListener('abort', stop, { once: true });
   // A terminal that goes away takes the editor with it, and must not leave the text.
   process.once('SIGHUP', stop);
