@@ -25,10 +25,22 @@ const scalar = (tag: string, test: RegExp, resolve: (text: string) => unknown): 
 const SCALARS: readonly ScalarTag[] = [
   scalar('bool', /^(?:yes|Yes|YES|true|True|TRUE|on|On|ON)$/, () => true),
   scalar('bool', /^(?:no|No|NO|false|False|FALSE|off|Off|OFF)$/, () => false),
-  scalar('int', /^[-+]?0b[01_]+$/, signed((text) => parseInt(text.slice(2).replaceAll('_', ''), 2))),
-  scalar('int', /^[-+]?0[0-7_]+$/, signed((text) => parseInt(text.replaceAll('_', ''), 8))),
+  scalar(
+    'int',
+    /^[-+]?0b[01_]+$/,
+    signed((text) => parseInt(text.slice(2).replaceAll('_', ''), 2)),
+  ),
+  scalar(
+    'int',
+    /^[-+]?0[0-7_]+$/,
+    signed((text) => parseInt(text.replaceAll('_', ''), 8)),
+  ),
   scalar('int', /^[-+]?(?:0|[1-9][0-9_]*)$/, number),
-  scalar('int', /^[-+]?0x[0-9a-fA-F_]+$/, signed((text) => parseInt(text.slice(2).replaceAll('_', ''), 16))),
+  scalar(
+    'int',
+    /^[-+]?0x[0-9a-fA-F_]+$/,
+    signed((text) => parseInt(text.slice(2).replaceAll('_', ''), 16)),
+  ),
   scalar('int', /^[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+$/, sexagesimal),
   scalar('float', /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?$/, number),
   scalar('float', /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*$/, sexagesimal),
