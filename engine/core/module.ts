@@ -103,7 +103,8 @@ interface Described<S extends Shape> {
   readonly shorthand?: string;
   /** Playbook tasks in YAML, each a list item. */
   readonly examples: string;
-  /** What `register` gets of a step that went well: name → type, described; optional where it is not always there. */
+  /** What `register` gets of a step that went well: name → type, described; optional where it is not always there.
+   * `.meta({ isLasting: true })`: what a state says of it before its change is true after it too. */
   readonly returns: Fields;
   /** What would be destroyed, in words for the operator; undefined when nothing. Such a step needs a code. */
   readonly destroys?: (params: z.output<S>) => string | undefined;
@@ -136,6 +137,8 @@ export interface ActionModule<S extends Shape = Shape> extends Described<S> {
 export interface QueryModule<S extends Shape = Shape> extends Described<S> {
   readonly kind: 'query';
   read(ctx: Context, params: z.output<S>): Promise<Outcome>;
+  /** For --check, where what it waits for has only been pretended: the same without waiting. */
+  inHaste?(params: z.output<S>): z.output<S>;
 }
 
 export type Module = StateModule | ActionModule | QueryModule;

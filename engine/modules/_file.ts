@@ -428,8 +428,8 @@ export const fileResult = (path: string, found: Found, backup?: string): Record<
 
 /** What `fileResult` gives; of what is not there, path and state alone. */
 export const returnsOfFile = {
-  path: z.string().describe('path on the node'),
-  dest: z.string().describe('the same'),
+  path: z.string().meta({ isLasting: true }).describe('path on the node'),
+  dest: z.string().meta({ isLasting: true }).describe('the same'),
   state: z.enum(['file', 'directory', 'link', 'absent', 'other']).describe('what is there'),
   mode: z.string().optional().describe("access rights, as '0644'"),
   owner: z.string().optional().describe('name of the owner'),

@@ -320,7 +320,7 @@ export default state({
 - package: { name: dbackup3-licensed, state: absent, purge: true }
 `,
   returns: {
-    manager: z.enum(['apt', 'rpm']).describe('what the node installs with'),
+    manager: z.enum(['apt', 'rpm']).meta({ isLasting: true }).describe('what the node installs with'),
     packages: z
       .record(z.string(), z.object({ before: z.string().nullable(), after: z.string().nullable() }))
       .describe('name → versions before and after, null where not installed'),

@@ -265,7 +265,7 @@ export default state({
   undo: { service: { name: cron, state: started } }
 `,
   returns: {
-    name: z.string().describe('name of the unit'),
+    name: z.string().meta({ isLasting: true }).describe('name of the unit'),
     active: z.string().describe('active, inactive, failed, …'),
     sub_state: z.string().describe('running, exited, dead, …'),
     enabled: z.string().describe('as systemctl is-enabled says it'),

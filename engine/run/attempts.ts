@@ -10,6 +10,7 @@ import { holds, judged } from './judged.ts';
 import { perform } from './perform.ts';
 import { isAway } from './reconnect.ts';
 import type { Back } from './reconnect.ts';
+import { unforeseeable } from './unforeseen.ts';
 import { pause, within } from './waiting.ts';
 
 /** What an attempt needs to know of the run around it. */
@@ -64,7 +65,7 @@ async function live(
     const ended = await within(timeout, (signal) =>
       perform(step, module, a.contextWith(signal, life), scope, a, life.kept),
     );
-    if (ended) return judged(step, scope, ended, isForeseen);
+    if (ended) return { ...judged(step, scope, ended, isForeseen), hasLooked: life.hasActed };
     return { outcome: 'failed', result: {}, reason: `not done within ${durationText(timeout ?? 0)}` };
   } catch (error) {
     const mayRepeat = module.kind !== 'action' || module.isResumable === true || !life.hasActed || isForeseen;
@@ -83,11 +84,7 @@ async function live(
       ended.outcome === 'failed' &&
       !(error instanceof DrillbookError && error.code.startsWith('plan.'))
     ) {
-      return {
-        outcome: 'skipped',
-        result: { is_unforeseeable: true },
-        reason: `cannot be foreseen: ${ended.reason}`,
-      };
+      return unforeseeable(ended.reason);
     }
     try {
       return judged(step, scope, ended, isForeseen);
@@ -129,6 +126,7 @@ export async function attempts(step: Step, module: Module, scope: Scope, a: Atte
       ended.isGuard ||
       ended.isInterrupted ||
       ended.outcome === 'in_doubt' ||
+      ended.result['is_unforeseeable'] === true ||
       (a.isCheck && module.kind !== 'query')
     )
       return ended;
@@ -138,6 +136,8 @@ export async function attempts(step: Step, module: Module, scope: Scope, a: Atte
       typeof isEnough === 'string'
         ? isEnough
         : (ended.reason ?? `not yet: ${step.until.map((condition) => condition.text).join(' and ')}`);
+    // What the host has not become yet is not waited for: under --check it will not become so.
+    if (a.isCheck && a.isBlurred && ended.hasLooked === true) return unforeseeable(reason);
     if (tries >= retries) {
       const bound = retries === 0 ? '' : ` (after ${tries + 1} attempts)`;
       const last = counted(step, ended, tries + 1);

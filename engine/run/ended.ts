@@ -14,6 +14,8 @@ export interface Ended {
   readonly isGuard?: boolean;
   /** Ctrl-C came between two attempts or items: a resume takes it up again. */
   readonly isInterrupted?: boolean;
+  /** It has to do with what is on a host, and not with what the run knows alone. */
+  readonly hasLooked?: boolean;
 }
 
 export const isBad = (outcome: StepOutcome): boolean =>

@@ -17,6 +17,8 @@ export interface HostState {
   readonly registered: Map<string, Result>;
   /** Variables of the `set` module. */
   readonly set: Map<string, unknown>;
+  /** Under --check: variables that a step would have set, to what nobody knows; name → that step. */
+  readonly unforeseen: Map<string, string>;
   facts: Result;
   /** Names of handlers, or words they listen to, since they were last flushed. */
   readonly notified: Set<string>;
@@ -32,6 +34,7 @@ export const hostState = (host: Host): HostState => ({
   host,
   registered: new Map(),
   set: new Map(),
+  unforeseen: new Map(),
   facts: {},
   notified: new Set(),
   waiting: new Set(),

@@ -17,6 +17,7 @@ import { once } from './once.ts';
 import { remember, rememberFailure } from './remember.ts';
 import { scopeOf } from './scope.ts';
 import { newTries } from './journal/tries.ts';
+import { untold } from './unforeseen.ts';
 
 /** An error thrown by the engine's own part of a step is the step's failure too. */
 async function valued(work: () => Promise<Ended>): Promise<Ended> {
@@ -114,28 +115,6 @@ function replay(course: Course, step: Step, state: HostState, sharers: States, p
   return isBadHere;
 }
 
-/** Under --check, what needs the result of a step that has only pretended cannot be told. */
-function foreseen(step: Step, state: HostState, ended: Ended, isCheck: boolean): Ended {
-  if (!isCheck || ended.outcome !== 'failed') return ended;
-  const text = JSON.stringify([
-    step.params,
-    step.vars,
-    step.keywords,
-    step.when.map((condition) => condition.text),
-  ]);
-  const isPretended = [...state.registered].some(
-    ([name, result]) =>
-      (result['is_foreseen'] === true || result['is_unforeseeable'] === true) &&
-      new RegExp(`(?<![\\w.])${name}\\b`).test(text),
-  );
-  if (!isPretended) return ended;
-  return {
-    outcome: 'skipped',
-    result: { is_unforeseeable: true },
-    reason: `cannot be foreseen: ${ended.reason}`,
-  };
-}
-
 /** A state that was changed, and failed all the same: its handlers and later steps were not told. */
 function wasChanged({ module, keywords }: Step, past: Past | undefined): boolean {
   const isHeard = keywords.notify !== undefined || keywords.register !== undefined;
@@ -192,12 +171,8 @@ export async function onHost(
   const doubt = await doubtAbout(course, step, host, name, past);
   if (doubt === 'interrupted') return true;
   if (doubt?.ended) return end(doubt.ended);
-  const ended = foreseen(
-    step,
-    state,
-    await valued(() => fresh(course, step, state, scope, name, past, doubt?.decision)),
-    step.checkMode ?? options.isCheck,
-  );
+  const real = await valued(() => fresh(course, step, state, scope, name, past, doubt?.decision));
+  const ended = (step.checkMode ?? options.isCheck) ? untold(real) : real;
   if (ended.outcome === 'ok' && wasChanged(step, past)) {
     const reason = 'in place; it was changed when the run failed here';
     return end({ ...ended, outcome: 'changed', reason });

@@ -97,6 +97,9 @@ export async function perform(
   }
   a.ledger?.learn(params);
   if (module.kind === 'state') return ensure(module, ctx, params, a, kept);
-  if (module.kind === 'query') return endedOf(await module.read(ctx, params), 'query');
+  if (module.kind === 'query') {
+    const hasty = a.isCheck && a.isBlurred ? module.inHaste?.(params) : undefined;
+    return endedOf(await module.read(ctx, hasty ?? params), 'query');
+  }
   return a.isCheck ? foresee(module, ctx, params) : act(module, ctx, params, a);
 }

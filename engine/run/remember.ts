@@ -6,6 +6,7 @@ import type { Course, States } from './course.ts';
 import type { HostState } from './host-state.ts';
 import { scopeOf } from './scope.ts';
 import { isBad } from './ended.ts';
+import { registeredInCheck } from './unforeseen.ts';
 
 const isResult = (value: unknown): value is Result =>
   value !== null && typeof value === 'object' && !Array.isArray(value);
@@ -65,12 +66,18 @@ export function remember(
 ): void {
   for (const state of sharers) {
     const { register } = step.keywords;
-    if (register !== undefined) state.registered.set(register, result);
+    if (register !== undefined)
+      state.registered.set(register, course.options.isCheck ? registeredInCheck(step, result) : result);
     if (outcome === 'changed') state.hasChanges = true;
+    if (result['is_unforeseeable'] === true && step.moduleName === 'set' && isResult(step.params))
+      for (const name of Object.keys(step.params)) state.unforeseen.set(name, step.name);
     if (isBad(outcome) || outcome === 'skipped') continue;
     for (const part of partsOf(step, result)) {
       if (step.moduleName === 'set' && isResult(part.result['set'])) {
-        for (const [name, value] of Object.entries(part.result['set'])) state.set.set(name, value);
+        for (const [name, value] of Object.entries(part.result['set'])) {
+          state.set.set(name, value);
+          state.unforeseen.delete(name);
+        }
       }
       if (step.moduleName === 'facts' && isResult(part.result['facts']))
         state.facts = { ...state.facts, ...part.result['facts'] };

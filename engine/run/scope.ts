@@ -5,6 +5,7 @@ import { render } from '../parse/template.ts';
 import type { Scope } from '../parse/template.ts';
 import type { Plan, Vars } from '../plan/plan.ts';
 import type { HostState } from './host-state.ts';
+import { hide } from './unforeseen.ts';
 
 /** What every scope of a run is made from. */
 export interface World {
@@ -96,6 +97,7 @@ export function scopeOf(state: HostState, layers: readonly Vars[], world: World,
     Object.defineProperty(scope, name, { value, enumerable: true, configurable: true });
   };
   for (const [name, value] of [...state.set, ...state.registered]) put(name, value);
+  for (const [name, step] of state.unforeseen) hide(scope, name, step);
   for (const [name, value] of Object.entries(plan.inputs.overrides)) put(name, value);
   const inputs = { ...plan.inputs.given };
   for (const [name, value] of Object.entries(plan.inputs.defaults))

@@ -60,3 +60,60 @@ test('a state reached once is ok the second time', async () => {
   expect((await book.go()).story).toEqual(['file ok']);
   expect(readFileSync(join(book.dir, 'a/x'), 'utf8')).toBe('hello');
 });
+
+test('what a change would give cannot be read before it; what is known of it can', async () => {
+  const book = project(`
+tasks:
+  - { name: put, copy: { dest: '{{dir}}/x', content: hello }, register: put }
+  - { name: where it is, command: 'echo {{put.dest}}', when: put.changed }
+  - { name: how big it is, command: 'true', when: put.size == 5 }
+  - { name: act, shell: 'echo 1', register: acted, loop: [a, b] }
+  - { name: of each, command: 'true', when: 'acted.results[0].stdout == "1"' }
+  - { name: remember, set: { said: '{{acted.results.[0].stdout}}' } }
+  - { name: says it, command: 'echo {{said}}', register: told }
+  - { name: whether it would, command: 'true', when: told.changed }
+  - { name: either way, command: 'true', when: put.size == 5 || put.changed }
+  - { name: known all the same, assert: { that: 'inputs.size() == 7' }, ignore_errors: true }
+`);
+  const ran = await book.go({ isCheck: true });
+  expect(ran.story).toEqual([
+    'put changed',
+    'where it is changed',
+    'how big it is skipped',
+    'act changed',
+    'of each skipped',
+    'remember skipped',
+    'says it skipped',
+    'whether it would skipped',
+    'either way changed',
+    'known all the same failed',
+  ]);
+  expect(finished(ran, 'how big it is').reason).toBe(
+    'cannot be foreseen: `size` is known only once `put` has run',
+  );
+  expect((await book.go()).story.filter((line) => line.endsWith('skipped'))).toEqual([]);
+});
+
+test('a step that needs what an earlier one only pretended says so, and is not waited for', async () => {
+  const book = project(
+    `
+tasks:
+  - { name: folder, file: { path: '{{dir}}/d', state: directory } }
+  - { name: in it, template: { src: page.hbs, dest: '{{dir}}/d/page' } }
+  - { name: waits, wait_for: { path: '{{dir}}/d/page' } }
+  - { name: again, mysql.query: { query: 'SELECT 1', login: { socket: '{{dir}}/none' } }, retries: 3, delay: 1s, until: 'result.count == 1' }
+`,
+    { files: { 'page.hbs': 'x' } },
+  );
+  const ran = await book.go({ isCheck: true });
+  expect(ran.story).toEqual(['folder changed', 'in it skipped', 'waits skipped', 'again skipped']);
+  expect(finished(ran, 'in it').reason).toMatch(/^cannot be foreseen: there is no directory /);
+  expect(finished(ran, 'waits').reason).toMatch(/^cannot be foreseen: .* is not started/);
+});
+
+test('without an earlier change the same step fails in check mode as it would for real', async () => {
+  const book = project(`tasks: [{ name: in it, copy: { content: x, dest: '{{dir}}/no/page' } }]`);
+  const checked = await book.go({ isCheck: true });
+  expect(checked.story).toEqual(['in it failed']);
+  expect(finished(await book.go(), 'in it').reason).toBe(finished(checked, 'in it').reason);
+});
