@@ -71,9 +71,10 @@ export function liveView(options: ViewOptions): View {
   });
   const logger = outcomeLogger(output, taste.pen, isUnicode);
   const spinner = isUnicode ? new Spinner() : new AsciiSpinner();
+  // A terminal without a size (a serial console, `script`) says 0.
   const region = openRegion({
-    columns: () => stdout.columns ?? 80,
-    rows: () => stdout.rows ?? 24,
+    columns: () => stdout.columns || 80,
+    rows: () => stdout.rows || 24,
     write: (text) => void output.toStdout(text, false),
   });
   const story = newStory();
@@ -87,8 +88,8 @@ export function liveView(options: ViewOptions): View {
     block.running.size > 0 ? taste.pen.paint('yellow', spinner.fetch()) : logger.icon(blockOutcome(block));
   const draw = (): void => {
     const now = Date.now();
-    const columns = stdout.columns ?? 80;
-    const rows = Math.max(2, Math.floor(((stdout.rows ?? 24) - 1) / Math.max(1, blocks.size)));
+    const columns = stdout.columns || 80;
+    const rows = Math.max(2, Math.floor(((stdout.rows || 24) - 1) / Math.max(1, blocks.size)));
     const lines = [...blocks.values()].flatMap((block) =>
       block.running.size > 0
         ? runningLines(block, iconOf(block), story, taste, { rows, columns, now })

@@ -44,3 +44,20 @@ test('--step asks before each step, takes no stray Enter for a yes, skips and qu
   expect(resumed.code).toBe(0);
   expect(readFileSync(`${book.dir}/log`, 'utf8')).toBe('one\nthree\nfour\n');
 });
+
+test('a terminal has its cursor again after a second Ctrl-C, in the midst of a step', async () => {
+  const book = project(
+    `tasks: [{ name: Waits for long, wait_for: { path: '{{dir}}/never', timeout: 60s } }]`,
+  );
+  const where = [book.playbook, '-i', book.inventory, '--state', book.state];
+  const { code, screen } = await onTerminal(
+    ['run', ...where],
+    [
+      ['Waits for long', '\x03'],
+      ['once more stops at once', '\x03'],
+    ],
+  );
+  expect(code).toBe(3);
+  expect(screen).toContain('\x1b[?25l');
+  expect(screen.lastIndexOf('\x1b[?25h')).toBeGreaterThan(screen.lastIndexOf('\x1b[?25l'));
+});
