@@ -45,6 +45,24 @@ test('several inventories, Ansible’s and drillbook’s own, are one', async ()
   expect(linesOf(book, 'said')).toEqual(['beside the playbook', 'beside the playbook']);
 });
 
+test('a variable with Jinja, or under a name of the language, is in the way only of a playbook that uses it', async () => {
+  const book = project(WORD);
+  const ini = book.write(
+    'hosts.ini',
+    `h1 ansible_connection=local dir=${book.dir} cluster=theirs word="{{ inner }}"\n`,
+  );
+  book.write('group_vars/all.yml', `inner: plain\nother: '{{ x | default(1) }}'\nhost: theirs\n`);
+  const where = ['-i', ini, '--state', book.state];
+  expect((await drillbook(['run', book.playbook, ...where])).code).toBe(0);
+  expect(linesOf(book, 'said')).toEqual(['plain']);
+
+  book.write('group_vars/all.yml', `inner: '{{ x | default(1) }}'\n`);
+  const said = await drillbook(['plan', book.playbook, ...where]);
+  expect(said.code).toBe(2);
+  expect(said.stderr).toMatch(/group_vars\/all.yml:1:\d+: error: /);
+  expect(said.stderr).toContain('templates are Handlebars, not Jinja');
+});
+
 describe('an inventory that a program prints', () => {
   test('is what it was when the run began, for its resume', async () => {
     const book = project(`tasks:

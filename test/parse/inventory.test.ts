@@ -8,6 +8,7 @@ import { absoluteSpec, loadInventory, settingPlace } from '../../engine/parse/in
 import type { Inventory } from '../../engine/parse/inventory.ts';
 import { selectHosts } from '../../engine/plan/hosts.ts';
 import { isFull } from '../_full.ts';
+import { CASES } from './inventory-cases.ts';
 
 const folders: string[] = [];
 afterEach(() => {
@@ -378,4 +379,83 @@ test('a thousand hosts with folders of variables are read in a moment', { timeou
   const { hosts } = read({ 'hosts.ini': '[all:vars]\nx=1\n[g]\nn[1:1000]\n[g:vars]\ny=2\n', ...files });
   expect(hosts.size).toBe(1000);
   expect(hosts.get('n200')?.vars).toEqual({ x: 1, y: 2, a: 199, b: { c: [1, 2, 3] } });
+});
+
+/** Pieces that mean something in one of the formats. */
+const PIECES = [
+  ...[
+    '[',
+    ']',
+    ':',
+    '=',
+    '"',
+    "'",
+    '\\',
+    '#',
+    '\n',
+    '  ',
+    '\t',
+    '{',
+    '}',
+    '[1:',
+    '[a:z:2]',
+    '__proto__',
+    'constructor',
+  ],
+  ...[
+    '[999999999:9999999999]',
+    '*x',
+    '&x',
+    '!!python/object:x',
+    '!vault |',
+    '{{',
+    '}}',
+    '{{ x | y }}',
+    '\0',
+    '%',
+    'null',
+  ],
+  ...[
+    '('.repeat(500),
+    '['.repeat(500),
+    '0x',
+    '1e999',
+    ':children]',
+    ':vars]',
+    'ansible_port=',
+    '<<: ',
+    '>',
+    '- ',
+    '? ',
+  ],
+];
+
+test('whatever is broken in a file, the errors are of the file and have a place', { timeout: 60_000 }, () => {
+  let seed = 4;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) & 0x7fffffff;
+    return seed % below;
+  };
+  const texts = Object.values(CASES).flatMap(({ files }) =>
+    Object.values(files).filter((text) => !text.startsWith('#!')),
+  );
+  const folder = folderWith({});
+  let refused = 0;
+  for (let i = 0; i < (isFull ? 2000 : 200); i++) {
+    let text = texts[random(texts.length)] ?? '';
+    for (let k = 0; k <= random(4); k++) {
+      const at = random(text.length + 1);
+      text = text.slice(0, at) + (PIECES[random(PIECES.length)] ?? '') + text.slice(at + random(6));
+    }
+    const file = join(folder, `${i}${['', '.ini', '.yml'][i % 3] ?? ''}`);
+    writeFileSync(file, text);
+    try {
+      loadInventory(file);
+    } catch (error) {
+      refused++;
+      const all = error instanceof Problems ? error.problems : [error as DrillbookError];
+      expect(all.filter(({ code, at }) => !/^(?:parse|plan)\./.test(code) || at === undefined)).toEqual([]);
+    }
+  }
+  expect(refused).toBeGreaterThan(20);
 });
