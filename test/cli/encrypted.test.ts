@@ -107,6 +107,32 @@ test.each([
   expect(readFileSync(join(book.dir, 'a/told'), 'utf8')).toBe('hunter-22222\n');
 });
 
+test('inventories of Ansible and their folders of variables may be vaults; names of hosts and groups stay readable', async () => {
+  const book = project(
+    `plays: [{ hosts: web, tasks: [{ name: say, command: 'echo {{own}} {{of_group}} {{of_host}} {{of_list.[0].deep}} {{inventory_name}} {{host.name}}' }] }]`,
+  );
+  await keysIn(book);
+  const ini =
+    '[web]\nfrontend ansible_connection=local own="in ini 11"\n[web:vars]\nof_group=group word 22\ninventory_name=frontend\n';
+  book.write('hosts.ini', await vault(ini));
+  book.write('group_vars/web.yml', await vault('of_list: [{ deep: listed-33 }]\n'));
+  book.write(
+    'host_vars/frontend/secret.yml',
+    `of_host: ${inlineYaml('!vault', await vault('hosted-44'), '  ')}`,
+  );
+  const keys = ['--vault-password-file', join(book.dir, 'vault-password')];
+  const on = [book.playbook, '-i', join(book.dir, 'hosts.ini'), '--state', book.state];
+  const said = await drillbook(['run', ...on, ...keys, '-v']);
+  expect([said.stderr, said.code]).toEqual(['', 0]);
+  expect(said.stdout).toContain('stdout: ‹secret› ‹secret› ‹secret› ‹secret› ');
+  expect(said.stdout).not.toMatch(/ini 11|word 22|listed-33|hosted-44/);
+  expect(said.stdout).toContain('frontend');
+  book.write('hosts.ini', await vault(`${ini}[web\nx password=hunter-22222\n`));
+  const broken = await drillbook(['run', ...on, ...keys]);
+  expect([broken.code, broken.stderr]).toEqual([2, expect.stringContaining('hosts.ini:')]);
+  expect(broken.stderr).not.toMatch(/hunter|word 22/);
+});
+
 test('the keys come from the environment too, and a password from a program', async () => {
   const { book, keys, go } = await encrypted();
   const { chmodSync } = await import('node:fs');

@@ -14,7 +14,7 @@ const KINDS = ['hosts', 'children', 'vars'];
 const SECRET_LINE = /pass(word|phrase|wd)?\w*\s*=/i;
 
 /** A text as a source of lines: paths are `[line, column]`, with a name behind them where a variable is meant. */
-export function linesSource(file: string, text: string): Source {
+export function linesSource(file: string, text: string, isEncrypted = false): Source {
   const lines = text.split(/\r?\n/);
   const placeOf = ([line = 1, column = 1]: Path): Place => ({
     file,
@@ -23,7 +23,8 @@ export function linesSource(file: string, text: string): Source {
   });
   const excerptOf = (at: Place): string | undefined => {
     const line = lines[at.line - 1];
-    return line === undefined || line.length > 400 || SECRET_LINE.test(line) ? undefined : line.trimEnd();
+    const isHidden = isEncrypted || line === undefined || line.length > 400 || SECRET_LINE.test(line);
+    return isHidden ? undefined : line.trimEnd();
   };
   return {
     file,

@@ -49,19 +49,28 @@ function addYaml(draft: Draft, path: string, loading: Loading): void {
   else addOurs(draft, loadYaml(path, 'inventory', undefined, loading));
 }
 
+/** Whatever stands after a `=` of an encrypted file: a word of a host's line, or the rest of a group's. */
+function hearLines(text: string, { onSecret }: Loading): void {
+  const names = new Set([...text.matchAll(/^\[?([^\s=\]:]+)/gm)].map(([, name]) => name));
+  for (const [, rest = '', word = ''] of text.matchAll(/=[ \t]*(?=([^\r\n]*))("[^"\n]*"|'[^'\n]*'|\S*)/g))
+    for (const value of [rest.trim(), word].map((one) => one.replace(/^(["'])(.*)\1$/, '$2')))
+      if (!names.has(value)) onSecret?.(value, true);
+}
+
 function addFile(draft: Draft, path: string, loading: Loading): void {
   const files = loading.files ?? disk;
   const printed = files.output(path, ['--list']);
   if (printed !== undefined) return addProgram(draft, path, files, printed);
   if (isYamlName(path)) return addYaml(draft, path, loading);
-  const { text } = loadText(path, 'inventory', undefined, loading);
+  const { text, isEncrypted } = loadText(path, 'inventory', undefined, loading);
   if (text.startsWith('#!')) {
     const at = { file: path, line: 1, column: 1 };
     const hint = `chmod +x ${path}`;
     throw new DrillbookError('parse.inventory', `${path} is a program that may not be run`, { at, hint });
   }
   if (extname(path) !== '.ini' && !looksLikeIni(text)) return addYaml(draft, path, loading);
-  addAnsibleIni(draft, linesSource(path, text));
+  if (isEncrypted) hearLines(text, loading);
+  addAnsibleIni(draft, linesSource(path, text, isEncrypted));
 }
 
 function addPath(draft: Draft, path: string, loading: Loading, onFile: (path: string) => void): void {
