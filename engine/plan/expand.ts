@@ -434,7 +434,8 @@ export function makePlan(
   checkTags(plays, selection);
   if (selection.startAt !== undefined) {
     plays = startAt(plays, selection.startAt);
-    const missing = missingProblems(plays, playbook, inventory, e.overrides);
+    const reading = { playbook, inventory, templates: e.templates };
+    const missing = missingProblems(plays, reading, e.overrides);
     if (missing.length > 0) throw new Problems(dedupe(missing));
   }
   const confirmations = confirmationsOf(playbook, plays, inventory, inputs);
@@ -447,6 +448,7 @@ export function makePlan(
     plays,
     files: [...playbook.files, inventory.file],
     templates: [...e.templates.values()],
+    templateFiles: e.templates,
     code: codeOf(playbook, inventory, inputs, selection.limit, confirmations),
     confirmations,
     needsStatus:

@@ -52,9 +52,11 @@ function learn(step: Step, own: Foresight, learned: Learned): void {
 export function foresightOf(plan: Plan): ReadonlyMap<string, Foreseen> {
   const found = new Map<string, Foreseen>();
   const learned: Learned = new Map();
+  const { playbook, inventory, templateFiles: templates } = plan;
+  const reading = { playbook, inventory, templates };
   const visit = (step: Step, play: PlannedPlay, where: readonly string[]): void => {
     const all: (readonly [Foresight, string])[] = where.map((why) => ['unknown_until_run', why]);
-    for (const read of readsOf(step, play, plan.playbook, plan.inventory)) {
+    for (const read of readsOf(step, play, reading)) {
       const ground = judge(read, learned);
       if (ground) all.push(ground);
     }

@@ -1,9 +1,8 @@
 import { DrillbookError } from '../core/error.ts';
-import type { Inventory } from '../parse/inventory.ts';
-import type { Playbook } from '../parse/playbook.ts';
 import { stepsOf } from './plan.ts';
 import type { PlannedPlay, PlanNode, Step } from './plan.ts';
 import { readsOf } from './reads.ts';
+import type { Reading } from './reads.ts';
 
 /** The steps that --tags, --skip-tags and --start-at leave out, in the order of the plan. */
 export const leftOut = (plays: readonly PlannedPlay[]): readonly Step[] =>
@@ -25,8 +24,7 @@ function* straight(nodes: readonly PlanNode[]): Generator<Step> {
 /** Steps that run, and need what only steps leave behind which --start-at leaves out. */
 export function missingProblems(
   plays: readonly PlannedPlay[],
-  playbook: Playbook,
-  inventory: Inventory,
+  reading: Reading,
   overrides: ReadonlySet<string>,
 ): DrillbookError[] {
   const gone = new Map<string, Step>();
@@ -35,7 +33,7 @@ export function missingProblems(
   for (const play of plays) {
     for (const step of straight(play.nodes)) {
       if (!step.isSelected) continue;
-      for (const { root, isOptional } of readsOf(step, play, playbook, inventory)) {
+      for (const { root, isOptional } of readsOf(step, play, reading)) {
         const giver = isOptional || overrides.has(root) ? undefined : gone.get(root);
         if (giver === undefined) continue;
         const message = `--start-at leaves out \`${giver.name}\`, and \`${step.name}\` needs \`${root}\` from it`;

@@ -87,6 +87,8 @@ export interface Plan {
   readonly files: readonly string[];
   /** Texts of the template files that steps render. */
   readonly templates: readonly string[];
+  /** The same by their paths. */
+  readonly templateFiles: ReadonlyMap<string, string>;
   /** What the operator types to confirm; the same for the same hosts, inputs and confirmations. */
   readonly code: string;
   /** What has to be confirmed: the playbook's own sentence first, then each destroying step. */

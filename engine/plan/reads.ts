@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { compileCondition } from '../parse/condition.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import type { Playbook } from '../parse/playbook.ts';
@@ -33,6 +34,18 @@ const inParams = ({ params, module }: Step): readonly Reference[] =>
         module && paramMeta(module, name).cel ? [value].flat().flatMap(inCondition) : inTemplates(value),
       );
 
+/** What a step's own files say: the template that it renders, be it the module's. */
+function inFiles({ params, module }: Step, templates: ReadonlyMap<string, string>): readonly Reference[] {
+  if (!module) return [];
+  return Object.entries(module.params.shape).flatMap(([name, type]) => {
+    if (!paramMeta(module, name).template) return [];
+    const given = params !== null && typeof params === 'object' ? (params as Vars)[name] : undefined;
+    const path = given ?? (type as z.ZodType).safeParse(undefined).data;
+    const text = [...templates].find(([file]) => file === path || file.endsWith(`/${String(path)}`))?.[1];
+    return text === undefined ? [] : inTemplates(text);
+  });
+}
+
 function ownReads(step: Step): readonly Reference[] {
   const { keywords, environment, become, delegateTo, name } = step;
   const conditions = [step.when, step.until, step.changedWhen ?? [], step.failedWhen ?? []].flat();
@@ -44,10 +57,18 @@ function ownReads(step: Step): readonly Reference[] {
   ];
 }
 
+/** What of a plan is read. */
+export interface Reading {
+  readonly playbook: Playbook;
+  readonly inventory: Inventory;
+  /** Template files by their paths. */
+  readonly templates: ReadonlyMap<string, string>;
+}
+
 /** What a variable is where a step reads it, strongest layer first; undefined for what is no variable. */
 type Lookup = (name: string) => readonly unknown[] | undefined;
 
-function lookupFor(step: Step, play: PlannedPlay, playbook: Playbook, inventory: Inventory): Lookup {
+function lookupFor(step: Step, play: PlannedPlay, { playbook, inventory }: Reading): Lookup {
   const layers: Vars[] = [...step.vars.toReversed(), play.play.keywords.vars ?? {}, playbook.vars];
   return (name) => {
     const layer = layers.find((vars) => Object.hasOwn(vars, name));
@@ -60,13 +81,8 @@ function lookupFor(step: Step, play: PlannedPlay, playbook: Playbook, inventory:
 }
 
 /** Every name that the step reads which is no variable written down: facts, roles, results, and what `set` sets. */
-export function readsOf(
-  step: Step,
-  play: PlannedPlay,
-  playbook: Playbook,
-  inventory: Inventory,
-): readonly Read[] {
-  const lookup = lookupFor(step, play, playbook, inventory);
+export function readsOf(step: Step, play: PlannedPlay, reading: Reading): readonly Read[] {
+  const lookup = lookupFor(step, play, reading);
   const seen = new Set<string>();
   const follow = (references: readonly Reference[], via: readonly string[]): readonly Read[] =>
     references.flatMap(({ root, rest, isOptional }): readonly Read[] => {
@@ -76,5 +92,5 @@ export function readsOf(
       seen.add(root);
       return follow(inTemplates(values), [...via, root]);
     });
-  return follow(ownReads(step), []);
+  return follow([...ownReads(step), ...inFiles(step, reading.templates)], []);
 }

@@ -132,3 +132,15 @@ test.each([
   expect(stderr).toContain(hint);
   expect(code).toBe(2);
 });
+
+test('what a template file speaks of counts too', async () => {
+  const book = project(
+    `
+name: T
+plays: [{ name: P, hosts: all, gather: true, tasks: [{ name: renders, template: { src: page.hbs, dest: /x } }] }]
+`,
+    { files: { 'page.hbs': 'os {{facts.os.id}}\n' } },
+  );
+  const { stdout } = await drillbook(['plan', book.playbook, '-i', book.inventory]);
+  expect(stdout).toMatch(/renders .*unknown until run: facts/);
+});
