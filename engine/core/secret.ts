@@ -86,7 +86,8 @@ export class Redactor {
 
   /** Makes every value in it known, however deep. */
   addDeep(value: unknown): void {
-    if (value !== null && typeof value === 'object') for (const own of Object.values(value)) this.addDeep(own);
+    if (value !== null && typeof value === 'object')
+      for (const own of Object.values(value)) this.addDeep(own);
     else this.add(value);
   }
 
