@@ -152,6 +152,18 @@ function stopwatch(ms: number, onEnd: () => void): { pause(): void; resume(): vo
   };
 }
 
+/** Writes a new key down; why it could not be, where a host must not be trusted for it. */
+function note(target: Target, name: string, key: Buffer): Unreachable | undefined {
+  const [file = ''] = target.knownHosts;
+  try {
+    noteKey(file, name, key, target.isHashed);
+    return undefined;
+  } catch (cause) {
+    const message = `the key of ${target.host} is new, and cannot be noted in ${file}: ${(cause as Error).message}`;
+    return new Unreachable(target.host, 'key-unknown', message, { cause });
+  }
+}
+
 /** Handshake, host key, login, over a byte stream. */
 async function logIn(
   target: Target,
@@ -211,8 +223,7 @@ async function logIn(
         known,
       );
       if (refusal?.code === 'host.key-unknown' && target.keyPolicy === 'accept-new' && isNewHost(known)) {
-        noteKey(target.knownHosts[0] ?? '', name, key, target.isHashed);
-        refusal = undefined;
+        refusal = note(target, name, key);
       }
       isTrusted = refusal === undefined;
       return isTrusted;

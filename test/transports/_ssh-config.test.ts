@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -97,6 +97,19 @@ Host db*
       user: userInfo().username,
       port: 22,
     });
+  });
+
+  it('is not read where others may write it, for it may name commands', () => {
+    config('Match exec "touch /tmp/never"\n  User x\n');
+    chmodSync(join(home, '.ssh/config'), 0o666);
+    expect(() => readSshConfig(['db1'])).toThrow('may be written by others, so it is not read');
+    chmodSync(join(home, '.ssh/config'), 0o600);
+  });
+
+  it('gives the user’s file before that of the machine, and options before both', () => {
+    config('Host db1\n  Port 1\n');
+    expect(readSshConfig(['db1'], [['Port', '2']]).port).toBe(2);
+    expect(readSshConfig(['db1']).port).toBe(1);
   });
 
   it('matches a block by the address of the inventory as well as by the name', () => {

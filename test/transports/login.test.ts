@@ -266,6 +266,29 @@ describe('options of ssh', { timeout: 60_000 }, () => {
     expect((await failureOf(to(host('no')))).code).toBe('host.key-changed');
   });
 
+  it('write to the operator’s own file where they would have it nowhere, as many an inventory of Ansible’s does', async () => {
+    const before = process.env['HOME'];
+    process.env['HOME'] = join(directory, 'home');
+    const anywhere: [string, string][] = [
+      ['StrictHostKeyChecking', 'no'],
+      ['UserKnownHostsFile', '/dev/null'],
+      ['GlobalKnownHostsFile', '/dev/null'],
+    ];
+    const host = sshd.host({ knownHosts: undefined, sshOptions: anywhere });
+    try {
+      await to(host).open();
+      const file = join(directory, 'home/.ssh/known_hosts');
+      expect(readFileSync(file, 'utf8').split('\n')).toHaveLength(2);
+      await to(host).open();
+      expect(readFileSync(file, 'utf8').split('\n')).toHaveLength(2);
+      rmSync(join(directory, 'home'), { recursive: true });
+      writeFileSync(join(directory, 'home'), '');
+      expect((await failureOf(to(host))).message).toContain('cannot be noted in');
+    } finally {
+      process.env['HOME'] = before;
+    }
+  });
+
   it('note it as a hash where names are to be hidden', async () => {
     const { path, options } = knownIn('known-hashed');
     const policy = [['StrictHostKeyChecking', 'accept-new'], ['HashKnownHosts', 'yes'], ...options] as [
