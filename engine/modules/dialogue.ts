@@ -3,22 +3,14 @@ import { action } from '../core/module.ts';
 import { chdir } from './_command.ts';
 import { regexp } from './_regexp.ts';
 import { lastLine, linesOf, trimmed } from './_sh.ts';
-
-/** What a terminal hands on as it was typed: a line of it holds 4095 bytes (termios(3)). */
-const isTypable = (text: string): boolean =>
-  !/[\0-\x08\n-\x1f\x7f]/.test(text) && Buffer.byteLength(text) <= 4000;
+import { isTypable, NOT_TYPABLE } from './_typable.ts';
 
 const response = z.strictObject({
   prompt: z
     .string()
     .min(1)
     .describe('JavaScript regular expression, matched against what was shown since the last answer.'),
-  answer: z.coerce
-    .string()
-    .refine(isTypable, {
-      error: 'is one line of at most 4000 bytes without control characters: a terminal takes no other',
-    })
-    .describe('What to type; Enter follows.'),
+  answer: z.coerce.string().refine(isTypable, NOT_TYPABLE).describe('What to type; Enter follows.'),
   secret: z.boolean().default(false).describe('Mask the answer wherever it would be shown (default false).'),
   optional: z.boolean().default(false).describe('The prompt may never come (default false).'),
 });

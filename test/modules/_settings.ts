@@ -1,6 +1,7 @@
 import { readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Result } from '../../engine/core/module.ts';
+import type { ParamPath } from './_hostile.ts';
 
 /** A module's parameters that do, with a place for a text, in a directory of this machine. */
 export interface Setting {
@@ -14,6 +15,11 @@ export interface Setting {
     Record<string, (result: Result, dir: string, text: string) => Promise<unknown>>
   >;
 }
+
+/** The setting for a parameter. */
+export const settingFor = (settings: readonly Setting[], path: ParamPath): Setting | undefined =>
+  settings.find(({ only }) => only?.includes(path.join('.'))) ??
+  settings.find(({ only }) => only === undefined);
 
 /** Parameters that are code themselves: what is in them is meant to be run. */
 export const CODE: ReadonlySet<string> = new Set(['shell.cmd', 'wait_for.sh', 'dialogue.cmd']);

@@ -8,9 +8,7 @@ import { isFull } from '../_full.ts';
 import { openBench } from './_context.ts';
 import type { Bench } from './_context.ts';
 import { CANARY, HUGE, REFUSED, textsOf, told, VALUES } from './_hostile.ts';
-import type { ParamPath } from './_hostile.ts';
-import { CODE, localSettings } from './_settings.ts';
-import type { Setting } from './_settings.ts';
+import { CODE, localSettings, settingFor } from './_settings.ts';
 
 let bench: Bench;
 beforeAll(async () => {
@@ -35,10 +33,6 @@ const canaries = (): string[] =>
   places()
     .map((dir) => join(dir, CANARY))
     .filter((path) => existsSync(path));
-
-const settingFor = (settings: readonly Setting[], path: ParamPath): Setting | undefined =>
-  settings.find(({ only }) => only?.includes(path.join('.'))) ??
-  settings.find(({ only }) => only === undefined);
 
 const short = (value: string): string => JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
 

@@ -12,6 +12,7 @@ import { check, openBench, reach, run } from './_context.ts';
 import { live, liveOn, newAttempt } from './_taking.ts';
 import type { Bench } from './_context.ts';
 import { freshLab } from '../lab/_fresh.ts';
+import { hostileOnNode } from './_node-hostile.ts';
 import { truthOnNode } from './_node-truth.ts';
 
 // One lab for all that needs a whole system: packages, services, the clock.
@@ -349,6 +350,7 @@ describe('time_sync', () => {
 });
 
 truthOnNode(() => bench);
+hostileOnNode(() => bench);
 
 test('over SSH: facts of the node, a file of 2 MB, a port seen from the node, a dialogue', async () => {
   const { result } = await run(bench, 'facts', {});

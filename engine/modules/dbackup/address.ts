@@ -7,7 +7,7 @@ const params = z.strictObject({
   component: z.enum(['agent', 'stored']).default('agent').describe('Which service'),
   address: z
     .string()
-    .min(1)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9.:_-]*$/, { error: 'is no address' })
     .describe('Address of the backup server: the VIP, or the local address before there is a cluster'),
   restart: z.boolean().default(true).describe('Restart the service, so that it goes there at once'),
 });

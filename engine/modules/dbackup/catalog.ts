@@ -2,17 +2,23 @@ import { z } from 'zod';
 import { StepFailed } from '../../core/error.ts';
 import type { Change, Checked, Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
+import { isTypable, NOT_TYPABLE } from '../_typable.ts';
 import { programs } from './_paths.ts';
 
 const params = z.strictObject({
   host: z
     .string()
-    .min(1)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9.:_-]*$/, { error: 'is no address' })
     .default('127.0.0.1')
     .describe('Address of the database; `localhost` is its unix socket'),
   port: z.int().min(1).max(65535).default(3306).describe('Port of the database'),
-  user: z.string().min(1).default('root').describe('Account'),
-  password: z.string().default('').describe('Its password').meta({ secret: true }),
+  user: z.string().min(1).refine(isTypable, NOT_TYPABLE).default('root').describe('Account'),
+  password: z
+    .string()
+    .refine(isTypable, NOT_TYPABLE)
+    .default('')
+    .describe('Its password')
+    .meta({ secret: true }),
 });
 type Params = z.output<typeof params>;
 

@@ -46,9 +46,9 @@ trap 'exit 143' HUP INT TERM
 options() { printf '[client]\\nuser="%s"\\n' "$1"; [ -z "$2" ] || printf 'password="%s"\\n' "$2"; }
 (umask 077; options "$user" "$from" >"$at/from.cnf"; options "$admin" "$to" >"$at/to.cnf")
 case $dialect in
-  source) set -- --set-gtid-purged=OFF --source-data=1 --get-server-public-key --databases "$@" ;;
-  master) set -- --set-gtid-purged=OFF --master-data=1 --databases "$@" ;;
-  mariadb) set -- --master-data=1 --databases "$@" ;;
+  source) set -- --set-gtid-purged=OFF --source-data=1 --get-server-public-key --databases -- "$@" ;;
+  master) set -- --set-gtid-purged=OFF --master-data=1 --databases -- "$@" ;;
+  mariadb) set -- --master-data=1 --databases -- "$@" ;;
 esac
 sql "$stop" || exit
 [ "$strict" != 1 ] || sql 'SET GLOBAL super_read_only = OFF' || exit

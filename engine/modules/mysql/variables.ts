@@ -32,6 +32,11 @@ async function read(server: Server, names: readonly string[]): Promise<ReadonlyM
     );
   }
   await refuseConstants(server, names);
+  // SHOW cuts long values off.
+  for (const name of names.filter((one) => (all.get(one)?.length ?? 0) >= 1000)) {
+    const [row] = await server.rows(`SELECT @@GLOBAL.\`${name}\` AS value`);
+    all.set(name, String(row?.['value']));
+  }
   return all;
 }
 
