@@ -60,7 +60,7 @@ let interrupted: AbortSignal | undefined;
 /** The contract's exit codes, by the first word of the error's code. */
 function exitCodeOf(error: unknown): number {
   const family = error instanceof Error && 'code' in error ? String(error.code).split('.')[0] : '';
-  if (family === 'usage' || family === 'parse' || family === 'plan') return 2;
+  if (['usage', 'parse', 'plan', 'lint'].includes(family ?? '')) return 2;
   if (family === 'interrupt') return 3;
   return family === 'guard' ? 5 : family === 'doubt' ? 4 : 1;
 }

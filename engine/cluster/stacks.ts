@@ -5,6 +5,7 @@ import type { Cluster, Guard } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { suggest } from '../core/nearest.ts';
 import type { Inventory } from '../parse/inventory.ts';
+import { schemaProblems } from '../parse/schema.ts';
 
 /** What a stack's file exports. */
 export interface Stack {
@@ -37,6 +38,9 @@ export async function settingsInForce({ stack, settings }: Cluster): Promise<unk
   return (await STACKS[stack]?.())?.settingsSchema.safeParse(settings).data;
 }
 
+const inside = (value: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((all, key) => (all as Record<PropertyKey, unknown> | undefined)?.[key], value);
+
 const isTemplate = (value: unknown): boolean => typeof value === 'string' && value.includes('{{');
 
 /** What is wrong with the clusters of an inventory, before any host is touched. */
@@ -55,23 +59,12 @@ export async function settingsProblems({
       problems.push(source.error('parse.stack', [...path, 'stack'], `\`${stack}\`: unknown stack`, hint));
       continue;
     }
-    const parsed = (await load()).settingsSchema.safeParse(settings);
-    for (const { path: at, message } of parsed.error?.issues ?? []) {
-      const value = at.reduce<unknown>(
-        (all, key) => (all as Record<PropertyKey, unknown> | undefined)?.[key],
-        settings,
-      );
-      // What a template becomes is known only with the host's variables.
-      if (isTemplate(value)) continue;
-      const keys = at.map((key) => (typeof key === 'symbol' ? String(key) : key));
-      problems.push(
-        source.error(
-          'parse.settings',
-          [...path, 'settings', ...keys],
-          `settings.${keys.join('.')}: ${message}`,
-        ),
-      );
-    }
+    const { settingsSchema } = await load();
+    const { error } = settingsSchema.safeParse(settings);
+    // What a template becomes is known only with the host's variables.
+    const issues = (error?.issues ?? []).filter(({ path: at }) => !isTemplate(inside(settings, at)));
+    const own = { ...error, issues } as z.ZodError;
+    problems.push(...schemaProblems(own, source, [...path, 'settings'], settingsSchema));
   }
   return problems;
 }

@@ -67,6 +67,14 @@ function wordsAllowed(schema: z.ZodType | undefined, path: Path): readonly strin
   return Object.keys(inner?.shape ?? {});
 }
 
+/** `at least 2 are wanted`, for what is too small or too large. */
+function boundText(issue: Issue): string | undefined {
+  if (issue.code !== 'too_small' && issue.code !== 'too_big') return undefined;
+  const [word, bound] = issue.code === 'too_small' ? ['least', issue.minimum] : ['most', issue.maximum];
+  const unit = issue.origin === 'string' ? ' characters' : issue.origin === 'array' ? ' of them' : '';
+  return `at ${word} ${String(bound)}${unit} is wanted`.replace(/(characters|them) is/, '$1 are');
+}
+
 /** Of one mapping; whoever sees so many sees that it is none of ours. */
 const MOST_KEYS = 100;
 
@@ -108,7 +116,7 @@ export function schemaProblems(
       const why = issue.issues[0]?.message ?? 'not allowed';
       return [source.error('parse.schema', path, `\`${name ?? ''}\`: ${why}`)];
     }
-    const message = issue.message
+    const message = (boundText(issue) ?? issue.message)
       .replace(/^Invalid input: /, '')
       .replace(/, received .*/, '')
       .replace(/^expected (\w+)$/, (_, type: string) => `expected ${inWords(type)}`);

@@ -49,7 +49,7 @@ test.each([
   ['a word that nobody knows', GOOD.replace('flavour', 'flavor'), 'flavor'],
 ])('%s is refused by its place', async (_, cluster, place) => {
   const found = await problems(cluster);
-  expect(found.map(({ message }) => message).join()).toContain(place);
+  expect(found.map(({ message }) => message).join()).toContain(`\`${place.split('.').at(-1)}\`: `);
   expect(found[0]?.at?.line).toBeGreaterThan(6);
 });
 
