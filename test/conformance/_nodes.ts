@@ -100,7 +100,13 @@ control_path_dir = ${join(folder, 'control')}
     folder,
     inventories: { ours: ours(false), theirs: theirs(false) },
     withGone: { ours: ours(true), theirs: theirs(true) },
-    env: { ANSIBLE_CONFIG: config, ANSIBLE_NOCOLOR: '1', LC_ALL: 'C.UTF-8', PYTHONDONTWRITEBYTECODE: '1' },
+    env: {
+      HOME: join(folder, 'home'),
+      ANSIBLE_CONFIG: config,
+      ANSIBLE_NOCOLOR: '1',
+      LC_ALL: 'C.UTF-8',
+      PYTHONDONTWRITEBYTECODE: '1',
+    },
     async stop() {
       for (const name of readdirSync(join(folder, 'control'))) {
         // A master that is gone already is what is wanted.

@@ -14,6 +14,7 @@ export interface Pair {
   /**
    * The tasks of one play on the group `pair` (hosts a and b), or a whole playbook where it has `plays:` or begins with
    * `- hosts:`. `MARK word` in a command leaves a trace on the node: `word@NODE`, with what else is given after it.
+   * `FOLDER` is a folder on the node that each engine has for itself.
    */
   readonly ours: string;
   /** Left out where Ansible reads the very same text. */

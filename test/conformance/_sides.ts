@@ -68,7 +68,10 @@ function lay(folder: string, book: string, files: Readonly<Record<string, string
   chmodSync(trace, 0o666);
   for (const [name, text] of Object.entries({ ...files, 'book.yml': book })) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
-    writeFileSync(join(folder, name), text.replaceAll('MARK', mark).replaceAll('{{trace}}', trace));
+    writeFileSync(
+      join(folder, name),
+      text.replaceAll('MARK', mark).replaceAll('FOLDER', folder).replaceAll('{{trace}}', trace),
+    );
   }
 }
 

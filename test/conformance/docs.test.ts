@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { blockSchema, playSchema, playbookSchema, taskSchema } from '../../engine/parse/playbook-schema.ts';
 import { ansibleHint } from '../../engine/parse/ansible.ts';
 import { moduleNames } from '../../engine/modules/registry.ts';
@@ -41,8 +42,10 @@ const OURS = new Set(
 
 test('every keyword of Ansible is in the table; what is not ours has a hint where it is written', async () => {
   await ensurePackages(['ansible-core']);
+  const home = mkdtempSync(join(tmpdir(), 'drillbook-ansible-'));
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }));
   const list = execFileSync('/usr/bin/ansible-doc', ['-t', 'keyword', '-l', '-j'], {
-    env: { ...process.env, LC_ALL: 'C.UTF-8' },
+    env: { ...process.env, HOME: home, LC_ALL: 'C.UTF-8' },
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   // Ansible's own list has two that it took out long ago, and one as a pattern.

@@ -49,7 +49,7 @@ handlers:
 const CHECKED = `
 - { name: command, shell: MARK command, register: got }
 - { name: for real, shell: MARK for-real, check_mode: false, changed_when: false }
-- { name: state, file: { path: '/tmp/drillbook-conformance-check', state: directory } }
+- { name: state, file: { path: 'FOLDER/made', state: directory } }
 - check_mode: false
   block:
     - { name: in block, shell: MARK in-block }
@@ -141,12 +141,12 @@ handlers:
     name: 'check mode of one task without --check',
     isShell: true,
     ours: `
-- { name: only looks, file: { path: /tmp/drillbook-conformance-check, state: directory }, check_mode: true, register: got }
-- { name: told, shell: 'MARK told {{got.changed}}; [ ! -e /tmp/drillbook-conformance-check ]' }
+- { name: only looks, file: { path: FOLDER/made, state: directory }, check_mode: true, register: got }
+- { name: told, shell: 'MARK told {{got.changed}}; [ ! -e FOLDER/made ]' }
 `,
     theirs: `
-- { name: only looks, file: { path: /tmp/drillbook-conformance-check, state: directory }, check_mode: true, register: got }
-- { name: told, shell: 'MARK told {{got.changed|lower}}; [ ! -e /tmp/drillbook-conformance-check ]' }
+- { name: only looks, file: { path: FOLDER/made, state: directory }, check_mode: true, register: got }
+- { name: told, shell: 'MARK told {{got.changed|lower}}; [ ! -e FOLDER/made ]' }
 `,
   },
   {

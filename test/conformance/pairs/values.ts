@@ -344,10 +344,10 @@ tasks:
   {
     name: 'a file: made, the same again, and gone',
     ours: `
-- { name: made, file: { path: '/tmp/drillbook-conformance-{{own}}', state: directory, mode: '0750' }, notify: told }
-- { name: the same, file: { path: '/tmp/drillbook-conformance-{{own}}', state: directory, mode: '0750' } }
-- { name: gone, file: { path: '/tmp/drillbook-conformance-{{own}}', state: absent } }
-- { name: gone already, file: { path: '/tmp/drillbook-conformance-{{own}}', state: absent } }
+- { name: made, file: { path: 'FOLDER/made-{{own}}', state: directory, mode: '0750' }, notify: told }
+- { name: the same, file: { path: 'FOLDER/made-{{own}}', state: directory, mode: '0750' } }
+- { name: gone, file: { path: 'FOLDER/made-{{own}}', state: absent } }
+- { name: gone already, file: { path: 'FOLDER/made-{{own}}', state: absent } }
 `.replace(', notify: told', ''),
   },
 ];
