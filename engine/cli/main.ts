@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { ParseArgsOptionDescriptor } from 'node:util';
+import type { ParseArgsOptionDescriptor, ParseArgsOptionsConfig } from 'node:util';
 import type { Redactor } from '../core/secret.ts';
 import type { Command, Invocation } from './_command.ts';
 import { GLOBAL, GLOBAL_HELP, OF_ANSIBLE } from './_global.ts';
@@ -24,13 +24,19 @@ async function overview(): Promise<string> {
 }
 
 function helpOf(name: string, command: Command): string {
-  const all = { ...command.options, ...GLOBAL };
-  const help = { ...command.help, ...GLOBAL_HELP };
-  const rows = Object.entries<ParseArgsOptionDescriptor>(all).map(([option, { type, short }]) => {
-    const value = type === 'string' ? ' VALUE' : '';
-    return `  ${`${short ? `-${short}, ` : ''}--${option}${value}`.padEnd(30)}${help[option] ?? ''}`;
-  });
-  return `${command.summary}\n\n  drillbook ${name} ${command.usage}\n\n${rows.join('\n')}\n`;
+  const rowsOf = (options: ParseArgsOptionsConfig, help: Readonly<Record<string, string>>): string[] =>
+    Object.entries<ParseArgsOptionDescriptor>(options).map(([option, { type, short }]) => {
+      const value = type === 'string' ? ' VALUE' : '';
+      return `  ${`${short ? `-${short}, ` : '    '}--${option}${value}`.padEnd(32)}${help[option] ?? ''}`;
+    });
+  const own = rowsOf(command.options, command.help);
+  const parts = [
+    command.summary,
+    `  drillbook ${name} ${command.usage}`,
+    ...(own.length > 0 ? [own.join('\n')] : []),
+    ['With every command:', ...rowsOf(GLOBAL, GLOBAL_HELP)].join('\n'),
+  ];
+  return `${parts.join('\n\n')}\n`;
 }
 
 function stateDir(given: string | undefined): string {
@@ -77,7 +83,7 @@ async function problemOut(error: unknown): Promise<number> {
 }
 
 async function main(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv;
+  const [name, ...rest] = argv[0] === 'help' && argv[1] !== undefined ? [argv[1], '--help'] : argv;
   if (name === '--version' || name === 'version') {
     const { default: about } = await import('../../package.json', { with: { type: 'json' } });
     process.stdout.write(`drillbook ${about.version}\n`);
@@ -91,7 +97,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (!commandNames().includes(name)) {
     const { suggest } = await import('../core/nearest.ts');
     throw new DrillbookError('usage.command', `no command \`${name}\``, {
-      hint: suggest(name, commandNames()),
+      hint: suggest(name, [...commandNames(), 'help', 'version']),
     });
   }
   const command = await load(name);
@@ -100,7 +106,10 @@ async function main(argv: readonly string[]): Promise<number> {
     try {
       return parseArgs({ args: rest, options: { ...command.options, ...GLOBAL }, allowPositionals: true });
     } catch (cause) {
-      const message = (cause as Error).message.split('. ')[0] ?? '';
+      const message = ((cause as Error).message.split('. ')[0] ?? '').replace(
+        /^Option '(?:-\w, )?(--[\w-]+) <value>' argument missing$/,
+        '`$1` wants a value',
+      );
       const unknown = /^Unknown option '(--.+)'/.exec(message)?.[1];
       const options = Object.keys({ ...command.options, ...GLOBAL }).map((option) => `--${option}`);
       const near = unknown === undefined ? undefined : nearest(unknown, options);
