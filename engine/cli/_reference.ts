@@ -48,6 +48,10 @@ export interface Reference {
   readonly role?: string | undefined;
   readonly parameters: readonly Parameter[];
   readonly returns: readonly Returned[];
+  /** What it does under --check, in a sentence. */
+  readonly in_check_mode: string;
+  /** What becomes of it when a run is interrupted in it and resumed, in a sentence. */
+  readonly on_resume: string;
   readonly examples: string;
 }
 
@@ -149,8 +153,28 @@ function returnedOf(schema: JsonSchema, prefix = ''): readonly Returned[] {
   });
 }
 
+function inCheckMode(module: Module): string {
+  if (module.kind === 'state') return 'looks, and says what it would change; changes nothing';
+  if (module.kind === 'query')
+    return module.inHaste
+      ? 'reads; waits for nothing that an earlier step has only pretended'
+      : 'reads, as ever';
+  return module.wouldChange
+    ? 'looks whether it would run, and says so; runs nothing'
+    : 'says that it would run; runs nothing';
+}
+
+function onResume(module: Module): string {
+  if (module.kind === 'state') return 'looked at again, and only what still differs is changed';
+  if (module.kind === 'query') return 'reads again';
+  return module.isResumable === true
+    ? 'taken up where it is on the node: what was begun is never begun twice'
+    : 'in doubt, unless it had ended: the task’s `on_interrupt` says what then';
+}
+
 export async function referenceOf(name: string): Promise<Reference> {
-  const { kind, summary, shorthand, role, params, returns, examples } = await loadModule(name);
+  const module = await loadModule(name);
+  const { kind, summary, shorthand, role, params, returns, examples } = module;
   return {
     name,
     kind,
@@ -159,6 +183,8 @@ export async function referenceOf(name: string): Promise<Reference> {
     role,
     parameters: parametersOf(jsonSchemaOf(params)),
     returns: returnedOf(jsonSchemaOf(z.object(returns), 'output')),
+    in_check_mode: inCheckMode(module),
+    on_resume: onResume(module),
     examples: examples.trim(),
   };
 }
@@ -179,6 +205,7 @@ const KINDS: Readonly<Record<Module['kind'], string>> = {
 
 function page(reference: Reference): string {
   const { name, kind, summary, shorthand, role, parameters, returns, examples } = reference;
+  const { in_check_mode: inCheck, on_resume: resumed } = reference;
   const bound = role === undefined ? '' : ` Bound to \`role: ${role}\`, unless the task says otherwise.`;
   const rows = parameters.map(
     ({ name: parameter, type, isRequired, default: value, description }) =>
@@ -199,6 +226,7 @@ function page(reference: Reference): string {
     `Kind: **${kind}** (${KINDS[kind]}).${shorthand === undefined ? '' : ` \`${name}: text\` sets \`${shorthand}\`.`}${bound}`,
     parameters.length === 0 ? 'It has no parameters.' : table,
     results.join('\n'),
+    `In check mode: ${inCheck}. After an interruption: ${resumed}.`,
     `\`\`\`yaml\n${examples}\n\`\`\``,
   ].join('\n\n');
 }

@@ -40,6 +40,9 @@ function one(reference: Reference, { paint }: Pen): readonly string[] {
       `  ${paint('cyan', field)}  ${type}${isOptional ? '  may be missing' : ''}`,
       ...(description === '' ? [] : wrapped(description, 92).map((line) => `      ${line}`)),
     ]),
+    ...head('Check mode and resume'),
+    `  In check mode: ${reference.in_check_mode}.`,
+    `  After an interruption: ${reference.on_resume}.`,
     ...head('Examples'),
     ...examples.split('\n').map((line) => (line === '' ? '' : `  ${line}`)),
   ];

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ShResult } from '../core/host.ts';
-import type { Outcome } from '../core/module.ts';
+import type { Context, Outcome } from '../core/module.ts';
 import { lastWords, linesOf, trimmed } from './_sh.ts';
 
 export const chdir = z.string().optional().describe('Directory to run in.');
@@ -63,6 +63,13 @@ if [ -n "$4" ] && ! drillbook_any "$4"; then printf '%s removes' "$1"; exit 0; f
 shift 4
 unset drillbook_path
 `;
+
+/** For --check: whether `creates` and `removes` let it run. */
+export async function wouldRun(ctx: Context, given: Given): Promise<boolean> {
+  if (given.creates === undefined && given.removes === undefined) return true;
+  const { stdout } = await ctx.sh(GUARD, { args: guardArgs(given), isLook: true });
+  return stdout !== `${TOKEN} creates` && stdout !== `${TOKEN} removes`;
+}
 
 export function standardInput(given: {
   readonly stdin?: string | undefined;

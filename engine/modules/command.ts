@@ -12,6 +12,7 @@ import {
   standardInput,
   stdin,
   stdinAddNewline,
+  wouldRun,
 } from './_command.ts';
 import { splitWords } from './_sh.ts';
 
@@ -50,6 +51,7 @@ export default action({
 `,
   returns: returnsOfCommand,
   isResumable: true,
+  wouldChange: wouldRun,
   async run(ctx, given) {
     const words = given.argv ?? splitWords(given.cmd ?? '');
     if (words.length === 0) throw new DrillbookError('step.words', 'the command is empty');

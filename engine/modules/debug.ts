@@ -4,7 +4,12 @@ import { query } from '../core/module.ts';
 const params = z
   .strictObject({
     msg: z.unknown().optional().describe('What to show: text, or any value.'),
-    var: z.string().min(1).meta({ cel: true }).optional().describe('CEL expression whose value to show.'),
+    var: z
+      .string()
+      .min(1)
+      .meta({ cel: true, isValue: true })
+      .optional()
+      .describe('CEL expression whose value to show.'),
   })
   .refine((given) => given.msg === undefined || given.var === undefined, {
     error: 'give `msg` or `var`, not both',

@@ -1,7 +1,16 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { action } from '../core/module.ts';
-import { chdir, commandOutcome, creates, GUARD, guardArgs, removes, returnsOfCommand } from './_command.ts';
+import {
+  chdir,
+  commandOutcome,
+  creates,
+  GUARD,
+  guardArgs,
+  removes,
+  returnsOfCommand,
+  wouldRun,
+} from './_command.ts';
 import { readLocal } from './_local.ts';
 
 const params = z.strictObject({
@@ -34,6 +43,7 @@ export default action({
 `,
   returns: returnsOfCommand,
   isResumable: true,
+  wouldChange: wouldRun,
   async run(ctx, given) {
     const name = basename(given.src);
     const said = await ctx.job(RUN, {

@@ -11,6 +11,7 @@ import {
   standardInput,
   stdin,
   stdinAddNewline,
+  wouldRun,
 } from './_command.ts';
 
 const params = z.strictObject({
@@ -44,6 +45,7 @@ export default action({
 `,
   returns: returnsOfCommand,
   isResumable: true,
+  wouldChange: wouldRun,
   async run(ctx, given) {
     const args = guardArgs(given);
     const said = await ctx.job(given.executable === undefined ? IN_SH : IN_OTHER, {

@@ -24,8 +24,8 @@ for (const [sign, compute] of Object.entries(arithmetic)) {
 export interface Condition {
   readonly text: string;
   readonly references: readonly Reference[];
-  /** What can never be right in it, by what is known of the names; that it gives no truth value is one of them. */
-  mistakes(names: (root: string) => Known): readonly Mistake[];
+  /** What can never be right in it, by what is known of the names; that it gives no truth value is one of them, unless any value will do. */
+  mistakes(names: (root: string) => Known, isValue?: boolean): readonly Mistake[];
   evaluate(scope: Scope): unknown;
   /** Throws `step.condition` when the value is not a boolean. */
   test(scope: Scope): boolean;
@@ -114,9 +114,9 @@ export function compileCondition(text: string): Condition {
   const condition: Condition = {
     text,
     references: referencesOf(ast),
-    mistakes(names) {
+    mistakes(names, isValue = false) {
       const { type, mistakes } = typeOf(ast, names);
-      if (type === 'any' || type === 'boolean' || mistakes.length > 0) return mistakes;
+      if (isValue || type === 'any' || type === 'boolean' || mistakes.length > 0) return mistakes;
       return [{ offset: 0, message: `gives ${inWords(type)}, not true or false` }];
     },
     evaluate,

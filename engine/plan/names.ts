@@ -129,6 +129,7 @@ export function conditionProblems(
   source: Source,
   path: Path,
   known: KnownNames,
+  isValue = false,
 ): DrillbookError[] {
   try {
     const condition = compileCondition(text);
@@ -140,7 +141,7 @@ export function conditionProblems(
     });
     const knownOf = (root: string): Known => known.engine.get(root) ?? known.variables.get(root) ?? 'any';
     const mistakes = condition
-      .mistakes(knownOf)
+      .mistakes(knownOf, isValue)
       .map(({ offset, message, hint }) => told('plan.field', offset, message, hint));
     return [...roots, ...mistakes];
   } catch (error) {

@@ -12,6 +12,8 @@ import { templateFileProblems, templateText } from './template-file.ts';
 
 interface ParamMeta {
   readonly cel?: boolean;
+  /** Of a CEL expression: it may give any value, not only true or false. */
+  readonly isValue?: boolean;
   readonly secret?: boolean;
   readonly localFile?: boolean;
   readonly template?: boolean;
@@ -90,7 +92,8 @@ export function paramProblems(
     const meta = paramMeta(module, key);
     if (meta.cel) {
       for (const text of Array.isArray(value) ? value : [value]) {
-        if (typeof text === 'string') problems.push(...conditionProblems(text, source, place(key), known));
+        if (typeof text === 'string')
+          problems.push(...conditionProblems(text, source, place(key), known, meta.isValue));
       }
     } else problems.push(...templateProblems(value, source, place(key), known));
     if (meta.localFile && typeof value === 'string' && !hasTemplate(value) && !/[*?[]/.test(value)) {

@@ -99,7 +99,7 @@ export const localSettings = (dir: string): Readonly<Record<string, readonly Set
     },
   ],
   facts: [{ params: { gather: ['time'] } }],
-  fetch: [],
+  pause: [{ params: { for: '1ms' } }],
   file: [
     {
       params: { path: join(dir, 'link'), state: 'link', src: 'x', force: true },

@@ -117,3 +117,13 @@ test('without an earlier change the same step fails in check mode as it would fo
   expect(checked.story).toEqual(['in it failed']);
   expect(finished(await book.go(), 'in it').reason).toBe(finished(checked, 'in it').reason);
 });
+
+test('creates and removes say already in check mode that nothing is run', async () => {
+  const book = project(`
+tasks:
+  - { name: made, shell: { cmd: 'touch x', creates: '{{dir}}' } }
+  - { name: to make, command: { cmd: 'touch x', creates: '{{dir}}/none' } }
+  - { name: gone, shell: { cmd: 'touch x', removes: '{{dir}}/none' } }
+`);
+  expect((await book.go({ isCheck: true })).story).toEqual(['made ok', 'to make changed', 'gone ok']);
+});
