@@ -162,12 +162,12 @@ async function planOf(server: Server, params: Params): Promise<Plan> {
   const name = nameOf(params);
   const now = await look(server, params);
   const plugin = params.plugin ?? now?.plugin ?? usualPlugin(server);
-  await refuseUnknown(server, plugin);
   const nothing = { now, changes: [], mustCreate: false, mustAlter: false, plugin, grants: [] };
   if (params.state === 'absent') {
     if (now === undefined) return nothing;
     return { ...nothing, changes: [{ what: `account ${name}`, before: 'present', after: 'absent' }] };
   }
+  if (plugin !== now?.plugin) await refuseUnknown(server, plugin);
   const changes: Change[] = [];
   let mustAlter = false;
   if (now === undefined)
