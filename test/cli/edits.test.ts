@@ -22,6 +22,7 @@ plays:
       - include: tasks.yml
 `;
 const FILES = {
+  'given.yml': 'token: hunter22-of-e\n',
   'more.yml': 'count: 1\nlate: 1\npassword: !secret hunter22-of-vars\n',
   'tasks.yml': `
 - { name: late, shell: 'echo {{late}} {{inputs.word}} >> {{log}}' }
@@ -44,7 +45,8 @@ interface Stopped extends Project {
 async function stopped(...args: string[]): Promise<Stopped> {
   const book = project(BOOK, { files: FILES });
   const state = ['--state', book.state];
-  const said = await drillbook(['run', book.playbook, '-i', book.inventory, ...state, ...args]);
+  const given = args.map((arg) => (arg === '@given.yml' ? `@${book.dir}/given.yml` : arg));
+  const said = await drillbook(['run', book.playbook, '-i', book.inventory, ...state, ...given]);
   expect([said.code, said.stderr]).toEqual([1, '']);
   writeFileSync(join(book.dir, 'a/mended'), '');
   const [run = ''] = runIds(book.state);
@@ -130,7 +132,7 @@ test('what has finished is refused with the flag too, at its place', async () =>
 });
 
 test('--as-begun goes on with what the run began with, whatever the files are now', async () => {
-  const book = await stopped('-e', 'word=given', '-e', 'token=hunter22-of-e');
+  const book = await stopped('-e', 'word=given', '-e', '@given.yml');
   edit(book, 'tasks.yml', 'echo {{late}}', 'echo new {{late}}');
   edit(book, 'more.yml', 'late: 1', 'late: 2');
   rmSync(join(book.dir, 'templates'), { recursive: true });
