@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { Client, ConnectConfig } from 'ssh2';
 import { Unreachable } from '../core/error.ts';
 import {
@@ -11,8 +10,10 @@ import {
   readKnownKeys,
   refuseKey,
 } from './_known-hosts.ts';
+import { commandStream } from './_proxy-command.ts';
 import { makeLogin } from './_ssh-auth.ts';
 import type { LoginTools } from './_ssh-auth.ts';
+import { stopwatch } from './_stopwatch.ts';
 import type { Target } from './_target.ts';
 
 /** Handshakes at a time: they are what costs CPU, here and on a jump host in between. */
@@ -99,57 +100,6 @@ function connectSocket(target: Target, signal: AbortSignal | undefined): Promise
     signal?.addEventListener('abort', onAbort, { once: true });
     socket.connect({ host: target.address, port: target.port });
   });
-}
-
-/** A stream to a command's input and output: ssh_config's ProxyCommand. */
-function commandStream(target: Target, command: string): Duplex {
-  const child = spawn('/bin/sh', ['-c', `exec ${command}`], { stdio: ['pipe', 'pipe', 'pipe'] });
-  let said = '';
-  child.stderr.on('data', (piece: Buffer) => (said = `${said}${piece.toString()}`.slice(-500)));
-  const stream = new Duplex({
-    read: () => void child.stdout.resume(),
-    // What it says when it ends tells more than the pipe that broke.
-    write: (piece, _encoding, done) => void child.stdin.write(piece, () => done()),
-    final(done) {
-      child.stdin.end();
-      done();
-    },
-  });
-  child.stdin.on('error', () => undefined);
-  child.stdout.on('data', (piece: Buffer) => {
-    if (!stream.push(piece)) child.stdout.pause();
-  });
-  stream.once('close', () => void child.kill());
-  child.once('close', (code) => {
-    const why = said.trim() === '' ? '' : `: ${said.trim().split('\n').at(-1) ?? ''}`;
-    stream.destroy(new Error(`the proxy command of ${target.host} ended with ${code ?? 'a signal'}${why}`));
-  });
-  child.once('error', (error) => stream.destroy(error));
-  return stream;
-}
-
-/** Time for the handshake, which stands still while somebody is asked something. */
-function stopwatch(ms: number, onEnd: () => void): { pause(): void; resume(): void; stop(): void } {
-  let left = ms;
-  let since = Date.now();
-  let timer: NodeJS.Timeout | undefined = setTimeout(onEnd, left);
-  const stop = (): void => {
-    clearTimeout(timer);
-    timer = undefined;
-  };
-  return {
-    stop,
-    pause() {
-      if (timer === undefined) return;
-      stop();
-      left -= Date.now() - since;
-    },
-    resume() {
-      stop();
-      since = Date.now();
-      timer = setTimeout(onEnd, left);
-    },
-  };
 }
 
 /** Writes a new key down; why it could not be, where a host must not be trusted for it. */
