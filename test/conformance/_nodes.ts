@@ -83,11 +83,14 @@ export async function startNodes(): Promise<Nodes> {
     join(folder, 'ansible.cfg'),
     `[defaults]
 gathering = explicit
+vars_plugins_enabled =
 interpreter_python = /usr/bin/python3
 callback_plugins = ${join(import.meta.dirname, 'ansible/callbacks')}
 stdout_callback = trail
 local_tmp = ${join(folder, 'local')}
 retry_files_enabled = False
+[inventory]
+enable_plugins = yaml
 [ssh_connection]
 pipelining = True
 retries = 0

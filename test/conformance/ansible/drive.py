@@ -8,8 +8,29 @@ import os
 import sys
 
 from ansible.cli.playbook import PlaybookCLI
+from ansible.plugins import loader
 
 AT_ONCE = 2
+
+# Loaded once, and not by each fork.
+PLUGINS = (
+    (loader.strategy_loader, ('linear',)),
+    (loader.inventory_loader, ('yaml',)),
+    (loader.cache_loader, ('memory',)),
+    (loader.connection_loader, ('ssh',)),
+    (loader.shell_loader, ('sh',)),
+    (loader.become_loader, ('sudo',)),
+    (loader.lookup_loader, ('items',)),
+    (loader.action_loader, ('normal', 'raw', 'set_fact', 'assert')),
+)
+
+
+def load():
+    for family, names in PLUGINS:
+        for name in names:
+            family.get(name, class_only=True)
+    for family in (loader.filter_loader, loader.test_loader):
+        list(family.all())
 
 
 def begin(job):
@@ -33,6 +54,7 @@ def begin(job):
 
 def main():
     jobs = json.load(sys.stdin)['jobs']
+    load()
     waiting = list(reversed(jobs))
     running = {}
     while waiting or running:
