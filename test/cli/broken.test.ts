@@ -108,7 +108,12 @@ const BROKEN: [string, Files | (() => Files), RegExp, number?][] = [
     12,
   ],
   ['an unknown tag', () => ({ 'book.yml': swap('name: Good', 'name: !python/object x') }), /tag/i, 1],
-  ['an unknown anchor', () => ({ 'book.yml': swap('name: Good', 'name: *nothing') }), /no `&nothing` stands before it/, 1],
+  [
+    'an unknown anchor',
+    () => ({ 'book.yml': swap('name: Good', 'name: *nothing') }),
+    /no `&nothing` stands before it/,
+    1,
+  ],
   ['two documents', { 'book.yml': `${GOOD}---\nname: x\n` }, /document/i],
   [
     'deep nesting in flow',
