@@ -98,7 +98,9 @@ async function lintPlaybook(
 /** A name that differs from a known one by a slip of the finger. */
 function isTypo({ code, message, hint = '' }: DrillbookError): boolean {
   const [word = '', near = ''] = [message, hint].map((text) => /`(.*)`/.exec(text)?.[1] ?? '');
-  return code === 'plan.name' && near !== '' && Math.abs(near.length - word.length) <= 1;
+  // Short words are near to too many others.
+  const isLong = near.length >= 5 && word.length >= 5;
+  return code === 'plan.name' && isLong && Math.abs(near.length - word.length) <= 1;
 }
 
 const asAdvice = (error: DrillbookError): DrillbookError =>
