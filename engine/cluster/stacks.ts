@@ -20,6 +20,7 @@ export interface Stack {
 
 const STACKS: Record<string, () => Promise<Stack>> = {
   dbackup: () => import('./dbackup.ts'),
+  kwdb: () => import('./kwdb.ts'),
 };
 
 /** For tests: a stack that stands in for one with real witnesses. */

@@ -69,6 +69,34 @@ function inventory(lab: LabState, packages: string): Record<string, unknown> {
       },
     })),
     ...(lab.stack === 'dbackup' ? dbackup(lab, each) : {}),
+    ...(lab.stack === 'kwdb' ? kwdb(lab) : {}),
+  };
+}
+
+function kwdb(lab: LabState): Record<string, unknown> {
+  const pair = lab.nodes.filter(({ name }) => name !== ARBITER);
+  const each: Each = (value) => Object.fromEntries(pair.map((node) => [node.name, value(node)]));
+  const nodes = pair.map(({ name }) => name);
+  if (nodes.length !== 2) return {};
+  return {
+    groups: { database: { hosts: nodes } },
+    clusters: {
+      [lab.name]: {
+        stack: 'kwdb',
+        nodes,
+        settings: {
+          drbd: {
+            ...{ resource: 'drbd3', device: '/dev/drbd3', port: 7789 },
+            disks: each(({ serial }) => `/dev/disk/by-id/ubd-${serial ?? 'none'}`),
+            addresses: each((node) => addressOf(lab, node, 'net2')),
+            secret: new Secret(randomBytes(12).toString('base64url')),
+          },
+          filesystem: { directory: '/var/lib/kwdb', type: 'ext4' },
+          service: 'kaiwudb',
+          vip: { address: `${lab.subnets.net1}.100`, prefix: 24 },
+        },
+      },
+    },
   };
 }
 

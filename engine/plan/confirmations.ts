@@ -19,7 +19,14 @@ export function confirmationsOf(
   const scope = {
     inputs: { ...inputs.defaults, ...inputs.given },
     cluster: first
-      ? { name: clusters.map((cluster) => cluster.name).join(', '), stack: first.stack, nodes: first.nodes }
+      ? {
+          ...{
+            name: clusters.map((cluster) => cluster.name).join(', '),
+            stack: first.stack,
+            nodes: first.nodes,
+          },
+          ...(clusters.length === 1 ? { settings: first.settings } : {}),
+        }
       : { name: 'these hosts' },
   };
   const own = playbook.confirm === undefined ? [] : [renderText(playbook.confirm, scope, 'confirm')];

@@ -120,9 +120,16 @@ export function paramProblems(
   return [...problems, ...schemaProblems(error, source, isShort ? base : path, module.params)];
 }
 
-/** What a step would destroy, in words; undefined when nothing. Templates that decide it are known only when it runs. */
+/** What a step would destroy, in words; undefined when nothing. A text with a template in it is told as it is written. */
 export function destroysWhat(module: Module, raw: unknown): string | undefined {
   if (!module.destroys) return undefined;
-  const parsed = module.params.safeParse(fullParams(module, raw));
-  return parsed.success ? module.destroys(parsed.data) : 'what it destroys is known when it runs';
+  const params = fullParams(module, raw) as Readonly<Record<string, unknown>>;
+  const known = Object.entries(module.params.shape).map(([name, schema]) => {
+    const value = params[name];
+    const isText = typeof value === 'string' && hasTemplate(value);
+    return [name, isText ? { success: true, data: value } : (schema as z.ZodType).safeParse(value)] as const;
+  });
+  return known.every(([, { success }]) => success)
+    ? module.destroys(Object.fromEntries(known.map(([name, { data }]) => [name, data])))
+    : 'what it destroys is known when it runs';
 }

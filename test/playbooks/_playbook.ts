@@ -4,7 +4,7 @@ import { drillbook, eventsOf } from '../cli/_drillbook.ts';
 
 type Finished = Extract<RunEvent, { event: 'step_finished' }>;
 
-const FOLDER = join(import.meta.dirname, '../../playbooks/dbackup');
+const FOLDER = join(import.meta.dirname, '../../playbooks');
 
 export interface Ran {
   readonly code: number | null;
@@ -40,14 +40,19 @@ export async function codeOf(
   return (JSON.parse(stdout) as { code: string }).code;
 }
 
-/** Runs a playbook of playbooks/dbackup by the command line, confirmed where it asks. */
+/** Runs a playbook of playbooks/, of dbackup unless its stack is named, by the command line, confirmed where it asks. */
 export async function playbook(
   name: string,
   inventory: string,
   { isCheck = false, extra = [], state }: Running,
 ): Promise<Ran> {
   const env = { DRILLBOOK_STATE: state };
-  const args = [join(FOLDER, `${name}.yml`), '-i', inventory, ...extra.flatMap((one) => ['-e', one])];
+  const args = [
+    join(FOLDER, name.includes('/') ? `${name}.yml` : `dbackup/${name}.yml`),
+    '-i',
+    inventory,
+    ...extra.flatMap((one) => ['-e', one]),
+  ];
   const key = args.join('\n');
   if (!isCheck && !codes.has(key)) codes.set(key, codeOf(args, env));
   const yes = isCheck ? ['--check'] : ['--yes', (await codes.get(key)) ?? ''];

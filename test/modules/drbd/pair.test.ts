@@ -1,0 +1,153 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ClusterStatus } from '../../../engine/core/cluster.ts';
+import type { Lab } from '../../../engine/lab/lab.ts';
+import { drillbook } from '../../cli/_drillbook.ts';
+import { openPair } from '../../cluster/_pair.ts';
+import type { Pair } from '../../cluster/_pair.ts';
+import { freshLab } from '../../lab/_fresh.ts';
+import { playbook } from '../../playbooks/_playbook.ts';
+import type { Ran } from '../../playbooks/_playbook.ts';
+
+let lab: Lab;
+let state: string;
+let pair: Pair;
+
+beforeAll(async () => {
+  state = await mkdtemp(join(tmpdir(), 'kwdb-'));
+  lab = await freshLab({
+    name: 'test-drbd-pair',
+    stack: 'kwdb',
+    database: 'mariadb',
+    drbd: true,
+    dataMb: 64,
+  });
+  pair = openPair(lab.inventory);
+}, 600_000);
+afterAll(async () => {
+  await pair?.close();
+  await lab?.down();
+  await rm(state, { recursive: true, force: true });
+}, 60_000);
+
+const on = async (node: string, command: string): Promise<string> => {
+  const { code, stdout, stderr } = await lab.ssh(node, command);
+  if (code !== 0) throw new Error(`${command} on ${node}: ${stdout}${stderr}`);
+  return stdout.trim();
+};
+const run = (name: string, isCheck = false): Promise<Ran> =>
+  playbook(`kwdb/${name}`, lab.inventory, { state, isCheck });
+async function done(name: string): Promise<readonly string[]> {
+  const ran = await run(name);
+  expect(ran.code, ran.told).toBe(0);
+  return ran.changed;
+}
+async function status(): Promise<ClusterStatus> {
+  const said = await drillbook(['status', '-i', lab.inventory, '--output', 'json'], {
+    env: { DRILLBOOK_STATE: state },
+  });
+  return JSON.parse(said.stdout) as ClusterStatus;
+}
+const roles = ({ nodes }: ClusterStatus): string[] => nodes.map(({ role }) => role);
+const WIPE = 'drbdadm down drbd3; wipefs -aq $disk; dd if=/dev/zero of=$disk bs=1M status=none; sync; true';
+const disk = 'disk=$(ls /dev/disk/by-id/ubd-*)';
+
+test('bare nodes become a pair whose disks are in step, step by step, and a second time nothing changes', async () => {
+  expect(roles(await status())).toEqual(['free', 'free']);
+  await done('install');
+  const each = (module: string, params: Record<string, unknown>): Promise<unknown> =>
+    Promise.all(['dbk1', 'dbk2'].map((node) => pair.reach(node, module, params)));
+  const global = { src: 'drbd-global_common.conf.hbs', dest: '/etc/drbd.d/global_common.conf' };
+  await each('drbd.config', global);
+  await each('drbd.config', { dest: '/etc/drbd.d/drbd3.res' });
+  await each('drbd.metadata', { resource: 'drbd3' });
+  await expect(pair.run('dbk1', 'drbd.initial_sync', { resource: 'drbd3' })).rejects.toThrow('drbd3 is down');
+  await each('drbd.resource', { name: 'drbd3' });
+  await each('drbd.resource', { name: 'drbd3', state: 'connected' });
+  const { replication, state: before } = await status();
+  expect([before, replication]).toMatchObject(['error', { kind: 'drbd', state: 'broken', percent: 0 }]);
+  const synced = await pair.run('dbk1', 'drbd.initial_sync', { resource: 'drbd3' });
+  expect(synced).toMatchObject({ isChanged: true, result: { role: 'Primary', peer_disk: 'UpToDate' } });
+  await pair.reach('dbk1', 'filesystem', { device: '/dev/drbd3' });
+  const now = await status();
+  expect([now.state, roles(now), now.problems]).toEqual(['running', ['primary', 'standby'], []]);
+  expect(now.replication).toMatchObject({ state: 'normal', percent: 100 });
+  for (const name of ['install', 'drbd-create-md', 'drbd-sync']) expect(await done(name)).toEqual([]);
+  expect(await pair.run('dbk1', 'drbd.initial_sync', { resource: 'drbd3' })).toMatchObject({
+    isChanged: false,
+    result: { duration: 0 },
+  });
+  await on('dbk1', 'mount /dev/drbd3 /mnt && echo kept >/mnt/file && umount /mnt');
+}, 400_000);
+
+test('a resource gets its role, and goes down and up', async () => {
+  await pair.reach('dbk1', 'drbd.resource', { name: 'drbd3', role: 'secondary' });
+  await pair.reach('dbk2', 'drbd.resource', { name: 'drbd3', role: 'primary' });
+  await expect(pair.reach('dbk1', 'drbd.resource', { name: 'drbd3', role: 'primary' })).rejects.toThrow(
+    'drbd3 cannot become primary',
+  );
+  await pair.reach('dbk2', 'drbd.resource', { name: 'drbd3', role: 'secondary' });
+  await pair.reach('dbk2', 'drbd.resource', { name: 'drbd3', state: 'down' });
+  await expect(
+    pair.reach('dbk1', 'drbd.resource', { name: 'drbd3', state: 'connected', wait: '1s' }),
+  ).rejects.toThrow('is not so far after 1 s');
+  await pair.reach('dbk2', 'drbd.resource', { name: 'drbd3', state: 'connected' });
+  await pair.reach('dbk1', 'drbd.resource', { name: 'drbd3', state: 'connected', role: 'primary' });
+}, 120_000);
+
+test('a pair that has data is not synced anew, whichever side has it', async () => {
+  await on('dbk1', 'drbdadm secondary drbd3');
+  // The other node's disk lost its metadata; only the first has data.
+  await on('dbk2', `${disk}; ${WIPE}`);
+  expect(await done('drbd-create-md')).not.toEqual([]);
+  // A resync goes by itself, towards the empty disk.
+  await expect.poll(async () => (await status()).replication.state, { timeout: 60_000 }).toBe('normal');
+  expect(await done('drbd-sync')).toEqual([]);
+  await on('dbk2', 'drbdadm primary drbd3 && mount /dev/drbd3 /mnt');
+  expect(await on('dbk2', 'cat /mnt/file')).toBe('kept');
+  expect(roles(await status())).toEqual(['standby', 'primary']);
+  await on('dbk2', 'umount /mnt && drbdadm secondary drbd3');
+}, 200_000);
+
+test.each([
+  ['a file system', 'mkfs.ext4 -q $disk', 'TYPE=ext4', 'ext4'],
+  ['data without a signature', 'echo text | dd of=$disk conv=notrunc status=none', 'no signature', ''],
+  [
+    'a file system that is mounted',
+    'mkfs.ext4 -q $disk && mount $disk /mnt',
+    'it is mounted at /mnt',
+    'ext4',
+  ],
+])(
+  'metadata is not made over %s',
+  async (_, make, reason, left) => {
+    await on('dbk2', `umount /mnt 2>/dev/null; ${disk}; ${WIPE}; ${make}`);
+    for (const isCheck of [true, false]) {
+      const ran = await run('drbd-create-md', isCheck);
+      expect([ran.code, ran.failed]).toEqual([1, ['Metadata']]);
+      expect(ran.told).toContain(reason);
+    }
+    const now = await lab.ssh('dbk2', `${disk}; blkid -p $disk; head -c 4 $disk`);
+    expect(now.stdout).toContain(left === '' ? 'text' : 'ext4');
+    await on('dbk2', 'umount /mnt 2>/dev/null; true');
+  },
+  120_000,
+);
+
+test('configuration that DRBD would not read is not put in place', async () => {
+  const before = await on('dbk1', 'cat /etc/drbd.d/drbd3.res');
+  const book = join(state, 'wrong.yml');
+  await writeFile(join(state, 'wrong.res.hbs'), 'resource drbd3 { dvice /dev/drbd3; }\n');
+  await writeFile(
+    book,
+    `name: Wrong\nplays: [{ name: Wrong, hosts: dbk1, tasks: [{ name: config, drbd.config: { src: wrong.res.hbs, dest: /etc/drbd.d/drbd3.res } }] }]\n`,
+  );
+  const said = await drillbook(['run', book, '-i', lab.inventory], { env: { DRILLBOOK_STATE: state } });
+  expect(said.code, said.stdout + said.stderr).toBe(1);
+  expect(said.stdout).toContain('drbdadm refuses /etc/drbd.d/drbd3.res');
+  expect(await on('dbk1', 'cat /etc/drbd.d/drbd3.res; ls /etc/drbd.d')).toBe(
+    `${before}\ndrbd3.res\nglobal_common.conf`,
+  );
+}, 60_000);

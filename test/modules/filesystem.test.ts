@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Lab } from '../../engine/lab/lab.ts';
+import { openPair } from '../cluster/_pair.ts';
+import type { Pair } from '../cluster/_pair.ts';
+import { freshLab } from '../lab/_fresh.ts';
+
+let lab: Lab;
+let pair: Pair;
+let disk: string;
+
+beforeAll(async () => {
+  const how = { stack: 'kwdb', database: 'mariadb', drbd: true, dataMb: 64 } as const;
+  lab = await freshLab({ name: 'test-filesystem', ...how });
+  pair = openPair(lab.inventory);
+  disk = await on('ls /dev/disk/by-id/ubd-*');
+}, 600_000);
+afterAll(async () => {
+  await pair?.close();
+  await lab?.down();
+}, 60_000);
+
+const on = async (command: string): Promise<string> => {
+  const { code, stdout, stderr } = await lab.ssh('dbk1', command);
+  if (code !== 0) throw new Error(`${command}: ${stdout}${stderr}`);
+  return stdout.trim();
+};
+const kind = (): Promise<string> => on(`blkid -p -s TYPE -o value ${disk} || true`);
+const make = (params: Record<string, unknown> = {}) =>
+  pair.reach('dbk1', 'filesystem', { device: disk, ...params });
+const empty = (): Promise<string> =>
+  on(`wipefs -aq ${disk}; dd if=/dev/zero of=${disk} bs=1M status=none; sync; true`);
+
+test('an empty device gets a file system, once', async () => {
+  await empty();
+  expect(await make({ label: 'data' })).toMatchObject([{ before: 'none', after: 'ext4' }]);
+  expect(await on(`blkid -p -s LABEL -o value ${disk}`)).toBe('data');
+  const uuid = await on(`blkid -p -s UUID -o value ${disk}`);
+  expect(await make()).toEqual([]);
+  expect(await on(`blkid -p -s UUID -o value ${disk}`)).toBe(uuid);
+});
+
+test.each([
+  ['another file system', 'mkfs.ext4 -q $disk', 'TYPE=ext4'],
+  ['swap', 'mkswap -q $disk', 'TYPE=swap'],
+  ['a partition table', 'echo ",," | sfdisk -q $disk', 'it holds'],
+  ['text', 'echo text | dd of=$disk conv=notrunc status=none', 'no signature'],
+])('%s is written over only where it was said', async (_, before, reason) => {
+  await empty();
+  await on(`disk=${disk}; ${before}; sync; udevadm settle`);
+  const content = await on(`head -c 1048576 ${disk} | sha256sum`);
+  await expect(make({ type: 'xfs' })).rejects.toThrow(reason);
+  expect(await on(`head -c 1048576 ${disk} | sha256sum`)).toBe(content);
+  await make({ type: 'ext4', overwrite: true });
+  expect(await kind()).toBe('ext4');
+});
+
+test('what is in use is never written over', async () => {
+  await empty();
+  await make();
+  await on(`mount ${disk} /mnt`);
+  await expect(make({ type: 'xfs', overwrite: true })).rejects.toThrow('it is mounted at /mnt');
+  await on('umount /mnt');
+  await on(`mkswap -q -f ${disk} && swapon ${disk}`);
+  await expect(make({ overwrite: true })).rejects.toThrow('it is swap');
+  await on(`swapoff ${disk}`);
+});
+
+test('a device that is none is told', async () => {
+  await expect(make({ device: '/dev/none' })).rejects.toThrow('/dev/none is no block device');
+});
