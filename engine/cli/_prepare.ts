@@ -7,7 +7,7 @@ import type { Files } from '../core/files.ts';
 import type { Redactor } from '../core/secret.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import type { Opened } from '../secrets/encrypted.ts';
-import { loadModule, moduleNames } from '../modules/registry.ts';
+import { moduleNames } from '../modules/registry.ts';
 import { absoluteSpec, loadInventory } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { loadPlaybook, withVarsFiles } from '../parse/playbook.ts';
@@ -16,7 +16,7 @@ import type { Playbook } from '../parse/playbook.ts';
 import { renderText } from '../parse/template.ts';
 import { loadYaml } from '../parse/yaml.ts';
 import type { Loading } from '../parse/yaml.ts';
-import { makePlan, modulesUsed } from '../plan/expand.ts';
+import { makePlan } from '../plan/expand.ts';
 import { ownNames } from '../plan/own-names.ts';
 import type { Selection } from '../plan/selection.ts';
 import { isSecretInput, readInputs } from '../plan/inputs.ts';
@@ -28,6 +28,7 @@ import type { Invocation } from './_command.ts';
 import { passwordsOf, withPasswords } from './_passwords.ts';
 import type { Passwords } from './_passwords.ts';
 import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
+import { modulesOf, problemsIn, readable } from './_problems.ts';
 import type { Keys } from './_keys.ts';
 
 export const PLAN_OPTIONS: ParseArgsOptionsConfig = {
@@ -202,13 +203,19 @@ async function planFrom(
   ask?: (question: string, isSecret: boolean) => Promise<string>,
 ): Promise<Plan> {
   const parsing = { modules: moduleNames(), files, ...keys.loading };
-  const written = await withKeys(keys, () => loadPlaybook(asked.playbook, parsing));
+  const misread: DrillbookError[] = [];
+  const written = await withKeys(keys, () => readable(() => loadPlaybook(asked.playbook, parsing), misread));
   const reading = { ...parsing, playbookFolder: dirname(asked.playbook) };
   const read = await withKeys(keys, () => loadInventory(asked.inventory, reading));
   const inventory = withPasswords(read, asked.passwords ?? {});
   const { settingsProblems } = await import('../cluster/stacks.ts');
   const settings = await settingsProblems(inventory);
-  if (settings.length > 0) throw new Problems(settings);
+  if (settings.length > 0 || misread.length > 0)
+    throw new Problems([
+      ...misread,
+      ...settings,
+      ...(await problemsOfPlan(written, inventory, asked, files)),
+    ]);
   const variables = new Set([
     ...Object.keys(written.vars),
     ...ownNames(written),
@@ -224,9 +231,22 @@ async function planFrom(
   );
   const secrets = hearSecrets(playbook, inventory, inputs, redactor);
   warnOfTyped((asked.typed ?? []).filter((name) => secrets.has(name)));
-  const names = [...modulesUsed(playbook)];
-  const modules = new Map(
-    await Promise.all(names.map(async (name) => [name, await loadModule(name)] as const)),
-  );
+  const modules = await modulesOf(playbook);
   return makePlan(playbook, inventory, inputs, modules, asked.selection, files);
+}
+
+/** What is wrong with the plan too, where something else is: nothing is asked for before all of it was told. */
+async function problemsOfPlan(
+  playbook: Playbook,
+  inventory: Inventory,
+  { selection }: Asked,
+  files: Files,
+): Promise<readonly DrillbookError[]> {
+  try {
+    const nothing = { given: {}, defaults: {}, overrides: {} };
+    makePlan(playbook, inventory, nothing, await modulesOf(playbook), selection, files);
+    return [];
+  } catch (error) {
+    return problemsIn(error);
+  }
 }

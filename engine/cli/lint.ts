@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { nearest } from '../core/nearest.ts';
-import { loadModule, moduleNames } from '../modules/registry.ts';
+import { moduleNames } from '../modules/registry.ts';
 import { isInventory, loadInventory } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { loadPlaybook, loadTasks } from '../parse/playbook.ts';
@@ -14,11 +14,12 @@ import { loadYaml } from '../parse/yaml.ts';
 import type { Loading } from '../parse/yaml.ts';
 import { adviceOf } from '../plan/advice.ts';
 import { dedupe } from '../plan/checks.ts';
-import { makePlan, modulesUsed } from '../plan/expand.ts';
+import { makePlan } from '../plan/expand.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
 import type { Invocation } from './_command.ts';
 import { KEY_HELP, KEY_OPTIONS, lenientKeys } from './_keys.ts';
+import { modulesOf, problemsIn, readable } from './_problems.ts';
 
 const isYaml = (name: string): boolean => /\.ya?ml$/.test(name);
 
@@ -74,11 +75,7 @@ async function lintPlaybook(
   isPartial: boolean,
   isSecret: (value: string) => boolean,
 ): Promise<readonly DrillbookError[]> {
-  const modules = new Map(
-    await Promise.all(
-      [...modulesUsed(playbook)].map(async (name) => [name, await loadModule(name)] as const),
-    ),
-  );
+  const modules = await modulesOf(playbook);
   try {
     const nothing = { given: {}, defaults: {}, overrides: {} };
     const { templates } = makePlan(playbook, inventory ?? noInventory(), nothing, modules);
@@ -126,12 +123,6 @@ function kindOf(file: string, loading: Loading): 'playbook' | 'inventory' | 'tas
   const isPlaybook =
     'plays' in value || ('name' in value && nearest('plays', Object.keys(value)) !== undefined);
   return isPlaybook ? 'playbook' : isInventory(value) ? 'inventory' : 'vars';
-}
-
-function problemsIn(error: unknown): readonly DrillbookError[] {
-  if (error instanceof Problems) return error.problems;
-  if (error instanceof DrillbookError) return [error];
-  throw error;
 }
 
 const isWarning = ({ code }: DrillbookError): boolean => code.startsWith('lint.');
@@ -197,13 +188,15 @@ export default command({
     const others: string[] = [];
     const tasks: string[] = [];
     for (const file of paths.flatMap((path) => [...filesUnder(resolve(path))])) {
+      const misread: DrillbookError[] = [];
       try {
         const kind = await withKeys(keys, () => kindOf(file, loading));
         if (kind === 'playbook') {
           const playbook = await withKeys(keys, () =>
-            loadPlaybook(file, { modules: moduleNames(), ...loading }),
+            readable(() => loadPlaybook(file, { modules: moduleNames(), ...loading }), misread),
           );
           for (const part of playbook.files) parts.add(part);
+          problems.push(...misread);
           const inventory =
             typeof given === 'string' ? await withKeys(keys, () => loadInventory(given, loading)) : undefined;
           if (inventory) problems.push(...(await settingsProblems(inventory)));
@@ -219,7 +212,7 @@ export default command({
           );
         else if (kind === 'other') others.push(file);
         else if (kind === 'tasks') tasks.push(file);
-        if (kind === 'playbook' || kind === 'inventory') count++;
+        if ((kind === 'playbook' || kind === 'inventory') && misread.length === 0) count++;
       } catch (error) {
         problems.push(...problemsIn(error));
       }

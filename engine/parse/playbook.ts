@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path';
+import type { z } from 'zod';
 import { DrillbookError, Problems } from '../core/error.ts';
 import { realPath } from '../core/files.ts';
 import { nearest } from '../core/nearest.ts';
@@ -87,9 +88,21 @@ export interface ParseOptions extends Loading {
   readonly modules: readonly string[];
 }
 
+/** A playbook with something wrong in it, and what could be read all the same: more may be wrong with that. */
+export class Misread extends Problems {
+  readonly playbook: Playbook;
+
+  constructor(problems: readonly DrillbookError[], playbook: Playbook) {
+    super(problems);
+    this.playbook = playbook;
+  }
+}
+
 interface Reading {
   readonly options: ParseOptions;
   readonly problems: DrillbookError[];
+  /** Names are not known for what could not be read: what uses them would seem wrong. */
+  readonly lost: Path[];
   readonly files: string[];
   readonly stack: readonly string[];
 }
@@ -97,8 +110,35 @@ interface Reading {
 const isMap = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value);
 
+/** Keywords that give names to what follows. */
+const NAMING = ['vars', 'vars_files', 'inputs', 'register', 'loop', 'gather', 'plays'];
+
+/** What a schema makes of keywords; where some are wrong, of the others. Tells what is wrong as `tell` words it. */
+function readKeywords<S extends z.ZodType>(
+  schema: S,
+  raw: unknown,
+  path: Path,
+  { problems, lost }: Pick<Reading, 'problems' | 'lost'>,
+  tell: (error: z.ZodError) => readonly DrillbookError[],
+): z.output<S> | undefined {
+  const parsed = schema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  problems.push(...tell(parsed.error));
+  const wrong = new Set(
+    parsed.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys' ? issue.keys : [String(issue.path[0])],
+    ),
+  );
+  const others = Object.entries(isMap(raw) ? raw : {}).filter(([key]) => !wrong.has(key));
+  const rest = schema.safeParse(Object.fromEntries(others));
+  if (!rest.success || !isMap(raw) || NAMING.some((key) => wrong.has(key))) lost.push(path);
+  return rest.data;
+}
+
 /** Modules that belong to the language itself. */
 export const BUILT_IN = ['flush'];
+/** In place of a module that there is not. */
+export const NONE = '';
 
 function readTask(
   raw: Record<string, unknown>,
@@ -133,11 +173,14 @@ function readTask(
     );
   }
   const own = Object.fromEntries(Object.entries(raw).filter(([key]) => keywords.includes(key)));
-  const parsed = taskSchema.safeParse(own);
-  if (!parsed.success) problems.push(...schemaProblems(parsed.error, source, path, taskSchema));
-  if (!parsed.success || module === undefined) return undefined;
+  const read = readKeywords(taskSchema, own, path, reading, (error) =>
+    schemaProblems(error, source, path, taskSchema),
+  );
+  if (read === undefined) return undefined;
   const at = source.placeOf(path);
-  const { undo, ...rest } = parsed.data;
+  const { undo, ...rest } = read;
+  if (module === undefined)
+    return { kind: 'task', at, source, path, module: NONE, params: {}, keywords: rest };
   const undoing = undo && readUndo(undo, source, [...path, 'undo'], reading);
   const task: Task = { kind: 'task', at, source, path, module, params: raw[module], keywords: rest };
   return undoing ? { ...task, undo: undoing } : task;
@@ -169,21 +212,30 @@ function readBlock(
   reading: Reading,
 ): Block | undefined {
   const own = Object.fromEntries(Object.entries(raw).filter(([key]) => !PARTS.some((part) => part === key)));
-  const parsed = blockSchema.safeParse(own);
-  if (!parsed.success)
-    reading.problems.push(
-      ...schemaProblems(parsed.error, source, path, blockSchema, (word) => elsewhereHint(word, 'block')),
-    );
+  const keywords = readKeywords(blockSchema, own, path, reading, (error) =>
+    schemaProblems(error, source, path, blockSchema, (word) => elsewhereHint(word, 'block')),
+  );
   const [block, rescue, always] = PARTS.map((part) => readItems(raw[part], source, [...path, part], reading));
-  if (!parsed.success || !block || !rescue || !always) return undefined;
+  if (!keywords || !block || !rescue || !always) return undefined;
   const at = source.placeOf(path);
-  return { kind: 'block', at, source, path, keywords: parsed.data, block, rescue, always };
+  return { kind: 'block', at, source, path, keywords, block, rescue, always };
 }
 
 /** Each time a file is included counts. */
 const MOST_FILES = 1000;
 
 function readInclude(
+  raw: Record<string, unknown>,
+  source: Source,
+  path: Path,
+  reading: Reading,
+): Block | undefined {
+  const block = includeOf(raw, source, path, reading);
+  if (block === undefined) reading.lost.push(path);
+  return block;
+}
+
+function includeOf(
   raw: Record<string, unknown>,
   source: Source,
   path: Path,
@@ -248,6 +300,7 @@ function readItems(value: unknown, source: Source, path: Path, reading: Reading)
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) {
     reading.problems.push(source.error('parse.schema', path, 'a list of tasks is wanted here'));
+    reading.lost.push(path);
     return [];
   }
   const items: Item[] = [];
@@ -257,6 +310,7 @@ function readItems(value: unknown, source: Source, path: Path, reading: Reading)
       reading.problems.push(
         source.error('parse.task', at, 'a task is a mapping: `- name: …`, then its module'),
       );
+      reading.lost.push(at);
       continue;
     }
     const item =
@@ -271,12 +325,10 @@ function readItems(value: unknown, source: Source, path: Path, reading: Reading)
 }
 
 function readPlay(raw: unknown, source: Source, path: Path, reading: Reading): Play | undefined {
-  const parsed = playSchema.safeParse(raw);
-  if (!parsed.success)
-    reading.problems.push(
-      ...schemaProblems(parsed.error, source, path, playSchema, (word) => elsewhereHint(word, 'play')),
-    );
+  const tell = (error: z.ZodError): readonly DrillbookError[] =>
+    schemaProblems(error, source, path, playSchema, (word) => elsewhereHint(word, 'play'));
   const map = isMap(raw) ? raw : {};
+  const keywords = readKeywords(playSchema, raw, path, reading, tell);
   const tasks = readItems(map['tasks'], source, [...path, 'tasks'], reading);
   const handlers = readItems(map['handlers'], source, [...path, 'handlers'], reading).filter((item) => {
     if (item.kind === 'task' && item.keywords.name !== undefined && !item.undo) return true;
@@ -289,8 +341,8 @@ function readPlay(raw: unknown, source: Source, path: Path, reading: Reading): P
     reading.problems.push(item.source.error('parse.task', item.path, message));
     return false;
   }) as Task[];
-  if (!parsed.success) return undefined;
-  return { at: source.placeOf(path), source, path, keywords: parsed.data, tasks, handlers };
+  if (!keywords) return undefined;
+  return { at: source.placeOf(path), source, path, keywords, tasks, handlers };
 }
 
 /** Reads a file of tasks, such as an include, with its own includes; throws `Problems`. */
@@ -298,7 +350,7 @@ export function loadTasks(file: string, options: ParseOptions): void {
   const path = resolve(file);
   const problems: DrillbookError[] = [];
   const source = loadYaml(path, 'file of tasks', undefined, options);
-  readItems(source.value, source, [], { options, problems, files: [path], stack: [path] });
+  readItems(source.value, source, [], { options, problems, lost: [], files: [path], stack: [path] });
   if (problems.length > 0) throw new Problems(problems);
 }
 
@@ -308,7 +360,7 @@ export function loadPlaybook(file: string, options: ParseOptions): Playbook {
   const source = loadYaml(path, 'playbook', undefined, options);
   const problems: DrillbookError[] = [];
   const files = [path];
-  const reading: Reading = { options, problems, files, stack: [path] };
+  const reading: Reading = { options, problems, lost: [], files, stack: [path] };
   if (Array.isArray(source.value)) {
     throw source.error(
       'parse.schema',
@@ -317,23 +369,21 @@ export function loadPlaybook(file: string, options: ParseOptions): Playbook {
       'put the list of plays under `plays:`',
     );
   }
-  const parsed = playbookSchema.safeParse(source.value);
-  if (!parsed.success)
-    problems.push(
-      ...schemaProblems(parsed.error, source, [], playbookSchema, (word) => elsewhereHint(word, 'playbook')),
-    );
+  const tell = (error: z.ZodError): readonly DrillbookError[] =>
+    schemaProblems(error, source, [], playbookSchema, (word) => elsewhereHint(word, 'playbook'));
+  const parsed = readKeywords(playbookSchema, source.value, [], reading, tell);
   const raw = isMap(source.value) && Array.isArray(source.value['plays']) ? source.value['plays'] : [];
   const plays = raw.map((play, i) => readPlay(play, source, ['plays', i], reading));
-  const varsFiles = (parsed.data?.vars_files ?? []).map((name, i): VarsFile => {
+  const varsFiles = (parsed?.vars_files ?? []).map((name, i): VarsFile => {
     const at: Path = ['vars_files', i];
     const isLate = name.includes('{{');
     return { name, path: at, values: isLate ? undefined : readVars(name, at, source, reading) };
   });
-  if (problems.length > 0 || !parsed.success) throw new Problems(problems);
-  const { name, description, inputs = {}, confirm, invariants = [] } = parsed.data;
-  const own = parsed.data.vars ?? {};
+  if (parsed === undefined || reading.lost.length > 0) throw new Problems(problems);
+  const { name, description, inputs = {}, confirm, invariants = [] } = parsed;
+  const own = parsed.vars ?? {};
   const whole = plays.filter((play) => play !== undefined);
-  return {
+  const playbook: Playbook = {
     file: path,
     source,
     name,
@@ -347,6 +397,8 @@ export function loadPlaybook(file: string, options: ParseOptions): Playbook {
     plays: whole,
     files,
   };
+  if (problems.length > 0) throw new Misread(problems, playbook);
+  return playbook;
 }
 
 const mergedVars = (varsFiles: readonly VarsFile[], own: Vars): Vars =>
@@ -362,7 +414,9 @@ function readVars(name: string, path: Path, source: Source, reading: Reading): V
     const values = vars.safeParse(inner.value ?? {});
     if (values.success) return values.data;
     reading.problems.push(...schemaProblems(values.error, inner, []));
+    reading.lost.push(path);
   } catch (error) {
+    reading.lost.push(path);
     collect(error, reading.problems, source.excerptOf(at));
   }
   return {};
@@ -379,7 +433,7 @@ export function withVarsFiles(
 ): Playbook {
   if (playbook.varsFiles.every(({ values }) => values)) return playbook;
   const { source } = playbook;
-  const reading: Reading = { options, problems: [], files: [...playbook.files], stack: [] };
+  const reading: Reading = { options, problems: [], lost: [], files: [...playbook.files], stack: [] };
   const varsFiles = playbook.varsFiles.map((file): VarsFile => {
     if (file.values) return file;
     try {

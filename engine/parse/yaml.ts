@@ -6,7 +6,7 @@ import { disk } from '../core/files.ts';
 import type { Files } from '../core/files.ts';
 import { nearest } from '../core/nearest.ts';
 import type { Place } from '../core/place.ts';
-import { documentFaults, textFault } from './document.ts';
+import { documentFaults, IN_QUOTES, textFault } from './document.ts';
 import type { Fault } from './document.ts';
 import { formatOf, Locked } from '../secrets/encrypted.ts';
 import type { Encrypted, Format, Opened } from '../secrets/encrypted.ts';
@@ -210,6 +210,9 @@ function hearAll(value: unknown, onSecret: (value: string, isImplied: boolean) =
   for (const own of values) if (!names.has(own)) onSecret(own, true);
 }
 
+/** A template that stands in no quotes, in a line of a mapping or list. */
+const OPEN_BRACES = /(?:^|[:[,{-])\s+(?!['"|>#\s])[^'"]*\{\{/;
+
 /** Parses one YAML 1.2 document; throws `Problems` with all its errors, or `Locked`. */
 export function parseYaml(file: string, text: string, loading: Loading = {}, isEncrypted = false): Source {
   const lines = new LineCounter();
@@ -253,6 +256,7 @@ export function parseYaml(file: string, text: string, loading: Loading = {}, isE
 
   let value: unknown;
   let contents: Inner;
+  const faultsOfText: DrillbookError[] = [];
   try {
     const document = parseDocument(text, {
       ...(loading.isAnsible === true
@@ -266,17 +270,25 @@ export function parseYaml(file: string, text: string, loading: Loading = {}, isE
     });
     const found = [...document.errors, ...document.warnings];
     if (found.length > 0) {
-      throw new Problems(
-        found
-          // What else the parser says about the same line follows from the first.
-          .filter(firstOfItsLine(({ pos }) => lines.linePos(pos[0]).line))
+      const lineOf = ({ pos }: (typeof found)[number]): number => lines.linePos(pos[0]).line;
+      // What else the parser says about the same line follows from the first, and all that follows a template's braces.
+      const firsts = found.filter(firstOfItsLine(lineOf));
+      const braces = firsts.findIndex((error) => OPEN_BRACES.test(textLines[lineOf(error) - 1] ?? ''));
+      if (braces >= 0) {
+        const at = place(firsts[braces]?.pos[0] ?? 0);
+        firsts.splice(braces);
+        faultsOfText.push(fault('parse.yaml', at, IN_QUOTES.message, IN_QUOTES.hint));
+      }
+      throw new Problems([
+        ...firsts
           .map((error) => {
             // The parser's own words may quote the file.
             const message = isEncrypted ? `not usable as YAML: ${error.code}` : yamlMessage(error.message);
             return { ...error, at: place(error.pos[0]), message };
           })
           .map(({ at, message, code }) => fault('parse.yaml', at, message, yamlHint(code))),
-      );
+        ...faultsOfText,
+      ]);
     }
     const faults = documentFaults(document.contents, loading.isAnsible === true);
     if (faults.length > 0) throw new Problems(faults.map(faultOf));

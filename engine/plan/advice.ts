@@ -5,7 +5,7 @@ import type { Source } from '../parse/yaml.ts';
 
 /** Commands that nobody gets back what they take. */
 const DESTROYS =
-  /\brm\s+(?:-\w+\s+)*-\w*[rR]\w*|\bmkfs\b|\bdd\s[^|;]*\bof=\/dev\/|\bdrop\s+(?:database|table|schema)\b|\bwipefs\b|\bdrbdadm\s+create-md\b|\b(?:lv|vg|pv)remove\b/i;
+  /\brm\s+(?:-\w+\s+)*-\w*[rR]\w*|\bmkfs\b|\bdd\s[^|;]*\bof=\/dev\/(?!null|stdout|stderr|fd)|\bdrop\s+(?:database|table|schema)\b|\bwipefs\b|\bdrbdadm\s+create-md\b|\b(?:lv|vg|pv)remove\b/i;
 
 const PASSWORD = /(?:^|_)(?:password|passphrase|passwd)$/i;
 

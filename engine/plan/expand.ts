@@ -7,7 +7,7 @@ import type { BecomeKeyword } from '../parse/playbook-schema.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import { either, fieldsOf, knownOf } from '../parse/known.ts';
 import type { Known } from '../parse/known.ts';
-import { BUILT_IN } from '../parse/playbook.ts';
+import { BUILT_IN, NONE } from '../parse/playbook.ts';
 import type { Block, Item, Play, Playbook, Task } from '../parse/playbook.ts';
 import { render } from '../parse/template.ts';
 import type { Path } from '../parse/yaml.ts';
@@ -349,7 +349,7 @@ export function modulesUsed(playbook: Playbook): Set<string> {
     visit(play.handlers);
     if (play.keywords.gather) used.add('facts');
   }
-  for (const name of BUILT_IN) used.delete(name);
+  for (const name of [...BUILT_IN, NONE]) used.delete(name);
   return used;
 }
 

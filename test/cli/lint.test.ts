@@ -122,3 +122,65 @@ test('a path that is not there: the nearest name beside it', async () => {
   const { code, stderr } = await call(['lint', join(dir, 'swtich.yml')]);
   expect([code, stderr]).toEqual([2, expect.stringContaining('did you mean `switch.yml`?')]);
 });
+
+const WRONG = `name: x
+plays:
+  - hosts: nowhere
+    tasks:
+      - comand: 'true'
+        register: said
+      - shell: 'true'
+        register: done
+        whn: x
+      - assert: { that: said.anything == 1 && done.rc == 0 && nope }
+        notify: nobody
+`;
+const ALL_WRONG = [
+  '5:9: error: `comand`: unknown module',
+  '9:9: error: `whn`: unknown keyword',
+  '3:5: error: `nowhere`: no host',
+  '10:47: error: `done` has no `rc`',
+  'did you mean `code`?',
+  'error: unknown variable `nope`',
+  '11:9: error: no handler of this play is named `nobody`',
+];
+
+test.each(['lint', 'run', 'plan'])(
+  '%s tells all that is wrong at once, of text and of plan',
+  async (command) => {
+    const dir = folder({ 'book.yml': WRONG, 'i.yml': 'hosts: { a: {} }\n' });
+    const { code, stderr } = await call([command, join(dir, 'book.yml'), '-i', join(dir, 'i.yml')]);
+    expect(code).toBe(2);
+    for (const text of ALL_WRONG) expect(stderr).toContain(text);
+    // What the unknown module would have registered is no mistake.
+    expect(stderr).not.toContain('`said`');
+    expect(stderr).toContain('6 problems');
+  },
+);
+
+test('what follows from an include that cannot be read is not told', async () => {
+  const dir = folder({
+    'book.yml': book("[{ include: gone.yml }, { assert: { that: 'fromThere == 1' } }]"),
+    'i.yml': 'hosts: { a: {} }\n',
+  });
+  const { stderr } = await call(['lint', join(dir, 'book.yml'), '-i', join(dir, 'i.yml')]);
+  expect(stderr).toContain('gone.yml');
+  expect(stderr).not.toContain('unknown variable');
+});
+
+test.each([
+  ['command: {{x}}', 19],
+  ['command: {{x}} y', 24],
+  ['copy: { content: x, dest: /srv/{{x}} }', 40],
+  ['debug: { msg: {{x}} }', 24],
+])('braces that begin a mapping where a template is meant: %s', async (text, column) => {
+  const dir = folder({
+    'book.yml': `name: x\nplays:\n  - hosts: all\n    tasks:\n      - ${text}\n      - debug: { msg: y }\n`,
+  });
+  const { code, stderr } = await call(['lint', join(dir, 'book.yml')]);
+  expect(code).toBe(2);
+  expect(stderr).toContain(
+    `book.yml:5:${column}: error: a value with \`{{…}}\` in it has to stand in quotes`,
+  );
+  expect(stderr.match(/error:/g)).toHaveLength(1);
+});
