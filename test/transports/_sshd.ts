@@ -83,6 +83,8 @@ export async function startSshd(
     'UsePAM no',
     'PasswordAuthentication yes',
     'Subsystem sftp internal-sftp',
+    // A shell that is not the first reads no ~/.bashrc: what this machine's user has there is not what is tested.
+    'SetEnv SHLVL=1',
   ];
   writeFileSync(at('sshd_config'), `${config.join('\n')}\n`);
   const [command = '', ...args] = [...before, program, '-D', '-e', '-f', at('sshd_config')];
