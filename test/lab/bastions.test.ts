@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => lab?.down());
 
 /** The way through the bastions stands in ssh_config: the second names the first. */
-function behindBastions(tasks: string, connection: string): Project {
+function behindBastions(tasks: string, connection: string, timeout = '20s'): Project {
   const book = project(`plays:\n  - hosts: db\n    tasks:\n${tasks.replace(/^(?=.)/gm, '      ')}`);
   book.write(
     'ssh_config',
@@ -37,7 +37,7 @@ function behindBastions(tasks: string, connection: string): Project {
   );
   book.write(
     'inventory.yml',
-    `connection: { ssh_config: ssh_config, connect_timeout: 3s, ${connection} }\n` +
+    `connection: { ssh_config: ssh_config, connect_timeout: ${timeout}, ${connection} }\n` +
       `hosts: { db: { connection: { address: ${addressOf('db')} } } }\n`,
   );
   return book;
@@ -59,10 +59,10 @@ test('a host behind two bastions is reached through both, and only so', async ()
   const tasks = `- { name: from where, shell: 'echo $SSH_CLIENT' }`;
   const ran = await behindBastions(tasks, 'proxy_jump: inner').go();
   expect(finished(ran, 'from where').result['stdout']).toContain(`${addressOf('inner')} `);
-  const straight = await behindBastions(tasks, 'proxy_jump: none').go();
-  expect(whyOf(straight)).toMatch(/^db \(\S+:22\) did not answer within 3 s/);
-  const halfway = await behindBastions(tasks, 'proxy_jump: outer').go();
-  expect(whyOf(halfway)).toMatch(/^db \(\S+:22\) did not answer jump host outer within 3 s/);
+  const straight = await behindBastions(tasks, 'proxy_jump: none', '8s').go();
+  expect(whyOf(straight)).toMatch(/^db \(\S+:22\) did not answer within 8 s/);
+  const halfway = await behindBastions(tasks, 'proxy_jump: outer', '8s').go();
+  expect(whyOf(halfway)).toMatch(/^db \(\S+:22\) did not answer jump host outer within 8 s/);
 });
 
 test('a bastion dies under a run; the resume finds what was begun, and nothing happens twice', async () => {

@@ -56,7 +56,7 @@ async function seen({ result, ...rest }: Outcome): Promise<unknown> {
     ...rest,
     count: await textOf('count'),
     made: (await textOf('made')) === '',
-    result: { ...result, stdout: stdout.replace(said, 'SAID'), stdout_lines: undefined },
+    result: { ...result, stdout: stdout.replace(said.trimEnd(), 'SAID'), stdout_lines: undefined },
   };
 }
 
