@@ -44,9 +44,9 @@ function behindBastions(tasks: string, connection: string, timeout = '20s'): Pro
 }
 
 /** Why the host could not be reached. */
-const whyOf = (ran: Ran): unknown =>
+const whyOf = (ran: Ran): string | undefined =>
   ran.events.flatMap((event) =>
-    event.event === 'step_finished' && event.outcome === 'unreachable' ? [event.result['msg']] : [],
+    event.event === 'step_finished' && event.outcome === 'unreachable' ? [event.reason] : [],
   )[0];
 
 /** Lines of a file on the node's disk, seen from outside: no way leads there from here. */
