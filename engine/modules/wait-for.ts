@@ -14,8 +14,12 @@ const params = z
     path: zPath.optional().describe('File or directory on the node.'),
     search_regex: z
       .string()
+      // grep takes minutes to make ready one of a megabyte.
+      .max(10_000)
       .optional()
-      .describe('Extended regular expression (grep -E) that a line of `path` must match.'),
+      .describe(
+        'Extended regular expression (grep -E) that a line of `path` must match; of 10000 characters at most.',
+      ),
     sh: z.string().optional().describe('Shell text that must succeed.'),
     state: z
       .enum(['started', 'stopped', 'present', 'absent'])
