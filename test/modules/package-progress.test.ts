@@ -4,8 +4,8 @@ import { packageProgress } from '../../engine/modules/_package-progress.ts';
 const SAID = `Reading package lists...
 0 upgraded, 2 newly installed, 0 to remove and 3 not upgraded.
 Need to get 120 kB of archives.
-Get:1 http://deb.debian.org/debian bookworm/main amd64 one amd64 1.0 [20 kB]
-Get:2 http://deb.debian.org/debian bookworm/main amd64 two amd64 1.0 [100 kB]
+Get:1 http://mirror.example/debian bookworm/main amd64 one amd64 1.0 [20 kB]
+Get:2 http://mirror.example/debian bookworm/main amd64 two amd64 1.0 [100 kB]
 Fetched 120 kB in 1s (120 kB/s)
 Selecting previously unselected package one.
 Unpacking one (1.0) ...
@@ -34,7 +34,7 @@ test('the percent follows what apt fetches, unpacks and sets up, however its out
 test('without a download two parts of each package are left; lists that are fetched before count nothing', () => {
   const local = SAID.replace('Need to get 120 kB', 'Need to get 0 B/120 kB').replace(/^Get:.*\n/gm, '');
   expect(percents(local, 7)).toEqual([25, 50, 75, 99]);
-  const update = `Get:1 http://deb.debian.org/debian bookworm InRelease [151 kB]\n`;
+  const update = `Get:1 http://mirror.example/debian bookworm InRelease [151 kB]\n`;
   expect(percents(`${update}${SAID}`, 9)).toEqual([undefined, 16, 33, 50, 66, 83, 99]);
 });
 
