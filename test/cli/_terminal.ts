@@ -4,9 +4,13 @@ import { join } from 'node:path';
 const MAIN = join(import.meta.dirname, '../../engine/cli/drillbook.js');
 
 /** The program on a terminal (of `script`); each answer is typed when its question shows. */
-export function onTerminal(args: readonly string[], answers: readonly (readonly [string, string])[]) {
-  const command = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ');
-  const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
+export function onTerminal(args: readonly string[], answers: readonly (readonly [string, string])[] = []) {
+  // In the shell's place: one that waited for the program would end by the Ctrl-C that was meant for it.
+  const command = `exec ${[process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ')}`;
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+    env: { ...process.env, SHELL: '/bin/sh' },
+  });
   let screen = '';
   let typed = 0;
   let seen = 0;

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -9,6 +8,7 @@ import { project } from '../run/_engine.ts';
 import type { Project } from '../run/_engine.ts';
 import { drillbook } from './_drillbook.ts';
 import type { Said } from './_drillbook.ts';
+import { onTerminal } from './_terminal.ts';
 
 const MAIN = join(import.meta.dirname, '../../engine/cli/drillbook.js');
 
@@ -254,24 +254,6 @@ test('a secret input that nobody can be asked for: the error says how to give it
   expect([said.code, said.stderr]).toEqual([2, expect.stringContaining('-e @FILE')]);
   expect(said.stderr).not.toContain('-e token=');
 });
-
-/** The program on a terminal (of `script`); each answer is typed when its question shows. */
-function onTerminal(args: readonly string[], answers: readonly (readonly [string, string])[]) {
-  const command = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ');
-  const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  const left = [...answers];
-  let screen = '';
-  child.stdout.on('data', (piece: Buffer) => {
-    screen += piece.toString();
-    const [next] = left;
-    if (!next || !screen.includes(next[0])) return;
-    left.shift();
-    child.stdin.write(next[1]);
-  });
-  return new Promise<{ code: number | null; screen: string }>((resolve) =>
-    child.on('close', (code) => resolve({ code, screen })),
-  );
-}
 
 test('on a terminal passwords are asked for once, without echo, and Ctrl-C there is an interruption', async () => {
   const book = project(

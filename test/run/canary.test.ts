@@ -1,20 +1,20 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { nodeDir } from '../../engine/lab/state.ts';
 import { newIdentity, recipientOf, sealAge } from '../../engine/secrets/age.ts';
 import { ensurePackages } from '../_apt.ts';
 import { drillbook, start } from '../cli/_drillbook.ts';
+import { onTerminal } from '../cli/_terminal.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { canariesOf, findIn, findUnder, traceExecs, watchProcesses } from './_canary.ts';
 import type { Found, Watch } from './_canary.ts';
 
 const NODE = 'canary1';
-const MAIN = resolve(import.meta.dirname, '../../engine/cli/drillbook.js');
 
 /** From a seed that changes with every test process, and is told when something is found. */
 const seed = `${process.pid}-${Date.now()}`;
@@ -183,15 +183,6 @@ function onNode(since: number, isDone = true): Found[] {
     ...findUnder(disk, CANARIES, 0, isSpared),
     ...['tmp', 'run', 'dev/shm'].flatMap((folder) => findUnder(join(root, folder), CANARIES, since)),
   ];
-}
-
-/** The program on a terminal, as an operator sees it. */
-function onTerminal(args: readonly string[]): Promise<{ code: number | null; screen: string }> {
-  const command = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ');
-  const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  let screen = '';
-  child.stdout.on('data', (piece: Buffer) => (screen += piece.toString()));
-  return new Promise((resolve) => child.on('close', (code) => resolve({ code, screen })));
 }
 
 test('no canary is anywhere but where it is meant to be: run, killed, resumed, told in every way', async () => {
