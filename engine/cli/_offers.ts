@@ -96,18 +96,15 @@ async function stepIds(asking: Asking): Promise<Offer> {
   const playbook = await playbookOf(asking.positionals[0]);
   const inventory = await inventoryOf(asking);
   if (!playbook || !inventory) return { words: [] };
-  const [{ makePlan, modulesUsed }, { loadModule }, { stepsOf }] = await Promise.all([
+  const [{ makePlan }, { NO_INPUTS }, { stepsOf }, { modulesOf }] = await Promise.all([
     import('../plan/expand.ts'),
-    import('../modules/registry.ts'),
+    import('../plan/inputs.ts'),
     import('../plan/plan.ts'),
+    import('./_problems.ts'),
   ]);
-  const names = [...modulesUsed(playbook)];
-  const modules = new Map(
-    await Promise.all(names.map(async (name) => [name, await loadModule(name)] as const)),
-  );
   const { confirm: _, ...rest } = playbook;
-  const inputs = { given: {}, defaults: {}, overrides: {} };
-  const plan = makePlan({ ...rest, confirm: undefined } as Playbook, inventory, inputs, modules);
+  const book = { ...rest, confirm: undefined } as Playbook;
+  const plan = makePlan(book, inventory, NO_INPUTS, await modulesOf(playbook));
   const steps = plan.plays.flatMap(({ nodes }) => [...stepsOf(nodes)]);
   return { words: steps.map(({ id, name }) => [id, name]) };
 }

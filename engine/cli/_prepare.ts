@@ -19,7 +19,7 @@ import type { Loading } from '../parse/yaml.ts';
 import { makePlan } from '../plan/expand.ts';
 import { ownNames } from '../plan/own-names.ts';
 import type { Selection } from '../plan/selection.ts';
-import { isSecretInput, readInputs } from '../plan/inputs.ts';
+import { isSecretInput, NO_INPUTS, readInputs } from '../plan/inputs.ts';
 import type { Inputs } from '../plan/inputs.ts';
 import type { Plan, Vars } from '../plan/plan.ts';
 import { pinnedFiles } from '../run/edits/pinned.ts';
@@ -243,8 +243,7 @@ async function problemsOfPlan(
   files: Files,
 ): Promise<readonly DrillbookError[]> {
   try {
-    const nothing = { given: {}, defaults: {}, overrides: {} };
-    makePlan(playbook, inventory, nothing, await modulesOf(playbook), selection, files);
+    makePlan(playbook, inventory, NO_INPUTS, await modulesOf(playbook), selection, files);
     return [];
   } catch (error) {
     return problemsIn(error);

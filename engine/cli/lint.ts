@@ -15,6 +15,7 @@ import type { Loading } from '../parse/yaml.ts';
 import { adviceOf } from '../plan/advice.ts';
 import { dedupe } from '../plan/checks.ts';
 import { makePlan } from '../plan/expand.ts';
+import { NO_INPUTS } from '../plan/inputs.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
 import type { Invocation } from './_command.ts';
@@ -77,8 +78,7 @@ async function lintPlaybook(
 ): Promise<readonly DrillbookError[]> {
   const modules = await modulesOf(playbook);
   try {
-    const nothing = { given: {}, defaults: {}, overrides: {} };
-    const { templates } = makePlan(playbook, inventory ?? noInventory(), nothing, modules);
+    const { templates } = makePlan(playbook, inventory ?? noInventory(), NO_INPUTS, modules);
     return adviceOf(playbook, templates, isSecret);
   } catch (error) {
     if ((inventory && !isPartial) || !(error instanceof Problems)) throw error;

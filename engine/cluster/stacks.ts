@@ -5,7 +5,7 @@ import type { Cluster, Guard } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { suggest } from '../core/nearest.ts';
 import type { Inventory } from '../parse/inventory.ts';
-import { schemaProblems } from '../parse/schema.ts';
+import { schemaProblems, valueAt } from '../parse/schema.ts';
 
 /** What a stack's file exports. */
 export interface Stack {
@@ -39,9 +39,6 @@ export async function settingsInForce({ stack, settings }: Cluster): Promise<unk
   return (await STACKS[stack]?.())?.settingsSchema.safeParse(settings).data;
 }
 
-const inside = (value: unknown, path: readonly PropertyKey[]): unknown =>
-  path.reduce<unknown>((all, key) => (all as Record<PropertyKey, unknown> | undefined)?.[key], value);
-
 const isTemplate = (value: unknown): boolean => typeof value === 'string' && value.includes('{{');
 
 /** What is wrong with the clusters of an inventory, before any host is touched. */
@@ -63,7 +60,7 @@ export async function settingsProblems({
     const { settingsSchema } = await load();
     const { error } = settingsSchema.safeParse(settings);
     // What a template becomes is known only with the host's variables.
-    const issues = (error?.issues ?? []).filter(({ path: at }) => !isTemplate(inside(settings, at)));
+    const issues = (error?.issues ?? []).filter(({ path: at }) => !isTemplate(valueAt(settings, at)));
     const own = { ...error, issues } as z.ZodError;
     problems.push(...schemaProblems(own, source, [...path, 'settings'], settingsSchema));
   }

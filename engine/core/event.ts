@@ -2,6 +2,10 @@ import type { Change, Result } from './module.ts';
 
 export type StepOutcome = 'ok' | 'changed' | 'skipped' | 'failed' | 'unreachable' | 'in_doubt' | 'not_run';
 
+/** The step did not do on the host what it was to do, as far as is known. */
+export const isBad = (outcome: StepOutcome): boolean =>
+  outcome === 'failed' || outcome === 'unreachable' || outcome === 'in_doubt';
+
 /** How many steps of a host ended in which way. */
 export type Counts = Partial<Record<StepOutcome, number>>;
 

@@ -107,7 +107,7 @@ interface Reading {
   readonly stack: readonly string[];
 }
 
-const isMap = (value: unknown): value is Record<string, unknown> =>
+export const isMap = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value);
 
 /** Keywords that give names to what follows. */

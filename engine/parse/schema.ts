@@ -29,8 +29,9 @@ const WORDS: Readonly<Record<string, string>> = {
 
 const inWords = (type: string): string => WORDS[type] ?? type;
 
-const at = (value: unknown, path: Path): unknown =>
-  path.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key], value);
+/** What stands in a value under the keys of a path; undefined where it goes nowhere. */
+export const valueAt = (value: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key], value);
 
 /** A union says most by the branch that came closest: the one whose trouble lies deepest. */
 function closest(issue: Issue): readonly Issue[] {
@@ -103,7 +104,7 @@ export function schemaProblems(
         );
     }
     const label = name === undefined ? '' : `\`${name}\`: `;
-    const found = at(source.value, path);
+    const found = valueAt(source.value, path);
     if (['invalid_type', 'invalid_union', 'invalid_value'].includes(issue.code) && found === undefined) {
       return [source.error('parse.schema', path, `${label}missing`)];
     }

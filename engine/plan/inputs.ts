@@ -82,6 +82,9 @@ export interface Inputs {
   readonly overrides: Given;
 }
 
+/** For a plan that nothing is asked for. */
+export const NO_INPUTS: Inputs = { given: {}, defaults: {}, overrides: {} };
+
 /**
  * Types what was given with `-e`. Missing ones are asked for by `ask` (undefined where nobody can be asked).
  * Throws `Problems` naming every input that is missing or wrong; the values of secret ones are not shown.

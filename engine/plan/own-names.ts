@@ -1,7 +1,5 @@
+import { isMap } from '../parse/playbook.ts';
 import type { Item, Playbook } from '../parse/playbook.ts';
-
-const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  value !== null && typeof value === 'object' && !Array.isArray(value);
 
 /** Names that the playbook's plays, blocks and tasks give values to, by `vars` and by `set`: -e may give them another. */
 export function ownNames({ plays }: Playbook): Set<string> {

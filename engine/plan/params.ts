@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { DrillbookError } from '../core/error.ts';
 import type { Module } from '../core/module.ts';
 import { textProblems } from '../core/text.ts';
-import { schemaProblems } from '../parse/schema.ts';
+import { schemaProblems, valueAt } from '../parse/schema.ts';
 import type { Path, Source } from '../parse/yaml.ts';
 import type { Expanding } from './expanding.ts';
 import { localFile } from './local-file.ts';
@@ -43,9 +43,6 @@ const hasTemplate = (value: unknown): boolean =>
   typeof value === 'string'
     ? value.includes('{{')
     : value !== null && typeof value === 'object' && Object.values(value).some(hasTemplate);
-
-const inside = (value: unknown, path: Path): unknown =>
-  path.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key], value);
 
 /** Everything about a step's parameters that can be known before the first host is touched. */
 export function paramProblems(
@@ -113,7 +110,7 @@ export function paramProblems(
   if (parsed.success) return problems;
   // What a template will give is not known yet: trouble at or above one says nothing.
   const issues = parsed.error.issues.filter(
-    (issue) => issue.code === 'unrecognized_keys' || !hasTemplate(inside(params, issue.path as Path)),
+    (issue) => issue.code === 'unrecognized_keys' || !hasTemplate(valueAt(params, issue.path as Path)),
   );
   if (issues.length === 0) return problems;
   const error = { ...parsed.error, issues } as z.ZodError;

@@ -1,3 +1,4 @@
+import { isBad } from '../core/event.ts';
 import type { RunEvent, StepOutcome } from '../core/event.ts';
 import { stepLines, type Taste } from './lines.ts';
 import type { Story } from './story.ts';
@@ -35,8 +36,6 @@ export const newBlock = (step: string, name: string, now: number): Block => ({
 /** Whole seconds: tenths would only flicker. */
 const elapsed = (since: number, now: number): string =>
   now - since < 1000 ? '0 s' : durationText(Math.floor((now - since) / 1000) * 1000).replace('.0', '');
-
-const isBad = (outcome: StepOutcome): boolean => ['failed', 'unreachable', 'in_doubt'].includes(outcome);
 
 /** The outcome that speaks for the step: the worst of its hosts; a skip only when all skipped. */
 export function blockOutcome({ finished }: Block): StepOutcome {

@@ -1,3 +1,4 @@
+import { isBad } from '../core/event.ts';
 import type { Counts, RunEvent } from '../core/event.ts';
 import { oneLine, padEnd, width, type Pen } from './text.ts';
 import { changeText, countsText, durationText, outcomeColour, outcomeWord } from './wording.ts';
@@ -35,8 +36,7 @@ export const newStory = (): Story => ({
 function tellStep(story: Story, event: Finished, pen: Pen): void {
   const counts = story.counts.get(event.host) ?? {};
   story.counts.set(event.host, { ...counts, [event.outcome]: (counts[event.outcome] ?? 0) + 1 });
-  const isBad = ['failed', 'unreachable', 'in_doubt'].includes(event.outcome);
-  if (isBad && event.isForgiven !== true) story.failures.push(event);
+  if (isBad(event.outcome) && event.isForgiven !== true) story.failures.push(event);
   if (event.outcome !== 'changed' && (event.changes ?? []).length === 0) return;
   if (event.outcome === 'skipped' || event.outcome === 'not_run') return;
   const texts = event.changes?.length ? event.changes.map((change) => changeText(change, pen)) : ['ran'];

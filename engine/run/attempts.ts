@@ -1,10 +1,11 @@
+import { isBad } from '../core/event.ts';
 import { durationText } from '../core/duration.ts';
 import { DrillbookError } from '../core/error.ts';
 import type { Context, Module } from '../core/module.ts';
 import type { Scope } from '../parse/template.ts';
 import type { Step } from '../plan/plan.ts';
 import type { StepLedger } from './obligations/bending.ts';
-import { failure, isBad } from './ended.ts';
+import { failure } from './ended.ts';
 import type { Ended } from './ended.ts';
 import { holds, judged } from './judged.ts';
 import { perform } from './perform.ts';

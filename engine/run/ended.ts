@@ -1,4 +1,5 @@
 import { DrillbookError, StepFailed, Unreachable } from '../core/error.ts';
+import { isBad } from '../core/event.ts';
 import type { StepOutcome } from '../core/event.ts';
 import type { Change, Result } from '../core/module.ts';
 import { shortened } from '../core/text.ts';
@@ -17,9 +18,6 @@ export interface Ended {
   /** It has to do with what is on a host, and not with what the run knows alone. */
   readonly hasLooked?: boolean;
 }
-
-export const isBad = (outcome: StepOutcome): boolean =>
-  outcome === 'failed' || outcome === 'unreachable' || outcome === 'in_doubt';
 
 /** What `register` gets: the module's result with what the engine says of it. */
 export const registeredOf = ({ outcome, result, reason }: Ended): Result => ({

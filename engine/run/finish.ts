@@ -1,7 +1,8 @@
+import { isBad } from '../core/event.ts';
 import type { Step } from '../plan/plan.ts';
 import { count, stopBy } from './course.ts';
 import type { Course, States } from './course.ts';
-import { isBad, registeredOf, shownReason } from './ended.ts';
+import { registeredOf, shownReason } from './ended.ts';
 import type { Ended } from './ended.ts';
 import type { HostState } from './host-state.ts';
 import { remember, rememberFailure } from './remember.ts';

@@ -1,3 +1,4 @@
+import { isBad } from '../core/event.ts';
 import type { StepOutcome } from '../core/event.ts';
 import type { Change, Result } from '../core/module.ts';
 import { compile, eachTemplate, render } from '../parse/template.ts';
@@ -8,7 +9,7 @@ import { wentWell } from './journal/history.ts';
 import type { Progress } from './journal/history.ts';
 import type { HostState } from './host-state.ts';
 import { scopeOf } from './scope.ts';
-import { isBad, registeredOf, shownReason } from './ended.ts';
+import { registeredOf, shownReason } from './ended.ts';
 import type { Ended } from './ended.ts';
 import type { Turn } from './once.ts';
 import { endItem } from './journal/tries.ts';

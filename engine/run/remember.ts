@@ -1,3 +1,4 @@
+import { isBad } from '../core/event.ts';
 import type { StepOutcome } from '../core/event.ts';
 import type { Result } from '../core/module.ts';
 import { render } from '../parse/template.ts';
@@ -5,7 +6,6 @@ import type { Step } from '../plan/plan.ts';
 import type { Course, States } from './course.ts';
 import type { HostState } from './host-state.ts';
 import { scopeOf } from './scope.ts';
-import { isBad } from './ended.ts';
 import { registeredInCheck } from './unforeseen.ts';
 
 const isResult = (value: unknown): value is Result =>

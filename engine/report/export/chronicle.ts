@@ -1,3 +1,4 @@
+import { isBad as isBadOutcome } from '../../core/event.ts';
 import type { Counts, StepOutcome } from '../../core/event.ts';
 import type { Change, Result } from '../../core/module.ts';
 
@@ -133,8 +134,8 @@ export function lastResults({ results }: StepStory): readonly StepResult[] {
   return [...new Map(results.map((result) => [result.host, result])).values()];
 }
 
-export const isBad = (outcome: StepOutcome | null): boolean =>
-  outcome === null || outcome === 'failed' || outcome === 'unreachable' || outcome === 'in_doubt';
+/** Also what has no outcome: it was under way when the journal ends. */
+export const isBad = (outcome: StepOutcome | null): boolean => outcome === null || isBadOutcome(outcome);
 
 /** Steps and hosts where the run went wrong, and nothing forgave it or made it good. */
 export const failuresOf = ({ steps }: Chronicle): readonly { step: StepStory; result: StepResult }[] =>

@@ -1,10 +1,10 @@
+import { isBad } from '../../core/event.ts';
 import type { Host } from '../../core/host.ts';
 import type { Bending } from '../../core/module.ts';
 import { renderText } from '../../parse/template.ts';
 import type { Scope } from '../../parse/template.ts';
 import type { Step } from '../../plan/plan.ts';
 import type { Course } from '../course.ts';
-import { isBad } from '../ended.ts';
 import type { Ended } from '../ended.ts';
 import type { HostState } from '../host-state.ts';
 import { closed, keyOf } from './obligations.ts';
