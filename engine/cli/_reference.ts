@@ -43,6 +43,8 @@ export interface Reference {
   readonly name: string;
   readonly kind: Module['kind'];
   readonly summary: string;
+  /** Where what it does is written: manual pages, a section of a product's document. */
+  readonly source: string;
   readonly shorthand?: string | undefined;
   /** The role without which it never acts. */
   readonly role?: string | undefined;
@@ -174,11 +176,12 @@ function onResume(module: Module): string {
 
 export async function referenceOf(name: string): Promise<Reference> {
   const module = await loadModule(name);
-  const { kind, summary, shorthand, role, params, returns, examples } = module;
+  const { kind, summary, source, shorthand, role, params, returns, examples } = module;
   return {
     name,
     kind,
     summary,
+    source,
     shorthand,
     role,
     parameters: parametersOf(jsonSchemaOf(params)),
@@ -204,7 +207,7 @@ const KINDS: Readonly<Record<Module['kind'], string>> = {
 };
 
 function page(reference: Reference): string {
-  const { name, kind, summary, shorthand, role, parameters, returns, examples } = reference;
+  const { name, kind, summary, source, shorthand, role, parameters, returns, examples } = reference;
   const { in_check_mode: inCheck, on_resume: resumed } = reference;
   const bound = role === undefined ? '' : ` Bound to \`role: ${role}\`, unless the task says otherwise.`;
   const rows = parameters.map(
@@ -226,7 +229,7 @@ function page(reference: Reference): string {
     `Kind: **${kind}** (${KINDS[kind]}).${shorthand === undefined ? '' : ` \`${name}: text\` sets \`${shorthand}\`.`}${bound}`,
     parameters.length === 0 ? 'It has no parameters.' : table,
     results.join('\n'),
-    `In check mode: ${inCheck}. After an interruption: ${resumed}.`,
+    `In check mode: ${inCheck}. After an interruption: ${resumed}. Source: ${source}.`,
     `\`\`\`yaml\n${examples}\n\`\`\``,
   ].join('\n\n');
 }

@@ -43,6 +43,7 @@ function one(reference: Reference, { paint }: Pen): readonly string[] {
     ...head('Check mode and resume'),
     `  In check mode: ${reference.in_check_mode}.`,
     `  After an interruption: ${reference.on_resume}.`,
+    `  Source: ${reference.source}.`,
     ...head('Examples'),
     ...examples.split('\n').map((line) => (line === '' ? '' : `  ${line}`)),
   ];

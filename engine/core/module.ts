@@ -93,6 +93,8 @@ export type Bending = {
 interface Described<S extends Shape> {
   /** One line for the reference pages. */
   readonly summary: string;
+  /** Where what it does is written: `drbdadm(8), drbd.conf(5)`, `MySQL 8.4 manual, 15.4.2`; parted by `, ` or `; `. */
+  readonly source: string;
   /**
    * Parameters; each described. `.meta({ secret: true })` masks its value, `.meta({ cel: true })` marks a CEL
    * expression (not rendered by Handlebars), `.meta({ localFile: true })` a file of the jump host, looked for at plan time,

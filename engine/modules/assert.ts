@@ -12,6 +12,7 @@ const params = z.strictObject({
 
 export default query({
   summary: 'Stops the host where a condition does not hold.',
+  source: 'docs/language.md (Values and conditions)',
   params,
   shorthand: 'that',
   examples: `

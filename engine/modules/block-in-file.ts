@@ -58,6 +58,7 @@ const editOf =
 
 export default state({
   summary: 'Some lines of a text file between two marker lines; all else stays.',
+  source: 'stat(1), rename(2)',
   params,
   examples: `
 - block_in_file:

@@ -41,6 +41,7 @@ const params = z
 
 export default action({
   summary: 'Runs a program with its arguments, without a shell in between.',
+  source: 'execve(2)',
   params,
   shorthand: 'cmd',
   examples: `

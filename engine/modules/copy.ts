@@ -127,6 +127,7 @@ const looks = new WeakMap<Checked, Checked>();
 
 export default state({
   summary: 'Copies a file or directory of the jump host, or a given text, to the node.',
+  source: 'stat(1), chmod(1), chown(1), rename(2)',
   params,
   examples: `
 - copy: { src: files/logo.png, dest: /srv/www/logo.png, owner: root, mode: '0644' }

@@ -17,6 +17,7 @@ const params = z
 
 export default query({
   summary: 'Shows a text or the value of an expression.',
+  source: 'docs/language.md (Three kinds of module)',
   params,
   shorthand: 'msg',
   examples: `

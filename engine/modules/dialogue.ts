@@ -37,6 +37,7 @@ const params = z.strictObject({
 
 export default action({
   summary: 'Runs a program that asks, and answers its prompts.',
+  source: 'script(1), pty(7), termios(3)',
   params,
   examples: `
 - dialogue:

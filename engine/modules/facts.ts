@@ -16,6 +16,7 @@ const params = z.strictObject({
 
 export default query({
   summary: 'Reads what a node is: system, hardware, network, mounts, time; all in one exchange.',
+  source: 'proc(5), os-release(5), ip-address(8), df(1)',
   params,
   shorthand: 'gather',
   examples: `

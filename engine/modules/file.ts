@@ -237,6 +237,7 @@ async function apply(ctx: Context, given: Given): Promise<Checked | undefined> {
 
 export default state({
   summary: 'Files, directories and links: that they are there or not, their mode and owner.',
+  source: 'stat(1), chmod(1), chown(1), ln(1), inode(7)',
   params,
   shorthand: 'path',
   examples: `

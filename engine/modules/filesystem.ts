@@ -39,6 +39,7 @@ async function check(ctx: Context, { device, type, overwrite }: Params): Promise
 
 export default state({
   summary: 'A block device has a file system; what is on a device is never written over by accident',
+  source: 'mkfs.ext4(8), mkfs.xfs(8), blkid(8)',
   params,
   shorthand: 'device',
   examples: `

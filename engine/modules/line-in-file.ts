@@ -73,6 +73,7 @@ const editOf =
 
 export default state({
   summary: 'One line of a text file: there, changed or gone; all else stays.',
+  source: 'stat(1), rename(2), regex(7)',
   params,
   examples: `
 - line_in_file: { path: /etc/sysctl.conf, regexp: '^#?net.ipv4.ip_nonlocal_bind', line: net.ipv4.ip_nonlocal_bind = 1, backup: true }

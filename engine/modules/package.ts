@@ -310,6 +310,7 @@ async function apply(ctx: Context, given: Given, found: Checked): Promise<Checke
 
 export default state({
   summary: 'Packages: installed (in which version) or not; by name, or from files of the jump host.',
+  source: 'apt-get(8), dpkg(1), dnf(8), yum(8), rpm(8)',
   params,
   shorthand: 'name',
   examples: `

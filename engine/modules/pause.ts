@@ -9,6 +9,7 @@ const params = z.strictObject({
 
 export default query({
   summary: 'Waits a given time. What can be looked at is better waited for with wait_for.',
+  source: 'docs/language.md (Three kinds of module)',
   params,
   shorthand: 'for',
   examples: `

@@ -73,6 +73,7 @@ async function isDone(
 
 export default action({
   summary: 'Shuts the node down, or reboots it, and waits until that has happened',
+  source: 'systemctl(1), shutdown(8), random(4)',
   params,
   shorthand: 'state',
   examples: `

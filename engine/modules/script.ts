@@ -35,6 +35,7 @@ if [ -n "$drillbook_with" ]; then "$drillbook_with" "$drillbook_file" "$@"; else
 
 export default action({
   summary: 'Runs a script of the jump host on the node, and leaves nothing of it behind.',
+  source: 'execve(2), sh(1)',
   params,
   shorthand: 'src',
   examples: `

@@ -255,6 +255,7 @@ async function apply(ctx: Context, given: Given): Promise<Checked> {
 
 export default state({
   summary: 'A service: running or not, started at boot or not (systemd, or scripts in /etc/init.d).',
+  source: 'systemctl(1), systemd.service(5), update-rc.d(8), chkconfig(8)',
   params,
   shorthand: 'name',
   examples: `

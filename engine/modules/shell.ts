@@ -35,6 +35,7 @@ printf '%s\\n' "$1" | { exec 3<&0 0<&4 4<&-; "$2" /dev/fd/3; }`;
 
 export default action({
   summary: 'Runs text in a shell: pipes, redirections, variables.',
+  source: 'sh(1)',
   params,
   shorthand: 'cmd',
   examples: `

@@ -49,6 +49,7 @@ async function wantedOf(ctx: Context, given: z.output<typeof params>): Promise<W
 
 export default state({
   summary: 'Renders a Handlebars template into a file of the node; validated before it is swapped in.',
+  source: 'docs/language.md (Values and conditions), stat(1), rename(2)',
   params,
   examples: `
 - template:

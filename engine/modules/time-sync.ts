@@ -229,6 +229,7 @@ async function apply(ctx: Context, given: Given, checked: Checked): Promise<Chec
 
 export default state({
   summary: 'The clock follows NTP servers: by systemd-timesyncd, chrony or ntpd.',
+  source: 'timesyncd.conf(5), chrony.conf(5), ntp.conf(5), timedatectl(1)',
   params,
   examples: `
 - time_sync: { servers: [10.0.0.1, ntp.example.com] }

@@ -79,6 +79,7 @@ const subject = (given: Given): string =>
 
 export default query({
   summary: 'Waits until a port is open, a file is there or a command succeeds, or until they are not.',
+  source: 'connect(2), stat(1), grep(1)',
   params,
   examples: `
 - wait_for: { port: 3306, timeout: 2m }

@@ -80,6 +80,17 @@ describe.each(moduleNames())('%s', (name) => {
     for (const [field, type] of Object.entries(module.returns)) expect(described(type), field).toMatch(/\S/);
   });
 
+  // A page of the system's manual, a section of a product's, a page of our own that is there.
+  test('names its source, down to the page or section', async () => {
+    const { source } = await loadModule(name);
+    expect(source).toMatch(/^\S.{4,120}$/);
+    for (const one of source.split(/; |, (?=[\w.-]+\(|docs\/)/)) {
+      const [, page, part] = /^(docs\/[\w-]+\.md) \((.+)\)$/.exec(one) ?? [];
+      if (page !== undefined) expect(readFileSync(page, 'utf8').split('\n')).toContain(`## ${part}`);
+      else expect(one).toMatch(/^[\w.-]+\([1-8]\)$|^.+(manual|guide|documentation)( V\S+)?, \S/);
+    }
+  });
+
   test('describes every parameter, in snake_case', async () => {
     const module = await loadModule(name);
     for (const [param, schema] of Object.entries(module.params.shape)) {

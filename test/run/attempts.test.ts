@@ -7,7 +7,7 @@ import { attempts } from '../../engine/run/attempts.ts';
 
 afterEach(() => void vi.useRealTimers());
 
-const described = { summary: '', params: z.object({}), examples: '', returns: {} };
+const described = { summary: '', source: '', params: z.object({}), examples: '', returns: {} };
 const never = (): Promise<never> => new Promise(() => undefined);
 
 test.each([

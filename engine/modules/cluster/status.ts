@@ -56,6 +56,7 @@ export function differences(status: ClusterStatus, expected: Expected): readonly
 
 export default query({
   summary: "Reads the state of the host's pair on its nodes",
+  source: 'docs/contract.md (status --output json)',
   params,
   examples: `
 - name: The pair runs, and dbk1 is primary

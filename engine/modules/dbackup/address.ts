@@ -36,6 +36,7 @@ async function check(ctx: Context, { component, address }: Params): Promise<Chec
 export default state({
   summary:
     'The agent or the storage service points at this backup server (FAQ 1: at the VIP once there is a cluster)',
+  source: 'DBackup HA guide V8.0-9, 4.1 and FAQ 1',
   params,
   examples: `
 - name: Storage goes by the VIP

@@ -92,6 +92,7 @@ async function check(ctx: Context, params: Params): Promise<Checked> {
 export default state({
   summary:
     "The Catalog and the queue are in this MySQL database; answers backupd's dialogue, and does not restart it",
+  source: 'DBackup HA guide V8.0-9, 4.2',
   params,
   examples: `
 - name: The Catalog is in the node's own database

@@ -147,6 +147,7 @@ async function check(ctx: Context, params: Params): Promise<Checked> {
 export default state({
   summary:
     "The node's description of its cluster (ha.info) is as the inventory says, or gone with its remains",
+  source: 'DBackup HA guide V8.0-9, 5.2 and FAQ 4',
   params,
   shorthand: 'state',
   examples: `

@@ -160,6 +160,7 @@ async function run(ctx: Context, params: Params): Promise<Outcome> {
 
 export default action({
   summary: 'Runs hactl: looks first, answers its question, and waits until the node is as wanted',
+  source: 'DBackup HA guide V8.0-9, 5.3 and 6',
   params,
   shorthand: 'command',
   examples: `

@@ -48,6 +48,7 @@ async function check(ctx: Context, params: Params): Promise<Checked> {
 
 export default state({
   summary: 'A file of DRBD’s configuration; read by drbdadm with all the others before it is put in place',
+  source: 'drbd.conf(5), drbdadm(8)',
   params,
   shorthand: 'src',
   examples: `

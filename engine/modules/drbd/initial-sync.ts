@@ -81,6 +81,7 @@ async function run(ctx: Context, { resource }: z.output<typeof params>): Promise
 export default action({
   summary:
     'The first sync of a DRBD resource: this node becomes primary and its disk is copied over its peer’s',
+  source: 'drbdadm(8), drbdsetup(8)',
   params,
   shorthand: 'resource',
   examples: `

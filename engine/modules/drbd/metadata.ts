@@ -73,6 +73,7 @@ async function check(ctx: Context, params: Params): Promise<Checked> {
 export default state({
   summary:
     'The disks of a DRBD resource have metadata on this node; what is on a disk is never written over by accident',
+  source: 'drbdadm(8), drbdmeta(8), blkid(8)',
   params,
   shorthand: 'resource',
   examples: `

@@ -45,6 +45,7 @@ async function check(ctx: Context, { name, state: wanted, role }: Params): Promi
 
 export default state({
   summary: 'A DRBD resource is up as its file says, connected, or down, and has its role',
+  source: 'drbdadm(8), drbdsetup(8)',
   params,
   shorthand: 'name',
   examples: `

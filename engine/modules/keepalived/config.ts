@@ -143,6 +143,7 @@ async function apply(ctx: Context, params: Params, found: Checked): Promise<Chec
 
 export default state({
   summary: 'keepalived runs with this configuration; tested by keepalived itself before it is swapped in',
+  source: 'keepalived(8), keepalived.conf(5)',
   params,
   shorthand: 'src',
   examples: `

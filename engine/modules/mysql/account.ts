@@ -246,6 +246,7 @@ const blamed = (error: unknown): unknown =>
 
 export default state({
   summary: 'An account of a MySQL or MariaDB server has this password and these privileges',
+  source: 'MySQL 8.4 manual, 15.7.1; MariaDB documentation, GRANT',
   params,
   examples: `
 - name: The peer may replicate, from its heartbeat address alone

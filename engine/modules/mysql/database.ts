@@ -23,6 +23,7 @@ async function refuseUnknown(
 
 export default state({
   summary: 'A database is there (or gone) on a MySQL or MariaDB server',
+  source: 'MySQL 8.4 manual, 15.1.12',
   params: z.strictObject({
     name: z.string().min(1).describe('The database'),
     state: z.enum(['present', 'absent']).default('present').describe('There or gone'),

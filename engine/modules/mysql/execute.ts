@@ -16,6 +16,7 @@ const typed = (row: Row): Row =>
 
 export default action({
   summary: "Runs one statement that writes on a MySQL or MariaDB server, by the node's own client",
+  source: 'MySQL 8.4 manual, 6.5.1',
   params: z.strictObject({
     statement: z.string().min(1).describe('One statement, `?` where a value of `params` goes'),
     params: z.array(scalar).default([]).describe('Values for the `?`, in order'),

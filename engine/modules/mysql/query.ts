@@ -10,6 +10,7 @@ const READS = /^[\s(]*(select|show|with|explain|describe|desc|table|values|check
 
 export default query({
   summary: 'Reads from a MySQL or MariaDB server, inside a read-only transaction',
+  source: 'MySQL 8.4 manual, 15.3.1',
   params: z.strictObject({
     query: z.string().min(1).describe('One statement, `?` where a value of `params` goes'),
     params: z.array(scalar).default([]).describe('Values for the `?`, in order'),

@@ -8,6 +8,7 @@ type Level = 'off' | 'on' | 'super';
 
 export default state({
   summary: 'A MySQL or MariaDB server takes writes, or takes none',
+  source: 'MySQL 8.4 manual, 7.1.8',
   params: z.strictObject({
     state: z.enum(['on', 'off']).describe('`on`: no writes but those of replication'),
     strict: z

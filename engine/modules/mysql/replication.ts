@@ -197,6 +197,7 @@ async function catchUp(ctx: Context, server: Server, params: Params): Promise<Re
 export default state({
   summary:
     'A MySQL or MariaDB server replicates from its source, has caught up, is stopped, or knows no source',
+  source: 'MySQL 8.4 manual, 15.4.2; MariaDB documentation, CHANGE MASTER TO',
   params,
   shorthand: 'state',
   examples: `

@@ -246,6 +246,7 @@ async function resync(ctx: Context, params: Params): Promise<Outcome> {
 
 export default action({
   summary: 'Copies whole databases from the source to this replica and rebuilds the replication from there',
+  source: 'mysqldump(1), mariadb-dump(1); MySQL 8.4 manual, 15.4.2',
   params,
   examples: `
 - name: The standby is made a copy of the primary

@@ -74,6 +74,7 @@ async function persisted(server: Server): Promise<ReadonlyMap<string, string>> {
 
 export default state({
   summary: 'Global variables of a running MySQL or MariaDB server have these values',
+  source: 'MySQL 8.4 manual, 15.7.6.1',
   params: z.strictObject({
     variables: z
       .record(z.string().regex(/^\w+$/), z.union([z.string(), z.number(), z.boolean()]))
