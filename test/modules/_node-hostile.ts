@@ -4,7 +4,7 @@ import { loadModule } from '../../engine/modules/registry.ts';
 import { run } from './_context.ts';
 import type { Bench } from './_context.ts';
 import { CANARY, HUGE, REFUSED, textsOf, told, VALUES } from './_hostile.ts';
-import { settingFor } from './_settings.ts';
+import { placeIn, settingFor } from './_settings.ts';
 import type { Setting } from './_settings.ts';
 
 /** Statements are SQL, as a shell's text is shell: what is in them is meant to be run. */
@@ -64,6 +64,7 @@ const settings = (ask: Ask): Readonly<Record<string, readonly Setting[]>> => ({
     {
       // The server keeps its variables in three-byte UTF-8: what needs four is told not to have been taken.
       params: { variables: { init_connect: 'x' } },
+      key: 'init_connect',
       wrap: { 'variables.key': (text) => text.replaceAll('🚀', '') },
       arrived: {
         'variables.key': async (_, __, text) =>
@@ -99,13 +100,12 @@ export function hostileOnNode(bench: () => Bench): void {
         const setting = settingFor(own, path);
         if (CODE.has(`${name}.${key}`) || setting === undefined) continue;
         const look = setting.arrived?.[key];
-        const target = key === 'variables.key' ? ['variables', 'init_connect'] : path;
         for (const value of [...VALUES, ...(look ? [HUGE] : []), ...REFUSED]) {
           const ended = await told(
             bench(),
             name,
             setting.params,
-            target,
+            placeIn(setting, path),
             setting.wrap?.[key]?.(value, '') ?? value,
           );
           const blame = (why: string): void =>

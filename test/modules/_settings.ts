@@ -10,6 +10,8 @@ export interface Setting {
   readonly only?: readonly string[];
   /** What becomes of the text before it is put in, where a parameter wants more than a text. */
   readonly wrap?: Readonly<Record<string, (text: string, dir: string) => string>>;
+  /** The name in a mapping whose value is a text: `key` where it does not matter. */
+  readonly key?: string;
   /** What of the text arrived, parameter by parameter; undefined where that cannot be seen. */
   readonly arrived?: Readonly<
     Record<string, (result: Result, dir: string, text: string) => Promise<unknown>>
@@ -20,6 +22,10 @@ export interface Setting {
 export const settingFor = (settings: readonly Setting[], path: ParamPath): Setting | undefined =>
   settings.find(({ only }) => only?.includes(path.join('.'))) ??
   settings.find(({ only }) => only === undefined);
+
+/** Where the text is put: a mapping's name is the setting's. */
+export const placeIn = ({ key = 'key' }: Setting, path: ParamPath): ParamPath =>
+  path.map((part) => (part === 'key' ? key : part));
 
 /** Parameters that are code themselves: what is in them is meant to be run. */
 export const CODE: ReadonlySet<string> = new Set(['shell.cmd', 'wait_for.sh', 'dialogue.cmd']);
@@ -109,6 +115,14 @@ export const localSettings = (dir: string): Readonly<Record<string, readonly Set
     {
       params: { path: join(dir, 'touched'), state: 'touch', modification_time: 'preserve' },
       ...onFile,
+      arrived: { path: named },
+    },
+  ],
+  hosts_file: [
+    {
+      params: { path: join(dir, 'line'), entries: { '10.0.0.1': 'x' } },
+      ...onFile,
+      key: '10.0.0.1',
       arrived: { path: named },
     },
   ],

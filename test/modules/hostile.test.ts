@@ -8,7 +8,7 @@ import { isFull } from '../_full.ts';
 import { openBench } from './_context.ts';
 import type { Bench } from './_context.ts';
 import { CANARY, HUGE, REFUSED, textsOf, told, VALUES } from './_hostile.ts';
-import { CODE, localSettings, settingFor } from './_settings.ts';
+import { CODE, localSettings, placeIn, settingFor } from './_settings.ts';
 
 let bench: Bench;
 beforeAll(async () => {
@@ -57,7 +57,7 @@ test.each(LOCAL)(
         // What is there from the value before is not taken for this one.
         for (const file of ['copy', 'line', 'block', 'link', 'answer', 'rendered'])
           await rm(join(bench.dir, file), { force: true, recursive: true });
-        const ended = await told(bench, name, setting.params, path, text);
+        const ended = await told(bench, name, setting.params, placeIn(setting, path), text);
         if (canaries().length > 0) {
           blame('it was run');
           for (const file of canaries()) await rm(file);

@@ -188,6 +188,24 @@ const SITUATIONS: Readonly<Record<string, readonly Situation[]>> = {
       cannot: 'there is no',
     },
   ],
+  hosts_file: [
+    ...oneFile((name, more) => path(name, { entries: { '10.0.0.1': 'one' }, ...more })),
+    {
+      of: 'as wanted',
+      when: file('x', '10.0.0.1 one\n'),
+      params: path('x', { entries: { '10.0.0.1': 'one' } }),
+    },
+    {
+      of: 'another address',
+      when: file('x', '10.0.0.2 one\n'),
+      params: path('x', { entries: { '10.0.0.1': 'one' } }),
+    },
+    {
+      of: 'nothing to go',
+      when: nothing,
+      params: path('x', { entries: { '10.0.0.1': 'one' }, state: 'absent' }),
+    },
+  ],
   block_in_file: [
     ...oneFile((name, more) => path(name, { block: 'one\ntwo', create: true, ...more })),
     {
