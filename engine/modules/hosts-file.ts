@@ -126,6 +126,7 @@ const making = (given: Given) => ({ ...given, create: true });
 export default state({
   summary:
     'Names of hosts and their addresses in /etc/hosts; an older address of a name goes, all else stays.',
+  source: 'hosts(5)',
   params,
   examples: `
 - name: The nodes know each other
