@@ -26,7 +26,7 @@ const secretTag: ScalarTag = {
 
 export const inventoryOf = (lab: string): string => join(checkout, 'inventories/lab', `${lab}.yml`);
 
-/** Writes the inventory that playbooks use against this lab; `packages` is the folder of the stand-in packages. */
+/** Writes the inventory that playbooks use against this lab; `packages` is the folder of the product's stand-ins. */
 export async function writeInventory(lab: LabState, packages: string): Promise<void> {
   await mkdir(dirname(lab.inventory), { recursive: true });
   const head = `# Written by \`drillbook lab up\` for lab ${lab.name}; removed by \`drillbook lab down\`.\n`;
@@ -53,7 +53,7 @@ type Each = <T>(value: (node: NodeState) => T) => Record<string, T>;
 function inventory(lab: LabState, packages: string): Record<string, unknown> {
   const each: Each = (value) => Object.fromEntries(lab.nodes.map((node) => [node.name, value(node)]));
   return {
-    ...(lab.stack === 'dbackup' ? { vars: { dbackup_packages: packages } } : {}),
+    vars: { [`${lab.stack}_packages`]: packages },
     connection: {
       user: 'root',
       identity_file: keyOf(lab.name),

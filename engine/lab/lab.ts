@@ -103,7 +103,7 @@ async function create(
   const stack = options.stack ?? 'dbackup';
   const image = await ensureImage(stack === 'dbackup' ? database : 'cluster', { onProgress, signal });
   const vm = options.drbd === true ? await ensureVm(image, { onProgress, signal }) : undefined;
-  const packages = await ensureStandins(signal);
+  const packages = await ensureStandins(stack, signal);
   await allowManyNodes();
   const started = Date.now();
   const nodes = [...names, ...(options.arbiter === true ? [states.ARBITER] : [])].map(

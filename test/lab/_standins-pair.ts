@@ -78,7 +78,7 @@ const NODES = ['dbk1', 'dbk2'] as const;
 export async function install(pair: Pair, release: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'standins-test-'));
   try {
-    await buildStandins(folder);
+    await buildStandins('dbackup', folder);
     const { stdout } = await run('sh', ['-c', 'tar -C "$0" -c . | base64', folder], { maxBuffer: 1e8 });
     for (const node of NODES) {
       await pair.lab.ssh(node, 'mkdir -p /root/debs && base64 -d | tar -C /root/debs -x', { stdin: stdout });

@@ -25,12 +25,12 @@ describe('the packages', () => {
   let debs: string[];
   beforeAll(async () => {
     folders = await Promise.all(['a', 'b'].map((name) => mkdtemp(join(tmpdir(), `standins-${name}-`))));
-    debs = await buildStandins(folders[0] ?? '');
+    debs = await buildStandins('dbackup', folders[0] ?? '');
   });
   afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
 
   test('come out the same, byte for byte, from the same sources', async () => {
-    const again = await buildStandins(folders[1] ?? '');
+    const again = await buildStandins('dbackup', folders[1] ?? '');
     const digest = async (path: string): Promise<string> =>
       `${basename(path)} ${createHash('sha256')
         .update(await readFile(path))

@@ -251,7 +251,7 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
   test('the product is installed, and its Catalog moved by its own dialogue', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'drillbook-pair-'));
     try {
-      const packages = (await buildStandins(dir)).filter((file) => file.includes('_8.0-9_'));
+      const packages = (await buildStandins('dbackup', dir)).filter((file) => file.includes('_8.0-9_'));
       for (const node of NODES) {
         for (const file of packages)
           await pair.ctx(node).put(`/root/${basename(file)}`, await readFile(file));
