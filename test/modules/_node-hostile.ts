@@ -20,6 +20,7 @@ const settings = (ask: Ask): Readonly<Record<string, readonly Setting[]>> => ({
     { params: { files: 'x.deb' }, only: ['files', 'files.*'] },
     { params: { name: ['cron'] } },
   ],
+  user_password: [{ params: { user: 'games', password: 'x' } }],
   time_sync: [{ params: { servers: ['10.9.9.9'] } }],
   'keepalived.config': [
     {

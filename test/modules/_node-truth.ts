@@ -216,6 +216,18 @@ const KINDS: Readonly<Record<string, Kind>> = {
     { of: 'none to stop', params: { state: 'stopped' } },
     { of: 'none to catch up', params: { state: 'caught_up' }, cannot: 'is no replica' },
   ]),
+  user_password: {
+    look: `while IFS=: read -r name hash _; do printf '%s\\tpassword\\t%s\\n' "$name" "$hash"; done </etc/shadow
+for file in /etc/passwd /etc/shadow; do printf '%s\\tmtime\\t%s\\n' "$file" "$(stat -c %y "$file")"; done`,
+    told: ({ what }) => `${what.slice('password of '.length)} password`,
+    situations: [
+      { of: 'none', params: { user: 'games', password: 'x&y' } },
+      { of: 'as wanted', params: { user: 'games', password: 'x&y' } },
+      { of: 'another', params: { user: 'games', password: 'x' } },
+      { of: 'locked', when: 'usermod -L games', params: { user: 'games', password: 'x' } },
+      { of: 'nobody', params: { user: 'no-such', password: 'x' }, cannot: 'has no user no-such' },
+    ],
+  },
   time_sync: {
     look: `${UNITS}; for file in /etc/systemd/timesyncd.conf; do printf '%s\\tcontent\\t%s\\n%s\\tmtime\\t%s\\n' "$file" "$(sha256sum <"$file")" "$file" "$(stat -c %y "$file")"; done`,
     told: ({ what }) =>
