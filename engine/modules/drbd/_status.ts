@@ -150,3 +150,9 @@ export function resultOf(resource: Resource): Record<keyof typeof zResource, str
     replication: worst(peer?.volumes.map(({ replication }) => replication) ?? [], 'Established'),
   };
 }
+
+/** Connected, with both disks whole and nothing left to copy. */
+export const isInStep = (now: Resource): boolean => {
+  const { disk, peer_disk: peer, replication } = resultOf(now);
+  return disk === 'UpToDate' && peer === 'UpToDate' && replication === 'Established';
+};

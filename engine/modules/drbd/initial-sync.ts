@@ -5,7 +5,7 @@ import { StepFailed } from '../../core/error.ts';
 import type { Context, Outcome } from '../../core/module.ts';
 import { action } from '../../core/module.ts';
 import { succeeded } from '../_sh.ts';
-import { percentOf, readResource, resourceName, resultOf, told, zResource } from './_status.ts';
+import { isInStep, percentOf, readResource, resourceName, resultOf, told, zResource } from './_status.ts';
 import type { Resource } from './_status.ts';
 
 const params = z.strictObject({ resource: resourceName });
@@ -16,10 +16,6 @@ async function seen(ctx: Context, name: string): Promise<Resource> {
   throw new StepFailed(`${name} is down on ${ctx.host.name}`, {}, { hint: 'drbd.resource brings it up' });
 }
 
-const isInStep = (now: Resource): boolean => {
-  const { disk, peer_disk: peer, replication } = resultOf(now);
-  return disk === 'UpToDate' && peer === 'UpToDate' && replication === 'Established';
-};
 const isSource = (now: Resource): boolean => resultOf(now).replication === 'SyncSource';
 
 /** Only two disks that never held anything common may be declared one: any other state has data that counts. */

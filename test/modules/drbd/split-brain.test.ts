@@ -1,0 +1,246 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Result } from '../../../engine/core/module.ts';
+import type { Lab } from '../../../engine/lab/lab.ts';
+import { runIds } from '../../../engine/run/journal/journal.ts';
+import { isFull } from '../../_full.ts';
+import { drillbook } from '../../cli/_drillbook.ts';
+import { openPair } from '../../cluster/_pair.ts';
+import type { Pair } from '../../cluster/_pair.ts';
+import { freshLab } from '../../lab/_fresh.ts';
+import { codeOf, playbook } from '../../playbooks/_playbook.ts';
+import { kept, program, report } from '../../run/_matrix.ts';
+import { comeApart, isHarmless, isStandAlone, NODES, peerOf, splitOf } from './_splits.ts';
+import type { Node, On, Split } from './_splits.ts';
+
+let lab: Lab;
+let folder: string;
+let pair: Pair;
+
+const on: On = async (node, script) => {
+  const { code, stdout, stderr } = await lab.ssh(node, 'sh -s', { stdin: script });
+  if (code !== 0) throw new Error(`${script} on ${node}: ${stdout}${stderr}`);
+  return stdout.trim();
+};
+const both = <T>(work: (node: Node) => Promise<T>): Promise<T[]> => Promise.all(NODES.map(work));
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'split-'));
+  lab = await freshLab({ name: 'test-split', stack: 'kwdb', database: 'mariadb', drbd: true, dataMb: 64 });
+  pair = openPair(lab.inventory);
+  for (const name of ['install', 'drbd-create-md', 'drbd-sync']) {
+    const ran = await playbook(`kwdb/${name}`, lab.inventory, { state: folder });
+    expect(ran.code, ran.told).toBe(0);
+  }
+  await on('dbk1', 'drbdadm secondary drbd3');
+}, 600_000);
+afterAll(async () => {
+  await pair?.close();
+  await lab?.down();
+  await rm(folder, { recursive: true, force: true });
+}, 60_000);
+
+/** Of the device's own bytes, past the page cache. */
+const DIGEST = `kb=$(drbdsetup events2 --now --statistics drbd3 | sed -n 's/.* size:\\([0-9]*\\) .*/\\1/p')
+dd if=$(drbdadm sh-ll-dev drbd3) iflag=direct,count_bytes bs=1M count=$((kb * 1024)) status=none | sha256sum`;
+const GENERATIONS = 'drbdadm get-gi drbd3; drbdadm cstate drbd3';
+const FOLDER = '/var/backups/drbd';
+
+const divergence = async (): Promise<Result> =>
+  (await pair.run('dbk1', 'drbd.divergence', { resource: 'drbd3' })).result;
+type Nodes = Readonly<Record<Node, { readonly loss: number; readonly serves: boolean }>>;
+
+/** Shorter times than DRBD's own, so that nodes soon notice; with or without policies that discard by themselves. */
+async function settle({ hasPolicies }: Split): Promise<void> {
+  const word = hasPolicies ? ['discard-zero-changes', 'discard-secondary'] : ['disconnect', 'disconnect'];
+  const net = `net { ping-int 1; connect-int 3; after-sb-0pri ${word[0]}; after-sb-1pri ${word[1]}; }`;
+  await both((node) =>
+    on(
+      node,
+      `sed -i '/^    net /d; s/^    device.*/&\\n    ${net}/' /etc/drbd.d/drbd3.res && drbdadm adjust drbd3
+      rm -rf ${FOLDER}; dmesg -C`,
+    ),
+  );
+  await on(
+    'dbk1',
+    'drbdadm primary drbd3 && mount /dev/drbd3 /mnt && rm -f /mnt/of-*; umount /mnt; drbdadm secondary drbd3',
+  );
+  expect((await divergence())['state']).toBe('connected');
+}
+
+/** The node that could be discarded. */
+function candidateOf({ kind, victim, isServing, wroteKb }: Split): Node | null {
+  const isVictimServing = kind === 'the victim is mounted';
+  if (isServing !== isVictimServing) return isServing ? victim : peerOf(victim);
+  const [one, other] = NODES.map((node) => wroteKb[node] > 0);
+  return one === other ? null : one ? 'dbk2' : 'dbk1';
+}
+
+async function judged(split: Split): Promise<Nodes> {
+  const { kind, wroteKb, isServing, victim } = split;
+  const found = await divergence();
+  const nodes = found['nodes'] as Nodes;
+  if (isHarmless(kind)) {
+    expect(found).toMatchObject({ state: 'lost_connection', candidate: null });
+    return nodes;
+  }
+  expect(found).toMatchObject({ state: 'split_brain', candidate: candidateOf(split) });
+  for (const node of NODES) {
+    const own = wroteKb[node] * 1024;
+    expect(nodes[node].loss).toBeGreaterThanOrEqual(own);
+    // Bookkeeping of the file system; whole extents where a primary lost power.
+    const isMounted = own > 0 || (node === victim ? kind === 'the victim is mounted' : isServing);
+    expect(nodes[node].loss).toBeLessThanOrEqual(own + (isMounted ? 48 * 1024 ** 2 : 0));
+    expect(found['verdict']).toContain(`${node} (`);
+  }
+  return nodes;
+}
+
+/** What must not come to pass, and leaves both nodes as they are. */
+async function refused(split: Split, nodes: Nodes): Promise<void> {
+  const { kind, victim, isServing } = split;
+  const before = await both((node) => on(node, GENERATIONS));
+  const wish = { resource: 'drbd3', victim, at_most: nodes[victim].loss, save_to: FOLDER };
+  const repair = (more: Result): Promise<unknown> =>
+    pair.run('dbk1', 'drbd.split_brain', { ...wish, ...more });
+  if (isHarmless(kind)) await expect(repair({ overrule: true })).rejects.toThrow('There is no split brain');
+  else {
+    await expect(pair.run('dbk1', 'drbd.split_brain', { resource: 'drbd3' })).rejects.toThrow('Split brain');
+    if (nodes[victim].loss > 0)
+      await expect(repair({ overrule: true, at_most: nodes[victim].loss - 1 })).rejects.toThrow(
+        /would lose|serves/,
+      );
+    if (isServing)
+      await expect(repair({ victim: peerOf(victim), at_most: '1GiB', overrule: true })).rejects.toThrow(
+        'serves: it is mounted at /mnt',
+      );
+    if (kind.endsWith('is to go')) await expect(repair({})).rejects.toThrow('speaks against discarding');
+    if (kind === 'the victim is mounted') await expect(repair({})).rejects.toThrow('serves');
+    await expect(repair({ overrule: true, save_to: '/run/copies' })).rejects.toThrow(/in memory|serves/);
+  }
+  const said = await drillbook(['run', ...argsOf(split, nodes)], { env: { DRILLBOOK_STATE: folder } });
+  expect([said.code, said.stdout]).toMatchObject([5, expect.stringContaining(`what ${victim} has of drbd3`)]);
+  expect(await both((node) => on(node, GENERATIONS))).toEqual(before);
+  expect(await on(victim, `ls ${FOLDER} 2>/dev/null; true`)).toBe('');
+}
+
+const argsOf = ({ victim, compress, kind }: Split, nodes: Nodes): string[] => [
+  join(import.meta.dirname, '../../../playbooks/kwdb/repair-split-brain.yml'),
+  '-i',
+  lab.inventory,
+  ...[
+    `victim=${victim}`,
+    `at_most=${nodes[victim].loss}`,
+    `save_to=${FOLDER}`,
+    `compress=${compress}`,
+  ].flatMap((one) => ['-e', one]),
+  ...(kind.endsWith('is to go') ? ['-e', 'overrule=true'] : []),
+];
+
+/** Repairs by the playbook, whose engine dies on its way; the network heals when the nodes have let go of each other. */
+async function repaired(split: Split, nodes: Nodes): Promise<number> {
+  const { victim, isCutStill, deaths, seed } = split;
+  const state = join(folder, String(seed));
+  const args = argsOf(split, nodes);
+  const code = await codeOf(args, { DRILLBOOK_STATE: state });
+  const healing = isCutStill ? on(peerOf(victim), isStandAlone).then(heal) : undefined;
+  let died = 0;
+  for (const at of [...deaths, undefined]) {
+    const way = at === undefined ? {} : { afterMs: 400 + at * 5000 };
+    const isFirst = kept(state).length === 0;
+    const last = await program(
+      isFirst
+        ? ['run', ...args, '--yes', code, '--state', state]
+        : ['resume', runIds(state).at(-1) ?? '', '--state', state],
+      way,
+    );
+    if (last.signal === 'SIGKILL') {
+      died++;
+      continue;
+    }
+    const why = kept(state).flatMap((event) =>
+      event.event === 'step_finished' && event.reason !== undefined ? [event.reason] : [],
+    );
+    expect([last.code, last.stderr, last.code === 0 ? [] : why]).toEqual([0, '', []]);
+    break;
+  }
+  await healing;
+  return died;
+}
+
+async function heal(): Promise<void> {
+  for (const node of NODES) await lab.heal(node, 'net2');
+}
+
+/** Both have what the survivor had; of the victim's own there is a copy that can be read. */
+async function whole(split: Split, sums: Readonly<Record<Node, string>>, before: string): Promise<void> {
+  const { victim, isServing, wroteKb, kind, compress } = split;
+  const survivor = peerOf(victim);
+  const sum = (node: Node): string => `sha256sum </mnt/of-${node}`;
+  if (isServing) {
+    if (wroteKb[survivor] > 0) expect(await on(survivor, sum(survivor))).toBe(sums[survivor]);
+    await on(survivor, 'umount /mnt && drbdadm secondary drbd3');
+  }
+  expect(await divergence()).toMatchObject({ state: 'connected' });
+  const [one, other] = await both((node) => on(node, DIGEST));
+  expect(one).toBe(other);
+  if (!isServing && !isHarmless(kind)) expect(one).toBe(before);
+  // No policy is left set aside.
+  for (const said of await both((node) => on(node, 'drbdadm --dry-run adjust drbd3'))) expect(said).toBe('');
+  if (isHarmless(kind)) return;
+  expect(await on(victim, 'dmesg | grep -c "Began resync as SyncTarget"')).toBe('1');
+  expect(await on(survivor, 'dmesg | grep -c "Began resync as SyncTarget"; true')).toBe('0');
+  const copies = await on(
+    victim,
+    `cd ${FOLDER} && sha256sum --quiet -c *.sha256 && stat -c '%a %n' * && ${compress === 'none' ? ':' : 'gunzip *.gz'} &&
+    mount -o ro,loop,noload *.img /mnt && ${wroteKb[victim] > 0 ? sum(victim) : ':'}; umount /mnt`,
+  );
+  expect(copies.split('\n')).toEqual([
+    expect.stringMatching(/^600 drbd3-dbk[12]-[0-9A-F]{16}\.img(\.gz)?$/),
+    expect.stringMatching(/^600 drbd3-dbk[12]-[0-9A-F]{16}\.img(\.gz)?\.sha256$/),
+    ...(wroteKb[victim] > 0 ? [sums[victim]] : []),
+  ]);
+  await on(victim, `drbdadm primary drbd3 && mount /dev/drbd3 /mnt`);
+  if (wroteKb[survivor] > 0) expect(await on(victim, sum(survivor))).toBe(sums[survivor]);
+  expect(await on(victim, `ls /mnt; umount /mnt; drbdadm secondary drbd3`)).not.toContain(`of-${victim}`);
+}
+
+const SEEDS = isFull ? Array.from({ length: 20 }, (_, i) => i + 1) : [3, 6, 9];
+
+test.each(SEEDS.map(splitOf))(
+  'seed $seed: $kind; $victim gives way',
+  async (split) => {
+    const startedAt = performance.now();
+    const { kind, victim, isServing, isCutStill } = split;
+    const survivor = peerOf(victim);
+    await settle(split);
+    const sums = await comeApart(lab, on, split);
+    const mount = 'drbdadm primary drbd3 && mount /dev/drbd3 /mnt';
+    if (isServing) await on(survivor, mount);
+    if (kind === 'the victim is mounted') await on(victim, mount);
+    if (!isCutStill) {
+      await heal();
+      if (!kind.startsWith('one is StandAlone') && !isHarmless(kind))
+        await Promise.any(NODES.map((node) => on(node, isStandAlone)));
+    }
+    const nodes = await judged(split);
+    await refused(split, nodes);
+    if (kind === 'the victim is mounted') await on(victim, 'umount /mnt && drbdadm secondary drbd3');
+    const before = await on(survivor, DIGEST);
+    const judgedMs = performance.now() - startedAt;
+    let died = 0;
+    if (isHarmless(kind)) {
+      await heal();
+      const ran = await playbook('kwdb/drbd-reconnect', lab.inventory, { state: folder });
+      expect(ran.code, ran.told).toBe(0);
+    } else died = await repaired(split, await judged({ ...split, kind }));
+    const repairedMs = performance.now() - startedAt - judgedMs;
+    await whole(split, sums, before);
+    report(
+      `seed ${split.seed}: ${kind}; ${victim} gave way, ${JSON.stringify(split.wroteKb)} KiB; apart and judged ${(judgedMs / 1000).toFixed(1)} s, whole after ${(repairedMs / 1000).toFixed(1)} s, engine died ${died} times`,
+    );
+  },
+  isFull ? 300_000 : 120_000,
+);
