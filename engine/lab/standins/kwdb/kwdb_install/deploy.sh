@@ -1,6 +1,7 @@
 #!/bin/sh
 # Stand-in for KWDB's deploy.sh, made for drillbook's lab: one node, from the packages beside it.
 set -u
+umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 unit=/etc/systemd/system/kaiwudb.service
 mode=/etc/kaiwudb/info/MODE
