@@ -1,3 +1,5 @@
+import { blockDevices } from './_facts-blocks.ts';
+
 type Facts = Record<string, unknown>;
 
 const FAMILIES: readonly (readonly [RegExp, string])[] = [
@@ -30,6 +32,8 @@ export function parseFacts(text: string): Facts {
   const packages: Record<string, string> = {};
   const services: Record<string, string> = {};
   const time: Record<string, unknown> = {};
+  const blocks: string[] = [];
+  const links = new Map<string, string[]>();
 
   const readers: Record<string, (...fields: string[]) => void> = {
     os(id = '', version = '', name = '', codename = '', like = '') {
@@ -97,6 +101,15 @@ export function parseFacts(text: string): Facts {
       users.push({ name, uid: Number(uid), gid: Number(gid), home, shell });
       facts['users'] = users;
     },
+    blocks() {
+      facts['block_devices'] = blocks;
+    },
+    block(line = '') {
+      blocks.push(line);
+    },
+    by_id(link = '', device = '') {
+      links.set(device, [...(links.get(device) ?? []), link]);
+    },
     package(status = '', name = '', version = '') {
       if (status === 'installed') packages[name] = version;
       facts['packages'] = packages;
@@ -112,5 +125,6 @@ export function parseFacts(text: string): Facts {
     if (read !== undefined) read(...fields);
     else if (key !== '' && fields.length > 0) facts[key] = fields.join('\t');
   }
+  if (facts['block_devices'] !== undefined) facts['block_devices'] = blockDevices(blocks, links);
   return facts;
 }

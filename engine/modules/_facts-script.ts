@@ -70,6 +70,17 @@ packages)
   if has dpkg-query; then dpkg-query -W -f 'package\\t\${db:Status-Status}\\t\${Package}\\t\${Version}\\n'
   elif has rpm; then rpm -qa --qf 'package\\tinstalled\\t%{NAME}\\t%{VERSION}-%{RELEASE}\\n'; fi
   ;;
+block_devices)
+  if has lsblk; then
+    echo blocks
+    # The columns that util-linux 2.23 has already.
+    lsblk -P -b -p -o NAME,KNAME,PKNAME,TYPE,SIZE,RO,ROTA,FSTYPE,LABEL,UUID,MOUNTPOINT,SERIAL,MODEL 2>/dev/null |
+      while IFS= read -r line; do printf 'block\\t%s\\n' "$line"; done
+    for link in /dev/disk/by-id/*; do
+      [ ! -e "$link" ] || printf 'by_id\\t%s\\t%s\\n' "$link" "$(readlink -f "$link")"
+    done
+  fi
+  ;;
 services)
   if [ -d /run/systemd/system ]; then
     systemctl list-units --type=service --all --plain --no-legend --no-pager | while read -r unit _ active _; do printf 'service\\t%s\\t%s\\n' "$unit" "$active"; done

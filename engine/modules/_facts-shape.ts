@@ -21,6 +21,24 @@ const zMount = z.object({
   free_bytes: int.optional(),
 });
 
+const zBlockDevice = z.object({
+  name: text,
+  path: text,
+  type: text.describe('disk, part, lvm, raid1, crypt, loop, …'),
+  size_bytes: int,
+  is_read_only: z.boolean(),
+  is_rotational: z.boolean(),
+  fstype: text.describe('what blkid finds on it; empty where nothing'),
+  label: text,
+  uuid: text.describe('of the file system'),
+  mountpoint: text.describe('empty where it is not mounted; [SWAP]'),
+  serial: text,
+  model: text,
+  by_id: z.array(text).describe('its names in /dev/disk/by-id, whole paths'),
+  parents: z.array(text).describe('names of the devices it is made of'),
+  partitions: z.array(text).describe('names of its partitions'),
+});
+
 /** Shape of `facts`; what is there depends on what was gathered, and on what the node has. */
 export const zFacts = z
   .strictObject({
@@ -44,6 +62,9 @@ export const zFacts = z
     default_route: z.object({ gateway: text, interface: text, source: text }).describe('the way out'),
     dns: z.array(text).describe('name servers'),
     mounts: z.array(zMount).describe('mounted file systems'),
+    block_devices: z
+      .array(zBlockDevice)
+      .describe('disks, partitions and what is made of them; gathered where asked for'),
     time: z
       .object({
         epoch: int.optional(),
