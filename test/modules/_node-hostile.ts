@@ -21,6 +21,17 @@ const settings = (ask: Ask): Readonly<Record<string, readonly Setting[]>> => ({
     { params: { name: ['cron'] } },
   ],
   user_password: [{ params: { user: 'games', password: 'x' } }],
+  mount: [
+    {
+      params: { path: '/srv/names/x', src: 'tmpfs', fstype: 'tmpfs', state: 'ephemeral' },
+      only: ['path', 'opts'],
+      wrap: { path: (text) => `/srv/names/${text}` },
+    },
+    {
+      params: { path: '/srv/x', src: 'x', fstype: 'xfs', state: 'present', fstab: '/root/names/fstab' },
+      wrap: { fstab: (text) => `/root/names/${text}` },
+    },
+  ],
   time_sync: [{ params: { servers: ['10.9.9.9'] } }],
   'keepalived.config': [
     {

@@ -150,6 +150,8 @@ const sqlTold = ({ what, before, after }: Change): string => {
 const mysql = (situations: readonly Situation[]): Kind => ({ look: SQL, told: sqlTold, situations });
 const drop = `mariadb -e "DROP USER IF EXISTS t1@localhost; DROP DATABASE IF EXISTS t1;`;
 
+const TMPFS = { path: '/srv/a/b', src: 'tmpfs', fstype: 'tmpfs' };
+
 const KINDS: Readonly<Record<string, Kind>> = {
   service,
   package: packages,
@@ -226,6 +228,32 @@ for file in /etc/passwd /etc/shadow; do printf '%s\\tmtime\\t%s\\n' "$file" "$(s
       { of: 'another', params: { user: 'games', password: 'x' } },
       { of: 'locked', when: 'usermod -L games', params: { user: 'games', password: 'x' } },
       { of: 'nobody', params: { user: 'no-such', password: 'x' }, cannot: 'has no user no-such' },
+    ],
+  },
+  mount: {
+    look: `findmnt -n -r -o TARGET,SOURCE,VFS-OPTIONS | grep '^/srv' | while read -r path source options; do printf 'mount %s\\tsource\\t%s\\nmount %s\\toptions\\t%s\\n' "$path" "$source" "$path" "$options"; done
+printf '/etc/fstab\\tcontent\\t%s\\n/etc/fstab\\tmtime\\t%s\\n' "$(sha256sum </etc/fstab)" "$(stat -c %y /etc/fstab)"
+find /srv -xdev -type d -printf '%p\\tkind\\tdirectory\\n'`,
+    told: ({ what, before }) => {
+      const [, about = '', path = ''] = /^(mount at|options of|content of) (.*)$/.exec(what) ?? [];
+      if (about === 'mount at') return `mount ${path} ${before === 'none' ? 'made' : 'gone'}`;
+      if (about === 'options of') return `mount ${path} options`;
+      return about === '' ? `${what} made` : `${path} content`;
+    },
+    situations: [
+      { of: 'nothing', params: { ...TMPFS, state: 'mounted' } },
+      { of: 'as wanted', params: { ...TMPFS, state: 'mounted' } },
+      { of: 'other options', params: { ...TMPFS, state: 'mounted', opts: 'nodev,noexec' } },
+      { of: 'only mounted', when: 'echo >/etc/fstab', params: { ...TMPFS, state: 'present' } },
+      { of: 'mounted and in fstab', params: { path: '/srv/a/b', state: 'unmounted' } },
+      { of: 'only in fstab', params: { path: '/srv/a/b', state: 'absent' } },
+      { of: 'only wanted now', params: { ...TMPFS, state: 'ephemeral' } },
+      {
+        of: 'something in the way',
+        when: 'umount /srv/a/b; touch /srv/a/b/x',
+        params: { ...TMPFS, state: 'mounted' },
+        cannot: 'is not empty',
+      },
     ],
   },
   time_sync: {

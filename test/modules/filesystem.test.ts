@@ -68,3 +68,55 @@ test('what is in use is never written over', async () => {
 test('a device that is none is told', async () => {
   await expect(make({ device: '/dev/none' })).rejects.toThrow('/dev/none is no block device');
 });
+
+test('mount: by its name in by-id and by its UUID it is one device; block_devices tells of it', async () => {
+  await empty();
+  await make({ label: 'data' });
+  const uuid = await on(`blkid -p -s UUID -o value ${disk}`);
+  const params = { path: '/srv/data', fstype: 'ext4', state: 'mounted', opts: 'noatime' };
+  await pair.reach('dbk1', 'mount', { ...params, src: disk });
+  expect(
+    await on('grep -c " /srv/data ext4 noatime " /etc/fstab; findmnt -n -o FSTYPE,OPTIONS /srv/data'),
+  ).toMatch(/^1\next4 +rw,noatime/);
+  expect((await pair.check('dbk1', 'mount', { ...params, src: `UUID=${uuid}` })).changes).toMatchObject([
+    { what: 'content of /etc/fstab' },
+  ]);
+  const { result } = await pair.run('dbk1', 'facts', { gather: ['block_devices'] });
+  const { block_devices } = result['facts'] as { block_devices: { by_id: string[] }[] };
+  expect(block_devices.filter(({ by_id }) => by_id.includes(disk))).toMatchObject([
+    {
+      path: await on(`readlink -f ${disk}`),
+      type: 'disk',
+      size_bytes: Number(await on(`blockdev --getsize64 ${disk}`)),
+      fstype: 'ext4',
+      label: 'data',
+      uuid,
+      mountpoint: '/srv/data',
+      partitions: [],
+    },
+  ]);
+  await pair.reach('dbk1', 'mount', { path: '/srv/data', state: 'absent' });
+});
+
+test('mount: what a device does not hold is told before anything is done', async () => {
+  const params = { path: '/srv/other', src: disk, state: 'mounted' };
+  const refused = (fstype: string, why: string) =>
+    expect(pair.reach('dbk1', 'mount', { ...params, fstype })).rejects.toThrow(why);
+  await refused('xfs', `${disk} holds ext4, not xfs`);
+  await empty();
+  await refused('ext4', `${disk} has no file system`);
+  expect(await on('ls -d /srv/other; grep -c other /etc/fstab; true')).toBe('0');
+});
+
+test('mount: a file goes by a loop device', async () => {
+  const src = '/root/image';
+  await on(`truncate -s 8M ${src} && mkfs.ext4 -q ${src}`);
+  await pair.reach('dbk1', 'mount', {
+    path: '/srv/image',
+    src,
+    fstype: 'ext4',
+    opts: 'loop,ro',
+    state: 'ephemeral',
+  });
+  await pair.reach('dbk1', 'mount', { path: '/srv/image', state: 'unmounted' });
+});

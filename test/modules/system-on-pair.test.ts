@@ -17,7 +17,7 @@ afterAll(async () => {
 }, 60_000);
 
 const on = async (node: string, command: string, stdin?: string): Promise<string> => {
-  const { code, stdout, stderr } = await lab.ssh(node, command, stdin === undefined ? {} : { stdin });
+  const { code, stdout, stderr } = await pair.ctx(node).sh(command, { stdin });
   if (code !== 0) throw new Error(`${command}: ${stdout}${stderr}`);
   return stdout.trim();
 };
@@ -145,5 +145,139 @@ describe('user_password', () => {
       },
     );
     await other.close();
+  });
+});
+
+describe('mount', () => {
+  const at = '/srv/m';
+  const fstab = (): Promise<string> => on('dbk1', 'cat /etc/fstab');
+  const mounted = (path = at): Promise<string> =>
+    on('dbk1', `findmnt -n -r -o SOURCE,FSTYPE,OPTIONS ${path} || true`);
+  const tmpfs = { path: at, src: 'tmpfs', fstype: 'tmpfs' };
+  const reach = (params: Record<string, unknown>) => pair.reach('dbk1', 'mount', params);
+  const check = (params: Record<string, unknown>) => pair.check('dbk1', 'mount', params);
+  const HEAD = '# the fstab\nproc\t/proc  proc defaults 0 0\n';
+  const reset = (): Promise<string> =>
+    on(
+      'dbk1',
+      `umount -q ${at} ${at}; rm -rf ${at}; printf '# the fstab\\nproc\\t/proc  proc defaults 0 0\\n' >/etc/fstab`,
+    );
+
+  test('mounted: the directory is made, fstab has its line, a boot would do the same; all else of fstab stays', async () => {
+    await reset();
+    const changes = await reach({ ...tmpfs, opts: 'size=1m,nodev', state: 'mounted', passno: 2 });
+    expect(changes.map(({ what }) => what)).toEqual([at, `mount at ${at}`, 'content of /etc/fstab']);
+    expect(await mounted()).toMatch(/^tmpfs tmpfs rw,nodev,relatime,size=1024k/);
+    expect(await fstab()).toBe(`${HEAD}tmpfs ${at} tmpfs size=1m,nodev 0 2`);
+    await on('dbk1', `umount ${at} && mount ${at}`);
+    expect((await check({ ...tmpfs, opts: 'size=1m,nodev', state: 'mounted', passno: '2' })).changes).toEqual(
+      [],
+    );
+  });
+
+  test('other options are put into force', async () => {
+    const opts = 'size=1m,ro,noexec,dev';
+    const changes = await reach({ ...tmpfs, opts, state: 'mounted' });
+    expect(changes.map(({ what }) => what)).toEqual([`options of ${at}`, 'content of /etc/fstab']);
+    expect(await mounted()).toMatch(/^tmpfs tmpfs ro,noexec,relatime,size=1024k/);
+  });
+
+  test('unmounted: now, fstab stays; absent: not there either, the directory stays', async () => {
+    await on('dbk1', `mount -t tmpfs second ${at}`);
+    expect(await reach({ path: at, state: 'unmounted' })).toHaveLength(2);
+    expect(await mounted()).toBe('');
+    expect(await fstab()).toContain(` ${at} `);
+    await on('dbk1', `mount ${at}`);
+    expect(await reach({ path: `${at}/`, state: 'absent' })).toHaveLength(2);
+    expect([await mounted(), await fstab(), await on('dbk1', `ls -d ${at}`)]).toEqual(['', HEAD.trim(), at]);
+  });
+
+  test('present and ephemeral: one of both', async () => {
+    await reset();
+    await reach({ ...tmpfs, state: 'present', boot: false, backup: true });
+    expect([await mounted(), await fstab()]).toEqual(['', `${HEAD}tmpfs ${at} tmpfs defaults,noauto 0 0`]);
+    expect(await on('dbk1', 'cat /etc/fstab.*~; rm /etc/fstab.*~')).toBe(HEAD.trim());
+    await reset();
+    await reach({ ...tmpfs, state: 'ephemeral' });
+    expect([(await mounted()).slice(0, 11), await fstab()]).toEqual(['tmpfs tmpfs', HEAD.trim()]);
+  });
+
+  test('a bind mount, at a path with blanks', async () => {
+    const path = '/srv/a b\tc';
+    const params = { path, src: '/etc/apt', fstype: 'none', opts: 'bind,ro', state: 'mounted' };
+    await reach(params);
+    expect(await on('dbk1', `ls '/srv/a b\tc/sources.list.d' && ! touch '/srv/a b\tc/x' 2>&1`)).toContain(
+      'Read-only',
+    );
+    expect(await fstab()).toContain('/etc/apt /srv/a\\040b\\011c none bind,ro 0 0');
+    await expect(check({ ...params, src: '/etc/cron.d' })).rejects.toThrow('has something else mounted');
+    await reach({ path, state: 'absent' });
+  });
+
+  test('a directory that holds something is not mounted over unless that is wanted', async () => {
+    await reset();
+    await on('dbk1', `mkdir -p ${at} && touch ${at}/.a ${at}/b`);
+    const params = { ...tmpfs, state: 'mounted' };
+    await expect(check(params)).rejects.toMatchObject({
+      message: `${at} is not empty: it holds .a and more, which could not be seen any more`,
+      hint: expect.stringContaining('hide_content: true'),
+    });
+    await expect(reach(params)).rejects.toThrow('is not empty');
+    expect([await mounted(), await fstab()]).toEqual(['', HEAD.trim()]);
+    await reach({ ...params, hide_content: true });
+    expect(await on('dbk1', `ls -A ${at}; umount ${at}; ls -A ${at}`)).toBe('.a\nb');
+  });
+
+  test.each<[string, string, Record<string, unknown>, string]>([
+    [
+      'something else there',
+      `mkdir -p ${at}; mount -t tmpfs other ${at}`,
+      { ...tmpfs, state: 'ephemeral' },
+      'has something else mounted: other (tmpfs)',
+    ],
+    ['a file there', `touch ${at}`, { ...tmpfs, state: 'mounted' }, 'is no directory'],
+    [
+      'no such device',
+      ':',
+      { ...tmpfs, src: 'UUID=1-2', fstype: 'ext4', state: 'mounted' },
+      'there is no device UUID=1-2',
+    ],
+    [
+      'a mount below',
+      `mkdir -p ${at}; mount -t tmpfs x ${at}; mkdir ${at}/y; mount -t tmpfs y ${at}/y`,
+      { path: at, state: 'unmounted' },
+      `${at}/y is mounted below`,
+    ],
+    [
+      'two lines',
+      `umount ${at}/y; printf 'x ${at} xfs\\ny ${at} xfs\\n' >>/etc/fstab`,
+      { ...tmpfs, state: 'present' },
+      '2 lines of the fstab speak of',
+    ],
+    ['no source', ':', { path: at, state: 'mounted' }, 'wants `src` and `fstype`'],
+    ['the root', ':', { path: '/', state: 'absent' }, '/ can only be `present`'],
+  ])('%s is refused, and nothing done', async (_, before, params, why) => {
+    await reset();
+    await on('dbk1', before);
+    const [tab, now] = [await fstab(), await mounted()];
+    await expect(check(params)).rejects.toThrow(why);
+    await expect(reach(params)).rejects.toThrow(why);
+    expect([await fstab(), await mounted()]).toEqual([tab, now]);
+  });
+
+  test('what cannot be mounted leaves no line in fstab; what is busy keeps its own', async () => {
+    await reset();
+    await expect(reach({ ...tmpfs, fstype: 'nosuch', state: 'mounted' })).rejects.toThrow(
+      `tmpfs was not mounted at ${at}: `,
+    );
+    expect(await fstab()).toBe(HEAD.trim());
+    await reach({ ...tmpfs, state: 'mounted' });
+    const tab = await fstab();
+    await on('dbk1', `cd ${at}; setsid sleep 60 >/dev/null 2>&1 </dev/null &`);
+    await expect.poll(() => on('dbk1', `readlink /proc/*/cwd | grep -x ${at} || true`)).toBe(at);
+    await expect(reach({ path: at, state: 'absent' })).rejects.toThrow('busy');
+    expect(await fstab()).toBe(tab);
+    await on('dbk1', 'pkill -x sleep; while pgrep -x sleep >/dev/null; do :; done');
+    await reset();
   });
 });
