@@ -100,7 +100,7 @@ export default command({
     database: 'up: mariadb (10.11, Debian 12) or mysql (9.x, Debian sid)',
     nodes: 'up: how many nodes (dbk1, dbk2, …), or their names with commas between',
     stack:
-      'up: the product that the nodes are for: dbackup, or kwdb (packages of DRBD and Pacemaker in a repository on the nodes)',
+      'up: the product that the nodes are for: dbackup, or kwdb or usphere (packages of DRBD and Pacemaker in a repository on the nodes)',
     drbd: 'up: nodes with a kernel of their own that has DRBD, and a data disk; slower than containers',
     arbiter: 'up: a third node, for a quorum device',
     disk: 'up, replace-disk: size of the data disk in MiB (default: 256, or as the old one)',

@@ -27,5 +27,5 @@ export const products: Readonly<Record<LabStack, Product>> = {
     packages: ['libcommon', 'server'],
     installer: 'kwdb_install',
   },
-  usphere: { releases: ['1.0-1', '1.0-2'], prefix: 'usphere', packages: [] },
+  usphere: { releases: ['1.0-1', '1.0-2'], prefix: 'usphere', packages: ['common', 'vms', 'isc', 'ssp'] },
 };
