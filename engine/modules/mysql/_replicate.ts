@@ -6,6 +6,7 @@ import { withServer } from './_connect.ts';
 import type { BinlogPosition, ReplicaStatus } from './_server.ts';
 import { binlogOf, comparePositions, faultOf, replicaOf, wordsOf } from './_server.ts';
 import { databaseOf } from './_settings.ts';
+import type { Login } from './_settings.ts';
 import { statementOf } from './_statement.ts';
 
 /** Where a replica gets its changes from, and as whom. */
@@ -16,14 +17,15 @@ export interface Source {
   readonly password: string;
 }
 
+const loginTo = ({ host, port, user, password }: Source): Login => ({
+  endpoint: { host, port },
+  user,
+  password,
+});
+
 /** The source's place in its own binary log, asked from the replica's node by the way replication itself goes. */
 export async function sourcePosition(ctx: Context, source: Source): Promise<BinlogPosition> {
-  const login = {
-    endpoint: { host: source.host, port: source.port },
-    user: source.user,
-    password: source.password,
-  };
-  const position = await withServer(ctx, login, (server) => binlogOf(server));
+  const position = await withServer(ctx, loginTo(source), binlogOf);
   if (position !== undefined) return position;
   throw new StepFailed(
     `The server on ${source.host} keeps no binary log, so nothing can be replicated from it`,
@@ -33,6 +35,13 @@ export async function sourcePosition(ctx: Context, source: Source): Promise<Binl
     },
   );
 }
+
+/** The source's binary logs and their sizes in bytes, asked for by the same way. */
+export const sourceLogs = (ctx: Context, source: Source): Promise<ReadonlyMap<string, number>> =>
+  withServer(ctx, loginTo(source), async (server) => {
+    const rows = await server.rows('SHOW BINARY LOGS');
+    return new Map(rows.map((row) => [String(row['Log_name']), Number(row['File_size'])]));
+  });
 
 export type Start = BinlogPosition | 'gtid' | 'kept';
 

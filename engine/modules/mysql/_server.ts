@@ -114,6 +114,22 @@ export function comparePositions(a: BinlogPosition, b: BinlogPosition): number {
   return index(a) - index(b) || a.position - b.position;
 }
 
+/** Bytes of the source's log from `a` to `b`; undefined where a log between is not among `sizes` (file → bytes). */
+export function bytesBetween(
+  a: BinlogPosition,
+  b: BinlogPosition,
+  sizes: ReadonlyMap<string, number>,
+): number | undefined {
+  if (a.file === b.file) return b.position - a.position;
+  const start = (file: string): BinlogPosition => ({ file, position: 0 });
+  const between = [...sizes].filter(
+    ([file]) =>
+      comparePositions(start(file), start(a.file)) >= 0 && comparePositions(start(file), start(b.file)) < 0,
+  );
+  if (!between.some(([file]) => file === a.file)) return undefined;
+  return between.reduce((sum, [, size]) => sum + size, b.position - a.position);
+}
+
 /** What is wrong with the replication, in one sentence; undefined when both threads run. */
 export function faultOf(replica: ReplicaStatus): string | undefined {
   if (replica.sqlErrno !== 0) return `applying stopped with error ${replica.sqlErrno}: ${replica.sqlError}`;

@@ -5,10 +5,10 @@ import type { Change, Checked, Context, Result } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
 import type { Row, Server } from './_connect.ts';
 import { withServer } from './_connect.ts';
-import type { Start } from './_replicate.ts';
-import { broken, changeSource, sourceOf, sourcePosition, untilRunning } from './_replicate.ts';
+import type { Source, Start } from './_replicate.ts';
+import { broken, changeSource, sourceLogs, sourceOf, sourcePosition, untilRunning } from './_replicate.ts';
 import type { BinlogPosition, ReplicaStatus } from './_server.ts';
-import { comparePositions, faultOf, replicaOf, wordsOf, zPosition } from './_server.ts';
+import { bytesBetween, comparePositions, faultOf, replicaOf, wordsOf, zPosition } from './_server.ts';
 import { loginOf, loginParam } from './_settings.ts';
 
 const params = z.strictObject({
@@ -119,17 +119,13 @@ async function lagging(ctx: Context, params: Params, now: ReplicaStatus): Promis
 
 const placeText = ({ file, position }: BinlogPosition): string => `${file}:${position}`;
 
+const presentSource = (ctx: Context, { source }: Params, now: ReplicaStatus): Source =>
+  sourceOf(ctx, { ...source, host: source?.host ?? now.host, port: source?.port ?? now.port });
+
 const goalOf = (ctx: Context, params: Params, now: ReplicaStatus): Promise<BinlogPosition> =>
   params.against === 'received'
     ? Promise.resolve(now.received)
-    : sourcePosition(
-        ctx,
-        sourceOf(ctx, {
-          ...params.source,
-          host: params.source?.host ?? now.host,
-          port: params.source?.port ?? now.port,
-        }),
-      );
+    : sourcePosition(ctx, presentSource(ctx, params, now));
 
 /** A replica that lost its source still applies what it received: only the applying thread counts then. */
 const faultFor = (params: Params, now: ReplicaStatus): boolean =>
@@ -180,6 +176,9 @@ async function catchUp(ctx: Context, server: Server, params: Params): Promise<Re
   if (now === undefined) throw new StepFailed(`${ctx.host.name} is no replica, so it cannot catch up`);
   const goal = await goalOf(ctx, params, now);
   const end = Date.now() + params.wait;
+  const isAcross = params.against === 'source' && now.applied.file !== goal.file;
+  const logs = isAcross ? await sourceLogs(ctx, presentSource(ctx, params, now)) : new Map<string, number>();
+  const whole = bytesBetween(now.applied, goal, logs);
   for (;;) {
     await server.rows(`SELECT ${wordsOf(server.version).wait}(?, ?, 2)`, [goal.file, goal.position]);
     const then = await replicaOf(server);
@@ -190,7 +189,11 @@ async function catchUp(ctx: Context, server: Server, params: Params): Promise<Re
         `${ctx.host.name} has not caught up within ${durationText(params.wait)}: it is at ${placeText(then.applied)} of ${placeText(goal)}`,
         resultOf(then),
       );
-    ctx.progress(`${placeText(then.applied)} of ${placeText(goal)}, ${then.lagSeconds ?? '?'} s behind`);
+    const left = bytesBetween(then.applied, goal, logs);
+    ctx.progress(
+      `${placeText(then.applied)} of ${placeText(goal)}, ${then.lagSeconds ?? '?'} s behind`,
+      whole === undefined || left === undefined ? undefined : Math.floor(100 * (1 - left / whole)),
+    );
   }
 }
 

@@ -5,6 +5,7 @@ import { StepFailed } from '../../core/error.ts';
 import type { Context, Outcome } from '../../core/module.ts';
 import { action } from '../../core/module.ts';
 import { optionText } from './_client.ts';
+import { bytesOf, COPY, copyProgress } from './_copy.ts';
 import type { Server } from './_connect.ts';
 import { withServer } from './_connect.ts';
 import { changeSource, sourceOf, sourcePosition, untilRunning } from './_replicate.ts';
@@ -27,41 +28,6 @@ const params = z.strictObject({
   login: loginParam,
 });
 type Params = z.output<typeof params>;
-
-/**
- * Dump on one side of the pipe, load on the other. `$1`–`$4` dump: host, port, user, dialect; `$5`, `$6` load: socket,
- * user; `$7` statement that stops replication, `$8` 1 where super_read_only is set aside meanwhile; then databases.
- * Standard input: password of the dump, of the load.
- */
-const COPY = `IFS= read -r from; IFS= read -r to
-host=$1 port=$2 user=$3 dialect=$4 socket=$5 admin=$6 stop=$7 strict=$8
-shift 8
-pick() { command -v "$1" || command -v "$2" || { echo "neither $1 nor $2 is installed" >&2; exit 127; }; }
-dump=$(pick mariadb-dump mysqldump) && load=$(pick mariadb mysql) || exit 127
-at=$(mktemp -d) || exit 1
-sql() { echo "$1" | "$load" --defaults-extra-file="$at/to.cnf" -S "$socket"; }
-shut() { [ "$strict" != 1 ] || { strict=; sql 'SET GLOBAL super_read_only = ON'; }; }
-trap 'shut; rm -rf "$at"' EXIT
-trap 'exit 143' HUP INT TERM
-options() { printf '[client]\\nuser="%s"\\n' "$1"; [ -z "$2" ] || printf 'password="%s"\\n' "$2"; }
-(umask 077; options "$user" "$from" >"$at/from.cnf"; options "$admin" "$to" >"$at/to.cnf")
-case $dialect in
-  source) set -- --set-gtid-purged=OFF --source-data=1 --get-server-public-key --databases -- "$@" ;;
-  master) set -- --set-gtid-purged=OFF --master-data=1 --databases -- "$@" ;;
-  mariadb) set -- --master-data=1 --databases -- "$@" ;;
-esac
-sql "$stop" || exit
-[ "$strict" != 1 ] || sql 'SET GLOBAL super_read_only = OFF' || exit
-{ "$dump" --defaults-extra-file="$at/from.cnf" -h "$host" -P "$port" --protocol=tcp --single-transaction --quick --hex-blob \\
-    --routines --events --triggers --add-drop-database --default-character-set=utf8mb4 "$@" 2>"$at/error"
-  echo $? >"$at/code"; } |
-"$load" --defaults-extra-file="$at/to.cnf" -S "$socket" --default-character-set=utf8mb4 --init-command='SET SESSION sql_log_bin = 0'
-code=$?
-shut || code=$?
-cat "$at/error" >&2
-dumped=$(cat "$at/code")
-[ "$dumped" -eq 0 ] || exit "$dumped"
-exit $code`;
 
 const GUEST = 'drillbook_resync';
 
@@ -125,12 +91,18 @@ async function copy(
     return made;
   });
   ctx.secret(guest.password);
-  ctx.progress(`copying ${names.join(', ')} from ${host}`);
+  const what = `copying ${names.join(', ')} from ${host}`;
+  ctx.progress(what);
+  const progressOf = copyProgress(await bytesOf(source, names));
   const { stop } = wordsOf(replica.version);
   const { code, stderr } = await ctx.job(COPY, {
     args: [host, String(port), GUEST, dialect, socket, admin.user, stop, strict ? '1' : '0', ...names],
     stdin: `${guest.password}\n${optionText(admin.password)}\n`,
     isRepeatable: true,
+    onOutput(text) {
+      const told = progressOf(text);
+      if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
+    },
   });
   await source.script(await farewell(guest));
   if (code === 0) return;

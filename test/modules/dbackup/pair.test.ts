@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../../engine/lab/state.ts';
 import { type Lab } from '../../../engine/lab/lab.ts';
+import type { Context } from '../../../engine/core/module.ts';
 import { buildStandins } from '../../../engine/lab/standins/build.ts';
 import { type Pair, openPair } from '../../cluster/_pair.ts';
 import { freshLab } from '../../lab/_fresh.ts';
@@ -13,6 +14,16 @@ const VALIDATE = {
   mariadb: 'mariadbd --defaults-file=%s --user=mysql --help --verbose',
   mysql: 'mysqld --defaults-file=%s --user=mysql --validate-config',
 } as const;
+
+/** Gives out half of the dump, and the rest once the file is there. */
+const HALVES = `#!/bin/sh
+/usr/bin/\${0##*/} "$@" >/root/dump || exit
+half=$(($(wc -c </root/dump) / 2))
+head -c $half /root/dump
+tries=0; while [ ! -e /root/go ] && [ $tries -lt 200 ]; do sleep 0.1; tries=$((tries + 1)); done
+tail -c +$((half + 1)) /root/dump
+rm /root/dump
+`;
 
 interface Settings {
   readonly database: {
@@ -246,6 +257,26 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
     await pair.reach('dbk2', 'mysql.read_only', { state: 'on' });
     await pair.reach('dbk1', 'mysql.replication', { state: 'caught_up' });
     expect(await rows('dbk1')).toHaveLength(4);
+  });
+
+  test('a resync tells how much of the data it has copied', async () => {
+    const client = `$(command -v mariadb || command -v mysql) dbackup3`;
+    await sh(
+      'dbk1',
+      `(echo 'CREATE TABLE much (id INT PRIMARY KEY, text VARCHAR(99)); BEGIN;'
+       seq 10000 | sed 's/.*/INSERT INTO much VALUES (&, REPEAT("x", 90));/'; echo 'COMMIT; ANALYZE TABLE much;') | ${client}`,
+    );
+    const seen: (number | undefined)[] = [];
+    const ctx: Context = { ...pair.ctx('dbk2'), progress: (_, percent) => void seen.push(percent) };
+    const name = (await sh('dbk2', 'basename $(command -v mariadb-dump || command -v mysqldump)')).trim();
+    await pair.ctx('dbk2').put(`/usr/local/bin/${name}`, HALVES, 0o755);
+    const { default: resync } = await import('../../../engine/modules/mysql/resync.ts');
+    const copying = resync.run(ctx, resync.params.parse({}));
+    await expect.poll(() => seen.at(-1), { timeout: 20_000 }).toBeGreaterThan(0);
+    await sh('dbk2', 'touch /root/go');
+    await copying;
+    expect(seen.every((percent) => percent === undefined || (percent > 5 && percent < 100))).toBe(true);
+    await sh('dbk2', `rm /usr/local/bin/${name} /root/go`);
   });
 
   test('the product is installed, and its Catalog moved by its own dialogue', async () => {

@@ -2,7 +2,13 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseXml } from '../../../engine/modules/mysql/_client.ts';
 import { parseVersion } from '../../../engine/modules/mysql/_connect.ts';
-import { comparePositions, faultOf, parseReplica, wordsOf } from '../../../engine/modules/mysql/_server.ts';
+import {
+  bytesBetween,
+  comparePositions,
+  faultOf,
+  parseReplica,
+  wordsOf,
+} from '../../../engine/modules/mysql/_server.ts';
 
 const fixture = (name: string): string =>
   readFileSync(new URL(`../../cluster/fixtures/${name}.txt`, import.meta.url), 'utf8');
@@ -85,6 +91,18 @@ test('positions are compared by the number of the file first', () => {
     comparePositions({ file: 'bin.1000000', position: 4 }, { file: 'bin.999999', position: 9 }),
   ).toBeGreaterThan(0);
   expect(comparePositions({ file: 'bin.1', position: 7 }, { file: 'bin.1', position: 7 })).toBe(0);
+});
+
+test('bytes between two positions count the logs between, where they are known', () => {
+  const sizes = new Map([
+    ['bin.1', 100],
+    ['bin.2', 50],
+    ['bin.3', 70],
+  ]);
+  const at = (file: string, position: number) => ({ file, position });
+  expect(bytesBetween(at('bin.1', 90), at('bin.3', 20), sizes)).toBe(10 + 50 + 20);
+  expect(bytesBetween(at('bin.2', 10), at('bin.2', 40), new Map())).toBe(30);
+  expect(bytesBetween(at('bin.0', 10), at('bin.2', 40), sizes)).toBeUndefined();
 });
 
 test('a client’s XML keeps NULL, entities and empty texts apart', () => {
