@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { readStatus } from '../../engine/cluster/stacks.ts';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
+import { Unreachable } from '../../engine/core/error.ts';
 import { disk } from '../../engine/core/files.ts';
 import type { Cluster, Host, Transport } from '../../engine/core/host.ts';
 import type { Change, Checked, Context, Outcome } from '../../engine/core/module.ts';
@@ -38,7 +39,7 @@ export function openPair(inventoryFile: string, wish: Partial<Host> & { readonly
   const opened = new Map<string, Promise<Transport>>();
   const hostOf = (name: string): Host => {
     const host = inventory.hosts.get(name);
-    if (host === undefined) throw new Error(`no host ${name}`);
+    if (host === undefined) throw new Unreachable(name, 'unknown', `no host ${name}`);
     const user = wish.user ?? host.connection.user;
     return { ...host, become: wish.become ?? host.become, connection: { ...host.connection, user } };
   };

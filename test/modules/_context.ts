@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import { disk } from '../../engine/core/files.ts';
 import type { Become, Host, Transport } from '../../engine/core/host.ts';
 import type { Checked, Context, Module, Outcome, Result, StateModule } from '../../engine/core/module.ts';
@@ -30,6 +31,8 @@ interface Wishes {
   readonly transport?: Transport;
   readonly vars?: Result;
   readonly become?: Become;
+  /** What the pair is said to be like. */
+  readonly status?: ClusterStatus;
 }
 
 const LOCAL: Host = { name: 'here', groups: [], vars: {}, connection: { transport: 'local' } };
@@ -39,7 +42,7 @@ const unused = (): never => {
 
 /** A context over a real transport: this machine's unless told otherwise. */
 export async function openBench(wishes: Wishes = {}): Promise<Bench> {
-  const { host = LOCAL, vars = {}, become } = wishes;
+  const { host = LOCAL, vars = {}, become, status } = wishes;
   const transport = wishes.transport ?? openLocal(host, { redactor: new Redactor() });
   await transport.open();
   const dir = await mkdtemp(join(tmpdir(), 'drillbook-test-'));
@@ -81,7 +84,7 @@ export async function openBench(wishes: Wishes = {}): Promise<Bench> {
     tree: (path) => disk.tree(path),
     render: (template, from) => renderText(template, vars, from),
     evaluate: (expression, extra) => compileCondition(expression).evaluate({ ...vars, ...extra }),
-    status: unused,
+    status: () => (status === undefined ? unused() : Promise.resolve(status)),
     progress: (message) => void said.push(message),
     secret: () => undefined,
   };

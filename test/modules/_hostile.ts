@@ -8,6 +8,8 @@ import { paramMeta } from '../../engine/plan/params.ts';
 import { paramsOf } from '../../engine/run/params.ts';
 import { isFull } from '../_full.ts';
 import type { Bench } from './_context.ts';
+import { CODE, placeIn, settingFor } from './_settings.ts';
+import type { Setting } from './_settings.ts';
 
 /** The file that appears where something of a value was executed: looked for by this name alone. */
 export const CANARY = 'drillbook-canary';
@@ -28,6 +30,8 @@ const SEPARATE: readonly string[] = [
   `"; ${TOUCH}; "`,
   `'; ${TOUCH}; '`,
   `\n${TOUCH}\n`,
+  // A line that database clients take for a command of their own.
+  `\n\\! ${TOUCH}\n`,
   '*',
   '[a-z]?{a,b}',
   '-rf',
@@ -49,7 +53,7 @@ const TOGETHER: readonly string[] = [
   `a'b"c\\$(${TOUCH})\`${TOUCH}\`; ${TOUCH} && ${TOUCH} | ${TOUCH} *?[a-z]{x,y}=@%s%d ~ #! 备份 🚀 é ‮א {{inputs.nothing}} {{#if}}\\`,
   `'; ${TOUCH}; '`,
   `"; ${TOUCH}; "`,
-  `\n${TOUCH}\n\ttab\r\n`,
+  `\n${TOUCH}\n\\! ${TOUCH}\n\ttab\r\n`,
   '--help',
   '-rf',
   '-',
@@ -172,4 +176,69 @@ export async function told(
     const { result, reason = '' } = failure(error);
     return { outcome: 'failed', result, reason, isBug: 'bug' in result };
   }
+}
+
+const short = (value: string): string => JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+
+/** Every place of a module's parameters that takes a text; of `set`, which takes any, one. */
+export const placesOf = async (name: string): Promise<readonly ParamPath[]> =>
+  name === 'set' ? [['value']] : textsOf((await loadModule(name)).params);
+
+/** Texts that no setting is for, and settings for texts that are not there. */
+export async function gapsIn(name: string, settings: readonly Setting[]): Promise<readonly string[]> {
+  const places = await placesOf(name);
+  const keys = places.map((path) => path.join('.'));
+  const spoken = settings.flatMap(({ only = [], arrived = {} }) => [...only, ...Object.keys(arrived)]);
+  return [
+    ...places
+      .filter((path) => settingFor(settings, path) === undefined)
+      .map((path) => `no ${path.join('.')}`),
+    ...spoken.filter((key) => !keys.includes(key)).map((key) => `${key}?`),
+  ];
+}
+
+export interface Where {
+  /** The directory that the settings are for. */
+  readonly dir: string;
+  /** Undoes what the value before has left, so that it is not taken for this one's. */
+  readonly before?: () => Promise<void>;
+  /** Whether something of the value was run; asked after each. */
+  readonly wasRun?: () => Promise<boolean>;
+  /** Every value is refused here. */
+  readonly isRefused?: boolean;
+}
+
+/** Puts every value into every text of a module; what was not as it must be, a line each. */
+export async function hostileWrongs(
+  bench: Bench,
+  name: string,
+  settings: readonly Setting[],
+  { dir, before, wasRun, isRefused = false }: Where,
+): Promise<readonly string[]> {
+  const wrong: string[] = [];
+  for (const path of await placesOf(name)) {
+    const key = path.join('.');
+    const setting = settingFor(settings, path);
+    if (CODE.has(`${name}.${key}`) || setting === undefined) continue;
+    const look = setting.arrived?.[key];
+    for (const value of [...VALUES, ...(look || isFull ? [HUGE] : []), ...REFUSED]) {
+      const blame = (why: string): void => void wrong.push(`${name}.${key} = ${short(value)}: ${why}`);
+      await before?.();
+      const mustBeTaken = VALUES.includes(value) && (await setting.before?.(value)) === true;
+      const text = setting.wrap?.[key]?.(value, dir) ?? value;
+      const ended = await told(bench, name, setting.params, placeIn(setting, path), text);
+      if (await wasRun?.()) blame('it was run');
+      if (ended.isBug) blame(ended.reason);
+      if (mustBeTaken && ended.outcome === 'failed') blame(`not taken: ${ended.reason}`);
+      if (isRefused && ended.outcome !== 'failed') blame('it was taken');
+      if (REFUSED.includes(value) && !/^[\w.]+: `[\w.*]+` holds/.test(ended.reason))
+        blame(`not refused: ${ended.reason}`);
+      if (/\n {4}at /.test(ended.reason) || ended.reason.length > 3000)
+        blame(`no clean sentence: ${ended.reason.slice(0, 300)}`);
+      if (ended.outcome === 'failed' || look === undefined || value === '') continue;
+      const there = await look(ended.result, dir, value).catch((error: unknown) => String(error));
+      if (there !== value) blame(`what arrived is ${short(String(there))}`);
+    }
+  }
+  return wrong;
 }

@@ -1,19 +1,13 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Result } from '../../engine/core/module.ts';
-import { loadModule } from '../../engine/modules/registry.ts';
-import { run } from './_context.ts';
 import type { Bench } from './_context.ts';
-import { CANARY, HUGE, REFUSED, textsOf, told, VALUES } from './_hostile.ts';
-import { placeIn, settingFor } from './_settings.ts';
-import type { Setting } from './_settings.ts';
+import { CANARY, hostileWrongs } from './_hostile.ts';
+import type { Settings } from './_settings.ts';
 
-/** Statements are SQL, as a shell's text is shell: what is in them is meant to be run. */
-const CODE: ReadonlySet<string> = new Set(['mysql.query.query', 'mysql.execute.statement']);
-
-type Ask = (sql: string, params?: readonly string[]) => Promise<unknown>;
+export type Ask = (sql: string, params?: readonly string[]) => Promise<unknown>;
 
 /** What needs a whole system: services, packages, a database server. */
-const settings = (ask: Ask): Readonly<Record<string, readonly Setting[]>> => ({
+export const nodeSettings = (ask: Ask): Settings => ({
   service: [{ params: { name: 'cron' } }],
   package: [
     { params: { name: 'cron', version: '1' }, only: ['version'] },
@@ -39,7 +33,6 @@ const settings = (ask: Ask): Readonly<Record<string, readonly Setting[]>> => ({
       wrap: { dest: (text) => `/root/names/${text}` },
     },
   ],
-  'dbackup.address': [{ params: { address: 'x' } }],
   'mysql.query': [
     {
       params: { query: 'SELECT ?', params: ['x'] },
@@ -99,42 +92,17 @@ const settings = (ask: Ask): Readonly<Record<string, readonly Setting[]>> => ({
   ],
 });
 
-/** The same for modules that need a node: whatever is in a text, nothing of it is run, and it arrives or is refused. */
-export function hostileOnNode(bench: () => Bench): void {
-  const ask: Ask = async (query, params = []) =>
-    (await run(bench(), 'mysql.query', { query, params })).result['value'];
-  describe.each(Object.entries(settings(ask)))('%s', (name, own) => {
-    test('whatever is in a text, nothing of it is run, and it arrives or is refused', async () => {
+/** Whatever is in a text of these modules, nothing of it is run on their node, and it arrives or is refused. */
+export function hostileOnNode(bench: () => Bench, settings: Settings): void {
+  test.each(Object.entries(settings))(
+    '%s: whatever is in a text, nothing of it is run, and it arrives or is refused',
+    async (name, own) => {
       await bench().ctx.sh('mkdir -p /root/names');
-      const wrong: string[] = [];
-      for (const path of textsOf((await loadModule(name)).params)) {
-        const key = path.join('.');
-        const setting = settingFor(own, path);
-        if (CODE.has(`${name}.${key}`) || setting === undefined) continue;
-        const look = setting.arrived?.[key];
-        for (const value of [...VALUES, ...(look ? [HUGE] : []), ...REFUSED]) {
-          const ended = await told(
-            bench(),
-            name,
-            setting.params,
-            placeIn(setting, path),
-            setting.wrap?.[key]?.(value, '') ?? value,
-          );
-          const blame = (why: string): void =>
-            void wrong.push(`${name}.${key} = ${JSON.stringify(value.slice(0, 60))}: ${why}`);
-          if (ended.isBug) blame(ended.reason);
-          if (REFUSED.includes(value) && !/^[\w.]+: `[\w.*]+` holds/.test(ended.reason))
-            blame(`not refused: ${ended.reason}`);
-          if (/\n {4}at /.test(ended.reason) || ended.reason.length > 3000)
-            blame(`no clean sentence: ${ended.reason.slice(0, 300)}`);
-          if (ended.outcome === 'failed' || look === undefined || value === '') continue;
-          const there = await look(ended.result, '', value);
-          if (there !== value) blame(`what arrived is ${JSON.stringify(String(there).slice(0, 100))}`);
-        }
-      }
+      const wrong = await hostileWrongs(bench(), name, own, { dir: '/root' });
       const { stdout } = await bench().ctx.sh('find / -xdev -name "$1"', { args: [CANARY] });
       expect(stdout, 'it was run').toBe('');
       expect(wrong).toEqual([]);
-    });
-  });
+    },
+    180_000,
+  );
 }

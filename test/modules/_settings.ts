@@ -10,6 +10,8 @@ export interface Setting {
   readonly only?: readonly string[];
   /** What becomes of the text before it is put in, where a parameter wants more than a text. */
   readonly wrap?: Readonly<Record<string, (text: string, dir: string) => string>>;
+  /** Makes what the text needs to be there; true where it is, so that the text has to be taken. */
+  readonly before?: (text: string) => Promise<boolean>;
   /** The name in a mapping whose value is a text: `key` where it does not matter. */
   readonly key?: string;
   /** What of the text arrived, parameter by parameter; undefined where that cannot be seen. */
@@ -27,8 +29,20 @@ export const settingFor = (settings: readonly Setting[], path: ParamPath): Setti
 export const placeIn = ({ key = 'key' }: Setting, path: ParamPath): ParamPath =>
   path.map((part) => (part === 'key' ? key : part));
 
-/** Parameters that are code themselves: what is in them is meant to be run. */
-export const CODE: ReadonlySet<string> = new Set(['shell.cmd', 'wait_for.sh', 'dialogue.cmd']);
+/** Parameters that are code themselves, of a shell or a database: what is in them is meant to be run. */
+export const CODE: ReadonlySet<string> = new Set([
+  ...['shell.cmd', 'wait_for.sh', 'dialogue.cmd'],
+  ...['mysql.query.query', 'mysql.execute.statement'],
+]);
+
+export type Settings = Readonly<Record<string, readonly Setting[]>>;
+
+/** What takes no text but those it knows, and so refuses every other before the node is reached. */
+export const REFUSING: Settings = {
+  'dbackup.ha_info': [{ params: {} }],
+  'dbackup.hactl': [{ params: { command: 'status' } }],
+  power: [{ params: { state: 'off' } }],
+};
 
 const below = (text: string, dir: string): string => join(dir, 'names') + `/${text}`;
 const isThere = async (path: string): Promise<boolean> => (await stat(path)).isFile();
@@ -41,7 +55,7 @@ const stdout = (result: Result, _: string, text: string): Promise<unknown> =>
 const onFile = { wrap: { path: below, dest: below, validate: (text: string) => `test -s %s ${text}` } };
 
 /** What works on this machine as it does on a node; `dir` has names/, src.txt, t.hbs, s.sh. */
-export const localSettings = (dir: string): Readonly<Record<string, readonly Setting[]>> => ({
+export const localSettings = (dir: string): Settings => ({
   assert: [
     { params: { that: 'false', fail_msg: 'x' }, only: ['fail_msg'] },
     {
@@ -62,6 +76,7 @@ export const localSettings = (dir: string): Readonly<Record<string, readonly Set
       },
     },
   ],
+  'cluster.status': [{ params: { expect: {} } }],
   command: [
     { params: { cmd: 'true' }, only: ['cmd'], wrap: { cmd: (text) => `printf %s ${text}` } },
     {

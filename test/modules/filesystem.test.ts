@@ -3,6 +3,8 @@ import type { Lab } from '../../engine/lab/lab.ts';
 import { openPair } from '../cluster/_pair.ts';
 import type { Pair } from '../cluster/_pair.ts';
 import { freshLab } from '../lab/_fresh.ts';
+import { hostileOnNode } from './_node-hostile.ts';
+import { benchOn, diskSettings } from './_pair-hostile.ts';
 
 let lab: Lab;
 let pair: Pair;
@@ -120,3 +122,8 @@ test('mount: a file goes by a loop device', async () => {
   });
   await pair.reach('dbk1', 'mount', { path: '/srv/image', state: 'unmounted' });
 });
+
+hostileOnNode(
+  () => benchOn(pair, 'dbk1'),
+  diskSettings(() => disk, on),
+);

@@ -3,16 +3,34 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loadModule, moduleNames } from '../../engine/modules/registry.ts';
-import { isFull } from '../_full.ts';
+import type { ClusterStatus } from '../../engine/core/cluster.ts';
+import type { Context } from '../../engine/core/module.ts';
+import { moduleNames } from '../../engine/modules/registry.ts';
 import { openBench } from './_context.ts';
 import type { Bench } from './_context.ts';
-import { CANARY, HUGE, REFUSED, textsOf, told, VALUES } from './_hostile.ts';
-import { CODE, localSettings, placeIn, settingFor } from './_settings.ts';
+import { CANARY, gapsIn, hostileWrongs } from './_hostile.ts';
+import { nodeSettings } from './_node-hostile.ts';
+import { diskSettings, drbdSettings, pairSettings } from './_pair-hostile.ts';
+import { localSettings, REFUSING } from './_settings.ts';
+import type { Settings } from './_settings.ts';
+
+const STATUS: ClusterStatus = {
+  ...{
+    cluster: 'pair',
+    stack: 'dbackup',
+    state: 'degraded',
+    nodes: [],
+    vips: [],
+    heartbeats: [],
+    arbitration: {},
+  },
+  replication: { kind: 'mysql', state: 'broken', lagSeconds: null, percent: null },
+  problems: [{ code: 'replication-broken', message: 'Replication is broken', hint: 'resync' }],
+};
 
 let bench: Bench;
 beforeAll(async () => {
-  bench = await openBench();
+  bench = await openBench({ status: STATUS });
   await mkdir(join(bench.dir, 'names'));
   await writeFile(join(bench.dir, 'src.txt'), 'text\n');
   await writeFile(join(bench.dir, 't.hbs'), 'text\n');
@@ -29,51 +47,62 @@ const places = (): string[] => [
   bench.dir,
   join(bench.dir, 'names'),
 ];
-const canaries = (): string[] =>
-  places()
+/** Whether a file of that name is anywhere that something run could have made it; it is gone then. */
+async function wasRun(): Promise<boolean> {
+  const there = places()
     .map((dir) => join(dir, CANARY))
     .filter((path) => existsSync(path));
+  for (const path of there) await rm(path);
+  return there.length > 0;
+}
 
-const short = (value: string): string => JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+/** A node of a pair that no exchange may reach. */
+const aloof = (): Bench => {
+  const cluster = { name: 'pair', stack: 'dbackup', nodes: ['dbk1', 'dbk2'], settings: {} };
+  const host = { name: 'dbk1', groups: [], vars: {}, connection: { transport: 'local' as const } };
+  const ctx = new Proxy({ host, cluster } as unknown as Context, {
+    get: (of, key) => Reflect.get(of, key) ?? nobody,
+  });
+  return { ...bench, ctx };
+};
 
 const local = localSettings('');
-const LOCAL = Object.keys(local).filter((name) => moduleNames().includes(name));
+const nobody = (): never => {
+  throw new Error('nobody is asked');
+};
+const ALL: readonly Settings[] = [
+  ...[local, REFUSING, nodeSettings(nobody)],
+  ...[pairSettings(nobody), drbdSettings(nobody), diskSettings(() => '/dev/none', nobody)],
+];
 
-test.each(LOCAL)(
+test('every text of every module is tried, in one place', async () => {
+  const places = ALL.flatMap((settings) => Object.keys(settings));
+  expect([...places].sort()).toEqual(moduleNames());
+  const gaps = ALL.flatMap((settings) => Object.entries(settings)).map(
+    async ([name, own]) => [name, await gapsIn(name, own)] as const,
+  );
+  expect((await Promise.all(gaps)).filter(([, missing]) => missing.length > 0)).toEqual([]);
+});
+
+test.each(Object.keys(local))(
   '%s: whatever is in a text, nothing of it is run, and it arrives or is refused',
   async (name) => {
-    const module = await loadModule(name);
-    const settings = localSettings(bench.dir)[name] ?? [];
-    const paths = name === 'set' ? [['value']] : textsOf(module.params);
-    const wrong: string[] = [];
-    for (const path of paths) {
-      const key = path.join('.');
-      const setting = settingFor(settings, path);
-      if (CODE.has(`${name}.${key}`) || setting === undefined) continue;
-      const isSeen = setting.arrived?.[key] !== undefined;
-      for (const value of [...VALUES, ...(isSeen || isFull ? [HUGE] : []), ...REFUSED]) {
-        const text = setting.wrap?.[key]?.(value, bench.dir) ?? value;
-        const blame = (why: string): void => void wrong.push(`${name}.${key} = ${short(value)}: ${why}`);
-        // What is there from the value before is not taken for this one.
+    const wrong = await hostileWrongs(bench, name, localSettings(bench.dir)[name] ?? [], {
+      dir: bench.dir,
+      before: async () => {
         for (const file of ['copy', 'line', 'block', 'link', 'answer', 'rendered'])
           await rm(join(bench.dir, file), { force: true, recursive: true });
-        const ended = await told(bench, name, setting.params, placeIn(setting, path), text);
-        if (canaries().length > 0) {
-          blame('it was run');
-          for (const file of canaries()) await rm(file);
-        }
-        if (ended.isBug) blame(ended.reason);
-        if (REFUSED.includes(value) && !/^\w+: `[\w.*]+` holds/.test(ended.reason))
-          blame(`not refused: ${ended.reason}`);
-        if (/\n {4}at /.test(ended.reason) || ended.reason.length > 3000)
-          blame(`no clean sentence: ${ended.reason.slice(0, 300)}`);
-        const look = setting.arrived?.[key];
-        if (ended.outcome === 'failed' || look === undefined || value === '') continue;
-        const there = await look(ended.result, bench.dir, value).catch((error: unknown) => String(error));
-        if (there !== value) blame(`what arrived is ${short(String(there))}`);
-      }
-    }
+      },
+      wasRun,
+    });
     expect(wrong).toEqual([]);
   },
   180_000,
+);
+
+test.each(Object.entries(REFUSING))(
+  '%s: whatever is in a text, it is refused before the node',
+  async (name, own) => {
+    expect(await hostileWrongs(aloof(), name, own, { dir: '', isRefused: true })).toEqual([]);
+  },
 );

@@ -12,7 +12,8 @@ import { check, openBench, reach, run } from './_context.ts';
 import { live, liveOn, newAttempt } from './_taking.ts';
 import type { Bench } from './_context.ts';
 import { freshLab } from '../lab/_fresh.ts';
-import { hostileOnNode } from './_node-hostile.ts';
+import { hostileOnNode, nodeSettings } from './_node-hostile.ts';
+import type { Ask } from './_node-hostile.ts';
 import { truthOnNode } from './_node-truth.ts';
 
 // One lab for all that needs a whole system: packages, services, the clock.
@@ -350,7 +351,9 @@ describe('time_sync', () => {
 });
 
 truthOnNode(() => bench);
-hostileOnNode(() => bench);
+const ask: Ask = async (query, params = []) =>
+  (await run(bench, 'mysql.query', { query, params })).result['value'];
+hostileOnNode(() => bench, nodeSettings(ask));
 
 test('over SSH: facts of the node, a file of 2 MB, a port seen from the node, a dialogue', async () => {
   const { result } = await run(bench, 'facts', {});

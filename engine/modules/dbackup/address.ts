@@ -8,6 +8,7 @@ const params = z.strictObject({
   address: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9.:_-]*$/, { error: 'is no address' })
+    .max(255)
     .describe('Address of the backup server: the VIP, or the local address before there is a cluster'),
   restart: z.boolean().default(true).describe('Restart the service, so that it goes there at once'),
 });

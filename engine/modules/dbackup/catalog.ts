@@ -9,6 +9,7 @@ const params = z.strictObject({
   host: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9.:_-]*$/, { error: 'is no address' })
+    .max(255)
     .default('127.0.0.1')
     .describe('Address of the database; `localhost` is its unix socket'),
   port: z.int().min(1).max(65535).default(3306).describe('Port of the database'),

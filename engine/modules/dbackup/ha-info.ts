@@ -5,6 +5,7 @@ import { zDuration } from '../../core/duration.ts';
 import { StepFailed, Unreachable } from '../../core/error.ts';
 import type { Change, Checked, Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
+import { shortened } from '../../core/text.ts';
 import { AGENT } from './_paths.ts';
 
 const params = z.strictObject({
@@ -125,7 +126,18 @@ function remains({ info, standby }: Look): readonly string[] {
 
 const textOf = (info: Readonly<Record<string, unknown>>): string => `${JSON.stringify(info, undefined, 2)}\n`;
 
+/** Another name would make a cluster whose primary is neither of its nodes. */
+function mustBeNode({ cluster }: Context, { primary }: Params): void {
+  if (primary === undefined || cluster === undefined || cluster.nodes.includes(primary)) return;
+  throw new StepFailed(
+    `\`primary\` is none of the nodes of ${cluster.name}: ${shortened(primary)}`,
+    {},
+    { hint: `its nodes are ${cluster.nodes.join(' and ')}` },
+  );
+}
+
 async function check(ctx: Context, params: Params): Promise<Checked> {
+  mustBeNode(ctx, params);
   const now = await look(ctx);
   const files = remains(now);
   const result = { uuid: now.info?.['uuid'] ?? null, primary: now.info?.['primary'] ?? null, remains: files };

@@ -5,7 +5,8 @@ import { lastWords } from '../_sh.ts';
 
 export const resourceName = z
   .string()
-  .regex(/^[\w.-]+$/, 'letters, digits, `_`, `.` and `-`')
+  .regex(/^[\w.][\w.-]*$/, 'letters, digits, `_`, `.` and `-`, which is not the first')
+  .max(128)
   .describe('Resource, as its file in /etc/drbd.d names it');
 
 export interface Volume {

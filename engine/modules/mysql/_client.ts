@@ -22,9 +22,13 @@ export function parseXml(text: string): readonly Row[] {
   );
 }
 
-/** A password as it stands between quotes in an option file. */
-export const optionText = (password: string | undefined): string =>
-  (password ?? '').replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+/** A name or password as it stands between quotes in an option file, on one line (MySQL manual, 6.2.2.2). */
+export const optionText = (text: string | undefined): string =>
+  (text ?? '')
+    .replaceAll('\\', '\\\\')
+    .replaceAll('"', '\\"')
+    .replaceAll('\n', '\\n')
+    .replaceAll('\r', '\\r');
 
 /**
  * The password's line comes first on standard input; the client reads it from a pipe, as an option file. In binary mode

@@ -4,8 +4,9 @@ import { statementOf } from './_statement.ts';
 /**
  * Dump on one side of the pipe, load on the other. `$1`–`$4` dump: host, port, user, dialect; `$5`, `$6` load: socket,
  * user; `$7` statement that stops replication, `$8` 1 where super_read_only is set aside meanwhile; then databases.
- * Standard input: password of the dump, of the load. Standard output: how many bytes were loaded so far, a line each
- * second: what the client has read, nearly all of it the dump (rchar of proc(5)).
+ * Standard input: password of the dump, of the load. Users and passwords as `optionText` gives them. Standard output: how
+ * many bytes were loaded so far, a line each second: what the client has read, nearly all of it the dump (rchar of
+ * proc(5)). In binary mode that client takes no line of the dump for a command of its own.
  */
 export const COPY = `IFS= read -r from; IFS= read -r to
 host=$1 port=$2 user=$3 dialect=$4 socket=$5 admin=$6 stop=$7 strict=$8 follower=
@@ -32,7 +33,8 @@ follow 2>/dev/null & follower=$!
     --routines --events --triggers --add-drop-database --default-character-set=utf8mb4 "$@" 2>"$at/error"
   echo $? >"$at/code"; } |
 sh -c 'echo $$ >"$0"; exec "$@"' "$at/loader" \\
-  "$load" --defaults-extra-file="$at/to.cnf" -S "$socket" --default-character-set=utf8mb4 --init-command='SET SESSION sql_log_bin = 0'
+  "$load" --defaults-extra-file="$at/to.cnf" -S "$socket" --binary-mode --default-character-set=utf8mb4 \\
+    --init-command='SET SESSION sql_log_bin = 0'
 code=$?
 shut || code=$?
 cat "$at/error" >&2

@@ -96,7 +96,17 @@ async function copy(
   const progressOf = copyProgress(await bytesOf(source, names));
   const { stop } = wordsOf(replica.version);
   const { code, stderr } = await ctx.job(COPY, {
-    args: [host, String(port), GUEST, dialect, socket, admin.user, stop, strict ? '1' : '0', ...names],
+    args: [
+      host,
+      String(port),
+      GUEST,
+      dialect,
+      socket,
+      optionText(admin.user),
+      stop,
+      strict ? '1' : '0',
+      ...names,
+    ],
     stdin: `${guest.password}\n${optionText(admin.password)}\n`,
     isRepeatable: true,
     onOutput(text) {

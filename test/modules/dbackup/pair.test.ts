@@ -8,6 +8,8 @@ import type { Context } from '../../../engine/core/module.ts';
 import { buildStandins } from '../../../engine/lab/standins/build.ts';
 import { type Pair, openPair } from '../../cluster/_pair.ts';
 import { freshLab } from '../../lab/_fresh.ts';
+import { hostileOnNode } from '../_node-hostile.ts';
+import { benchOn, pairSettings } from '../_pair-hostile.ts';
 
 const NODES = ['dbk1', 'dbk2'] as const;
 const VALIDATE = {
@@ -413,5 +415,17 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
       ]);
       expect(await pair.reach(node, 'mysql.replication', { state: 'absent' })).toHaveLength(1);
     }
+  });
+
+  // Of what is done with a text the server is of no matter.
+  describe.runIf(database === 'mariadb')('of these modules', () => {
+    beforeAll(async () => {
+      await pair.reach('dbk1', 'mysql.read_only', { state: 'off' });
+      await pair.reach('dbk2', 'mysql.read_only', { state: 'on' });
+    });
+    hostileOnNode(
+      () => benchOn(pair, 'dbk2'),
+      pairSettings(() => pair),
+    );
   });
 });

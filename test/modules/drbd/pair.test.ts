@@ -8,6 +8,8 @@ import { drillbook } from '../../cli/_drillbook.ts';
 import { openPair } from '../../cluster/_pair.ts';
 import type { Pair } from '../../cluster/_pair.ts';
 import { freshLab } from '../../lab/_fresh.ts';
+import { hostileOnNode } from '../_node-hostile.ts';
+import { benchOn, drbdSettings } from '../_pair-hostile.ts';
 import { playbook } from '../../playbooks/_playbook.ts';
 import type { Ran } from '../../playbooks/_playbook.ts';
 
@@ -151,3 +153,8 @@ test('configuration that DRBD would not read is not put in place', async () => {
     `${before}\ndrbd3.res\nglobal_common.conf`,
   );
 }, 60_000);
+
+hostileOnNode(
+  () => benchOn(pair, 'dbk1'),
+  drbdSettings(() => pair),
+);

@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { parseEvents, percentOf, resultOf, told } from '../../../engine/modules/drbd/_status.ts';
+import {
+  parseEvents,
+  percentOf,
+  resultOf,
+  told,
+  resourceName,
+} from '../../../engine/modules/drbd/_status.ts';
 
 /** As `drbdsetup events2 --now --statistics` of drbd-utils 9.22 said it of a kernel with DRBD 8.4.11. */
 const said = (name: string): string =>
@@ -46,4 +52,8 @@ test('a resource in one line', () => {
 test('nothing that is up', () => {
   expect(parseEvents('exists -\n')).toEqual([]);
   expect(parseEvents('')).toEqual([]);
+});
+
+test.each(['-rf', '--help', '', 'a b', 'a\nb', 'x'.repeat(129)])('%j is no name of a resource', (name) => {
+  expect(resourceName.safeParse(name).success).toBe(false);
 });

@@ -1,0 +1,122 @@
+import { isTypable } from '../../engine/modules/_typable.ts';
+import type { Pair } from '../cluster/_pair.ts';
+import type { Bench } from './_context.ts';
+import type { Settings } from './_settings.ts';
+
+/** A node of a pair, to try modules on. */
+export const benchOn = (pair: Pair, node: string): Bench => ({
+  ctx: pair.ctx(node),
+  dir: '/root',
+  said: [],
+  exchanges: () => 0,
+  close: () => Promise.resolve(),
+});
+
+/** What needs a pair with the product installed and no cluster built: dbk2 is the replica. */
+export function pairSettings(pair: () => Pair): Settings {
+  const admin = async (user: string, password: string): Promise<void> => {
+    const account = { user, password, grants: [{ on: '*.*', privileges: ['ALL'], grant_option: true }] };
+    for (const node of ['dbk1', 'dbk2']) await pair().reach(node, 'mysql.account', account);
+  };
+  /** Whether the server has taken it; a longer line of an option file is cut off by the client. */
+  const isTaken =
+    (work: (text: string) => Promise<unknown>, canBe: (text: string) => boolean = () => true) =>
+    (text: string) =>
+      work(text).then(
+        () => Buffer.byteLength(text) < 4000 && canBe(text),
+        () => false,
+      );
+  const done = (_: unknown, __: string, text: string): Promise<unknown> => Promise.resolve(text);
+  return {
+    'dbackup.address': [{ params: { address: '127.0.0.1', restart: false } }],
+    'dbackup.catalog': [
+      {
+        params: { user: 't-catalog', password: 'x' },
+        only: ['password'],
+        before: isTaken(
+          (text) => admin('t-catalog', text),
+          // The stand-in takes blanks off both ends.
+          (text) => isTypable(text) && text.trim() === text,
+        ),
+        // backupd has logged in with it.
+        arrived: { password: done },
+      },
+      { params: {} },
+    ],
+    'mysql.resync': [
+      {
+        params: { databases: ['x'] },
+        only: ['databases.*'],
+        before: isTaken(async (name) => {
+          await pair().reach('dbk1', 'mysql.database', { name });
+          const statement = 'CREATE TABLE IF NOT EXISTS one AS SELECT 1 AS one';
+          await pair().run('dbk1', 'mysql.execute', { statement, database: name });
+        }),
+        arrived: {
+          'databases.*': async (_, __, database) => {
+            const query = 'SELECT one FROM one';
+            const { result } = await pair().run('dbk2', 'mysql.query', { query, database });
+            return result['value'] === 1 ? database : result['value'];
+          },
+        },
+      },
+      {
+        params: { login: { user: 'x', password: 'y' } },
+        only: ['login.user'],
+        before: isTaken(
+          (text) => admin(text, 'y'),
+          // The server itself takes such quotes off a name.
+          (text) => !/^'.*'$/s.test(text),
+        ),
+        // The copy has been loaded as this account.
+        arrived: { 'login.user': done },
+      },
+      {
+        params: { login: { user: 't-admin', password: 'x' } },
+        only: ['login.password'],
+        before: isTaken((text) => admin('t-admin', text)),
+        arrived: { 'login.password': done },
+      },
+      { params: {} },
+    ],
+  };
+}
+
+/** What needs DRBD, with a configuration that is whole. */
+export const drbdSettings = (pair: () => Pair): Settings => ({
+  'drbd.config': [
+    {
+      params: { src: 'drbd-global_common.conf.hbs', dest: '/root/names/x.conf' },
+      wrap: { dest: (text) => `/root/names/${text}.conf` },
+      arrived: {
+        dest: async (_, __, text) => {
+          const args = [`/root/names/${text}.conf`];
+          return (await pair().ctx('dbk1').sh('[ -f "$1" ]', { args })).code === 0 ? text : 'another name';
+        },
+      },
+    },
+  ],
+  'drbd.initial_sync': [{ params: { resource: 'none' } }],
+  'drbd.metadata': [{ params: { resource: 'none' } }],
+  'drbd.resource': [{ params: { name: 'none', wait: '1s' } }],
+});
+
+/** What needs a disk that may be written over. */
+export const diskSettings = (disk: () => string, on: (command: string) => Promise<string>): Settings => ({
+  filesystem: [
+    {
+      // Known once the lab is there.
+      get params() {
+        return { device: disk(), label: 'x' };
+      },
+      only: ['label'],
+      async before(text) {
+        const fits = text !== '' && Buffer.byteLength(text) <= 12 && !/[^ -~]/.test(text);
+        if (fits) await on(`wipefs -aq ${disk()}; dd if=/dev/zero of=${disk()} bs=1M count=1 status=none`);
+        return fits;
+      },
+      arrived: { label: () => on(`blkid -p -s LABEL -o value ${disk()}`) },
+    },
+    { params: { device: '/dev/none' }, wrap: { device: (text) => `/dev/${text}` } },
+  ],
+});
