@@ -96,9 +96,17 @@ export const drbdSettings = (pair: () => Pair): Settings => ({
       },
     },
   ],
+  'drbd.divergence': [{ params: { resource: 'none' } }],
   'drbd.initial_sync': [{ params: { resource: 'none' } }],
   'drbd.metadata': [{ params: { resource: 'none' } }],
   'drbd.resource': [{ params: { name: 'none', wait: '1s' } }],
+  'drbd.split_brain': [
+    { params: { resource: 'none' }, only: ['resource'] },
+    {
+      params: { resource: 'drbd3', victim: 'dbk2', at_most: '1 B', save_to: '/root/names', wait: '1s' },
+      wrap: { save_to: (text) => `/root/names/${text}` },
+    },
+  ],
 });
 
 /** What needs a disk that may be written over. */

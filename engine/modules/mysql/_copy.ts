@@ -1,3 +1,4 @@
+import { bytesText } from '../../core/bytes.ts';
 import type { Server } from './_connect.ts';
 import { statementOf } from './_statement.ts';
 
@@ -60,8 +61,6 @@ export async function bytesOf(
   return Number(row?.['bytes'] ?? 0) || undefined;
 }
 
-const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0);
-
 /** What the copy has come to. */
 export interface CopyProgress {
   readonly message: string;
@@ -80,10 +79,10 @@ export function copyProgress(total: number | undefined): (text: string) => CopyP
     if (Number.isNaN(loaded)) return undefined;
     const isBeyond = total === undefined || loaded >= total;
     const percent = isBeyond ? undefined : Math.floor((100 * loaded) / total);
-    const said = String(percent ?? mebibytes(loaded));
+    const said = String(percent ?? bytesText(loaded));
     if (said === last) return undefined;
     last = said;
-    const message = `${mebibytes(loaded)}${isBeyond ? '' : ` of about ${mebibytes(total)}`} MiB`;
+    const message = `${bytesText(loaded)}${isBeyond ? '' : ` of about ${bytesText(total)}`}`;
     return { message, ...(percent === undefined ? {} : { percent }) };
   };
 }
