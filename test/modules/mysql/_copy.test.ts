@@ -8,7 +8,10 @@ test('the percent follows the bytes loaded, however what is said is cut into pie
   expect(hear(String(5 * MIB))).toBeUndefined();
   expect(hear('\n')).toEqual({ message: '5.0 MiB of about 100.0 MiB', percent: 5 });
   expect(hear(`${5 * MIB + 1}\n`)).toBeUndefined();
-  expect(hear(`noise\n${20 * MIB}\n${99 * MIB}\n`)).toEqual({ message: '99.0 MiB of about 100.0 MiB', percent: 99 });
+  expect(hear(`noise\n${20 * MIB}\n${99 * MIB}\n`)).toEqual({
+    message: '99.0 MiB of about 100.0 MiB',
+    percent: 99,
+  });
 });
 
 test('without an estimate, or beyond it, there is no percent', () => {
