@@ -281,3 +281,115 @@ describe('mount', () => {
     await reset();
   });
 });
+
+describe('ssh_trust', () => {
+  const both = ['dbk1', 'dbk2'];
+  const names = (): Record<string, string[]> =>
+    Object.fromEntries(lab.nodes.map(({ name, addresses }) => [name, [name, addresses.net1]]));
+  const told = async (node: string, params = {}): Promise<string[]> =>
+    (await pair.check(node, 'ssh_trust', { names: names(), ...params })).changes.map(
+      ({ what, before }) => `${what}: ${before}`,
+    );
+  const reach = (node: string, params = {}) => pair.reach(node, 'ssh_trust', { names: names(), ...params });
+  const login = (from: string, to: string, user = 'root'): Promise<string> =>
+    on(from, `runuser -u ${user} -- ssh -n -o BatchMode=yes ${to} hostname </dev/null`);
+
+  test('both at a time, from nothing: check tells it all and touches nothing, then root gets in both ways', async () => {
+    const files = () =>
+      Promise.all(both.map((node) => on(node, 'tail -n +1 /root/.ssh/*; ls -la /root/.ssh')));
+    const before = await files();
+    const address = lab.nodes[1]?.addresses.net1;
+    expect(await told('dbk1')).toEqual([
+      'key of root on dbk1: absent',
+      'key of root@dbk1 for root on dbk2: absent',
+      'host keys of dbk2 for root on dbk1: none',
+      `host keys of ${address} for root on dbk1: none`,
+    ]);
+    expect(await files()).toEqual(before);
+    await Promise.all(both.map((node) => reach(node)));
+    expect([
+      await login('dbk1', 'dbk2'),
+      await login('dbk2', 'dbk1'),
+      await login('dbk1', String(address)),
+    ]).toEqual(['dbk2', 'dbk1', 'dbk2']);
+    expect(
+      await on(
+        'dbk1',
+        'stat -c %a /root/.ssh/id_ed25519 /root/.ssh/known_hosts; wc -l </root/.ssh/authorized_keys',
+      ),
+    ).toBe('600\n600\n2');
+    const after = await files();
+    await Promise.all(both.map((node) => reach(node)));
+    expect(await files()).toEqual(after);
+  });
+
+  test('a node that was installed anew: its key and its host keys replace those of before', async () => {
+    await on(
+      'dbk2',
+      'rm -r /root/.ssh/id_* /etc/ssh/ssh_host_*; ssh-keygen -A >/dev/null; systemctl restart ssh',
+    );
+    await on(
+      'dbk1',
+      'ssh-keygen -q -H -f /root/.ssh/known_hosts 2>/dev/null; printf "# mine\\n*.example.com ssh-rsa AAAA" >>/root/.ssh/known_hosts',
+    );
+    expect(await told('dbk1')).toEqual([
+      'host keys of dbk2 for root on dbk1: another',
+      `host keys of ${lab.nodes[1]?.addresses.net1} for root on dbk1: another`,
+    ]);
+    await Promise.all(both.map((node) => reach(node)));
+    expect([await login('dbk1', 'dbk2'), await login('dbk2', 'dbk1')]).toEqual(['dbk2', 'dbk1']);
+    expect(await on('dbk1', 'grep -c -e "^# mine" -e "^\\*.example" /root/.ssh/known_hosts')).toBe('2');
+  });
+
+  test('the files of another user are his own', async () => {
+    await Promise.all(
+      both.map((node) =>
+        on(
+          node,
+          'useradd -m pearl; printf "no newline" | install -o pearl -m 600 -D /dev/stdin /home/pearl/.ssh/authorized_keys; chown pearl /home/pearl/.ssh',
+        ),
+      ),
+    );
+    await Promise.all(both.map((node) => reach(node, { user: 'pearl' })));
+    expect(await login('dbk2', 'dbk1', 'pearl')).toBe('dbk1');
+    expect(
+      await on('dbk1', 'find /home/pearl -not -user pearl; head -n 1 /home/pearl/.ssh/authorized_keys'),
+    ).toBe('no newline');
+  });
+
+  test('a link that another user has laid leads root nowhere', async () => {
+    await on(
+      'dbk2',
+      'rm -r /home/pearl/.ssh/authorized_keys; ln -s /etc/shadow /home/pearl/.ssh/authorized_keys',
+    );
+    const before = await on('dbk2', 'sha256sum /etc/shadow');
+    await expect(reach('dbk1', { user: 'pearl' })).rejects.toThrow('was not authorized on dbk2');
+    expect(await on('dbk2', 'sha256sum /etc/shadow')).toBe(before);
+  });
+
+  test('where all is in place and the door stays shut, that is told, also in check mode', async () => {
+    await on(
+      'dbk2',
+      'echo "DenyUsers root@10.*.*.11" >/etc/ssh/sshd_config.d/deny.conf; systemctl restart ssh',
+    );
+    await expect(told('dbk1')).rejects.toMatchObject({
+      message: expect.stringMatching(/^root on dbk1 cannot log in at dbk2: .*Permission denied/),
+    });
+    await on('dbk2', 'rm /etc/ssh/sshd_config.d/deny.conf; systemctl restart ssh');
+    expect(await told('dbk1')).toEqual([]);
+  });
+
+  test.each<[string, string, Record<string, unknown>, string]>([
+    [
+      'a key with a passphrase',
+      'ssh-keygen -q -p -N secret -P "" -f /root/.ssh/id_ed25519',
+      {},
+      'cannot be used without asking',
+    ],
+    ['a user who is not there', ':', { user: 'nobody-such' }, 'dbk1 has no user nobody-such'],
+    ['no peer', ':', { hosts: [] }, '>=1'],
+  ])('%s is refused', async (_, before, params, why) => {
+    await on('dbk1', before);
+    await expect(reach('dbk1', params)).rejects.toThrow(why);
+  });
+});
