@@ -26,6 +26,8 @@ export const nodeSettings = (ask: Ask): Settings => ({
       wrap: { fstab: (text) => `/root/names/${text}` },
     },
   ],
+  group: [{ params: { name: 't-hostile' } }],
+  user: [{ params: { name: 't-hostile' }, wrap: { home: (text) => `/home/${text}` } }],
   time_sync: [{ params: { servers: ['10.9.9.9'] } }],
   'keepalived.config': [
     {

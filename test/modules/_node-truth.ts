@@ -150,6 +150,13 @@ const sqlTold = ({ what, before, after }: Change): string => {
 const mysql = (situations: readonly Situation[]): Kind => ({ look: SQL, told: sqlTold, situations });
 const drop = `mariadb -e "DROP USER IF EXISTS t1@localhost; DROP DATABASE IF EXISTS t1;`;
 
+const ACCOUNTS = `while IFS=: read -r name _ uid gid comment home shell; do
+  printf 'user %s\\tuid\\t%s\\n' "$name" "$uid"
+  printf 'user %s\\tgroup\\t%s\\nuser %s\\tgroups\\t%s\\n' "$name" "$gid" "$name" "$(grep -E "[:,]$name(,|$)" /etc/group | cut -d: -f1 | tr '\\n' ,)"
+  printf 'user %s\\tcomment\\t%s\\nuser %s\\tshell\\t%s\\nuser %s\\thome\\t%s\\n' "$name" "$comment" "$name" "$shell" "$name" "$home"
+done </etc/passwd
+while IFS=: read -r name _ gid _; do printf 'group %s\\tgid\\t%s\\n' "$name" "$gid"; done </etc/group
+for file in /etc/passwd /etc/group /etc/shadow; do printf '%s\\tmtime\\t%s\\n' "$file" "$(stat -c %y "$file")"; done`;
 const TMPFS = { path: '/srv/a/b', src: 'tmpfs', fstype: 'tmpfs' };
 
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -254,6 +261,40 @@ find /srv -xdev -type d -printf '%p\\tkind\\tdirectory\\n'`,
         params: { ...TMPFS, state: 'mounted' },
         cannot: 'is not empty',
       },
+    ],
+  },
+  group: {
+    look: ACCOUNTS,
+    told: ({ what, before }) =>
+      what.startsWith('gid of ')
+        ? `${what.slice('gid of '.length)} gid`
+        : `${what} ${before === 'absent' ? 'made' : 'gone'}`,
+    situations: [
+      { of: 'nothing', params: { name: 't-one', gid: 1500 } },
+      { of: 'as wanted', params: { name: 't-one', gid: 1500 } },
+      { of: 'another number', params: { name: 't-one', gid: 1501 } },
+      {
+        of: 'a number that is taken',
+        params: { name: 't-two', gid: 1501 },
+        cannot: 'belongs to group t-one',
+      },
+      { of: 'to go', params: { name: 't-one', state: 'absent' } },
+    ],
+  },
+  user: {
+    look: ACCOUNTS,
+    told: ({ what, before }) => {
+      const [, field, name = ''] = /^(\w+) of (user .*)$/.exec(what) ?? [];
+      return field === undefined ? `${what} ${before === 'absent' ? 'made' : 'gone'}` : `${name} ${field}`;
+    },
+    situations: [
+      { of: 'nothing', params: { name: 't-user', group: 'users', groups: ['adm'] } },
+      { of: 'as wanted', params: { name: 't-user', groups: 'adm' } },
+      { of: 'more groups', params: { name: 't-user', groups: ['audio'], append: true } },
+      { of: 'other groups and shell', params: { name: 't-user', groups: [], shell: '/bin/sh' } },
+      { of: 'another number', params: { name: 't-user', uid: 1600, group: 'adm', comment: 'x' } },
+      { of: 'no such group', params: { name: 't-user', group: 'no-such' }, cannot: 'has no group' },
+      { of: 'to go', params: { name: 't-user', state: 'absent' } },
     ],
   },
   time_sync: {

@@ -393,3 +393,80 @@ describe('ssh_trust', () => {
     await expect(reach('dbk1', params)).rejects.toThrow(why);
   });
 });
+
+describe('group and user', () => {
+  const reach = (module: string, params: Record<string, unknown>) => pair.reach('dbk1', module, params);
+  const entry = (name: string): Promise<string> => on('dbk1', `getent passwd ${name}; id -Gn ${name}`);
+
+  test('a group is made, gets another number, and goes', async () => {
+    expect(await reach('group', { name: 'ops', gid: 1300 })).toHaveLength(1);
+    expect(await reach('group', { name: 'ops', gid: 1301 })).toEqual([
+      { what: 'gid of group ops', before: '1300', after: '1301' },
+    ]);
+    expect(await on('dbk1', 'getent group ops')).toBe('ops:x:1301:');
+    await reach('group', { name: 'ops', state: 'absent' });
+    await reach('group', { name: 'daemons', system: true });
+    expect(Number(await on('dbk1', 'getent group daemons | cut -d: -f3'))).toBeLessThan(1000);
+  });
+
+  test('a user is made as it is wanted, and then what differs is changed and nothing else', async () => {
+    for (const name of ['one', 'two']) await reach('group', { name });
+    const wanted = {
+      name: 'ruby',
+      uid: 1400,
+      group: 'two',
+      shell: '/bin/sh',
+      home: '/srv/ruby',
+      comment: `R. O'By & "x"`,
+    };
+    await reach('user', { ...wanted, groups: 'one, adm' });
+    expect(await entry('ruby')).toMatch(
+      /^ruby:x:1400:\d+:R\. O'By & "x":\/srv\/ruby:\/bin\/sh\ntwo adm one$/,
+    );
+    expect(await on('dbk1', 'stat -c %U /srv/ruby')).toBe('ruby');
+    expect(await reach('user', { name: 'ruby', groups: ['audio'], append: true })).toEqual([
+      { what: 'groups of user ruby', before: 'adm,one', after: 'adm,audio,one' },
+    ]);
+    expect(await reach('user', { name: 'ruby', groups: [] })).toHaveLength(1);
+    const changes = await reach('user', {
+      name: 'ruby',
+      uid: 1401,
+      shell: '/bin/bash',
+      home: '/srv/r2',
+      move_home: true,
+    });
+    expect(changes.map(({ what }) => what)).toEqual([
+      'uid of user ruby',
+      'shell of user ruby',
+      'home of user ruby',
+    ]);
+    expect(await entry('ruby')).toMatch(/^ruby:x:1401:\d+:R\. O'By & "x":\/srv\/r2:\/bin\/bash\ntwo$/);
+    expect(await on('dbk1', 'stat -c %u /srv/r2; ls -d /srv/ruby 2>&1 || true')).toMatch(/^1401\nls: /);
+  });
+
+  test('a user of the name of a group gets that group; absent leaves the home, unless that goes too', async () => {
+    await reach('user', { name: 'one', create_home: true });
+    expect(await on('dbk1', 'id -gn one')).toBe('one');
+    await reach('user', { name: 'one', state: 'absent' });
+    expect(await on('dbk1', 'ls -d /home/one')).toBe('/home/one');
+    await reach('user', { name: 'ruby', state: 'absent', remove: true });
+    expect(await on('dbk1', 'ls -d /srv/r2 2>&1 || true')).toContain('No such file');
+  });
+
+  test.each<[string, Record<string, unknown>, string]>([
+    ['user', { name: 'ruby', uid: 1 }, 'uid 1 of dbk1 belongs to user daemon'],
+    ['user', { name: 'ruby', group: 'no-such' }, 'dbk1 has no group no-such'],
+    ['user', { name: 'ruby', groups: 'adm,no-such' }, 'dbk1 has no group no-such'],
+    ['user', { name: 'root', state: 'absent' }, 'root stays'],
+    ['user', { name: 'toor', state: 'absent' }, 'is root by another name'],
+    ['user', { name: 'ruby', comment: 'a:b' }, 'without a colon'],
+    ['user', { name: 'ruby', remove: true }, 'goes with `state: absent`'],
+    ['group', { name: 'ops', gid: 1 }, 'gid 1 of dbk1 belongs to group daemon'],
+    ['group', { name: 'root', state: 'absent' }, 'is the primary group of user root'],
+  ])('%s %j is refused', async (module, params, why) => {
+    await on('dbk1', 'id toor >/dev/null 2>&1 || useradd -o -u 0 toor');
+    const before = await on('dbk1', 'cat /etc/passwd /etc/group');
+    await expect(reach(module, params)).rejects.toThrow(why);
+    expect(await on('dbk1', 'cat /etc/passwd /etc/group')).toBe(before);
+  });
+});
