@@ -17,6 +17,12 @@ export const settingsSchema = z.strictObject({
       protocol: z.enum(['A', 'B', 'C']).default('C').describe('C: a write is done when both disks have it'),
       resync_rate: z.string().default('330M').describe('Speed of a resync, in bytes a second'),
       al_extents: z.int().min(67).max(65_534).default(517).describe('Extents of the activity log'),
+      after_split: z
+        .enum(['discard', 'ask'])
+        .default('discard')
+        .describe(
+          'discard: as the document has it, DRBD gives up the side without writes, or the secondary, without a copy; ask: never by itself (drbd.split_brain)',
+        ),
     })
     .describe('The replicated disk'),
   filesystem: z

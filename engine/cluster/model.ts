@@ -59,7 +59,14 @@ export function roleProblems(
 
 /** Problems that leave the service as it is; they are told, and change no state. */
 const REMARKS = new Set(['single-heartbeat', 'not-built']);
-const ERRORS = new Set(['two-primaries', 'no-primary', 'node-offline', 'vip-nowhere', 'vip-twice']);
+const ERRORS = new Set([
+  'two-primaries',
+  'no-primary',
+  'node-offline',
+  'vip-nowhere',
+  'vip-twice',
+  'drbd.split_brain',
+]);
 
 /** The state of the pair by the words of section 5.3.2, with `degraded` for a service that runs with something amiss. */
 export function stateOf(

@@ -22,6 +22,8 @@ export interface Side {
   /** Seconds ago by the node's own clock; undefined where the file system does not tell. */
   readonly writtenAgo?: number | undefined;
   readonly mountedAgo?: number | undefined;
+  /** What it does by itself after a split, by how many of the nodes are primary then: `disconnect` asks the operator. */
+  readonly policies?: Readonly<Record<string, string>> | undefined;
   /** What the kernel said of splits and roles: a hint, no proof. */
   readonly log: readonly string[];
 }
@@ -45,6 +47,7 @@ done
 for disk in $disks; do
   echo "superblock $(dd if="$disk" bs=4096 count=1 iflag=direct 2>/dev/null | od -An -v -tu1 | tr -s '\\n ' ' ')"
 done
+drbdadm dump "$resource" 2>/dev/null | sed -n 's/^ *after-sb-\\([012]\\)pri *\\([a-z0-9-]*\\);.*/policy \\1 \\2/p'
 dmesg --time-format iso 2>/dev/null | grep -F "drbd $resource" |
   grep -E 'Split-Brain|Unrelated data|I shall become Sync|uuid_compare|role\\( ' | tail -n 6 | sed 's/^/log /'
 [ ! -e /proc/drbd ] || drbdsetup events2 --now --statistics
@@ -75,6 +78,7 @@ export function parseSide(name: string, text: string, resource: string): Side {
     hasVip: lines.includes('vip'),
     writtenAgo: ago(times[0]?.written),
     mountedAgo: ago(times[0]?.mounted),
+    policies: Object.fromEntries(told('policy').map((line) => line.split(' '))) as Record<string, string>,
     log: told('log'),
   };
 }

@@ -90,6 +90,16 @@ function toldOf(side: Side, other: Side, loss: number): string {
   return `${side.name} (${words.join(', ')}${times}) has ${has} that ${other.name} has not`;
 }
 
+/** Where a split is settled without anybody being asked, as soon as the nodes meet. */
+function settledBy(sides: readonly [Side, Side]): string {
+  const isLooking = sides.some(({ resource }) => resource && resultOf(resource).connection !== 'StandAlone');
+  const primaries = sides.filter(({ resource }) => resource?.role === 'Primary').length;
+  const policy = sides[0].policies?.[primaries] ?? 'disconnect';
+  return isLooking && policy !== 'disconnect'
+    ? `. As configured (after-sb-${primaries}pri ${policy}), DRBD may discard one of them by itself, without a copy, as soon as they meet: \`drbdadm disconnect\` on both holds that off`
+    : '';
+}
+
 /** The serving side keeps its data; where none or both serve, one that has written nothing may give way. */
 function candidateOf([one, other]: readonly [Side, Side], losses: readonly [number, number]): Side | null {
   if (serves(one) !== serves(other)) {
@@ -151,7 +161,7 @@ export function judge(sides: readonly [Side, Side]): Verdict {
       ...base,
       state: 'split_brain',
       candidate: candidate?.name ?? null,
-      text: `Split brain${isHidden ? `, though ${behind.name} began no generation of its own` : ''}: ${each}. ${which}`,
+      text: `Split brain${isHidden ? `, though ${behind.name} began no generation of its own` : ''}: ${each}. ${which}${settledBy(sides)}`,
     };
   }
   const after =

@@ -5,10 +5,12 @@ import { StepFailed } from '../../core/error.ts';
 import type { Context, Outcome } from '../../core/module.ts';
 import { action } from '../../core/module.ts';
 import { discard } from './_discard.ts';
+import type { Saved } from './_discard.ts';
 import { refuseVictim } from './_refuse-victim.ts';
 import { adjust, join, part, untilInStep } from './_reunite.ts';
 import { checkRoom, copyName, zCompress } from './_saved-copy.ts';
-import { resourceName, resultOf, zResource } from './_status.ts';
+import { readResource, resourceName, resultOf, zResource } from './_status.ts';
+import type { Resource } from './_status.ts';
 import type { Divergence } from './divergence.ts';
 import { readDivergence } from './divergence.ts';
 
@@ -73,6 +75,13 @@ async function reconnect(ctx: Context, { resource, wait }: Params, before: Diver
   };
 }
 
+const ROUNDS = 3;
+
+async function hasForgotten(victim: Context, resource: string): Promise<boolean> {
+  const now = await readResource(victim, resource);
+  return now === undefined || resultOf(now).connection === 'StandAlone';
+}
+
 async function repair(
   ctx: Context,
   params: Params & { victim: string; save_to: string },
@@ -87,9 +96,20 @@ async function repair(
   });
   await part(there, resource);
   const name = copyName(resource, victim, generation, compress);
-  const saved = await discard(here, { resource, generation, folder, name, compress, bytes, isForced });
-  await join(there, resource);
-  const now = await untilInStep([there, here], resource, wait);
+  const given = { resource, generation, folder, name, compress, bytes, isForced };
+  const again = async (round: number): Promise<{ saved: Saved; now: Resource }> => {
+    const saved = await discard(here, given);
+    await join(there, resource);
+    try {
+      return { saved, now: await untilInStep([there, here], resource, wait) };
+    } catch (error) {
+      // A victim that lost power before they met has forgotten what it was told: it is saved and told anew.
+      if (round < ROUNDS && error instanceof StepFailed && (await hasForgotten(here, resource)))
+        return again(round + 1);
+      throw error;
+    }
+  };
+  const { saved, now } = await again(1);
   for (const node of [there, here]) await adjust(node, resource);
   return {
     result: {

@@ -83,7 +83,7 @@ export type On = (node: Node, script: string) => Promise<string>;
 
 /** Waits on the node until a command succeeds. */
 const until = (test: string): string =>
-  `for i in $(seq 300); do if ${test}; then exit 0; fi; sleep 0.1; done; cat /proc/drbd; exit 1`;
+  `for i in $(seq 1200); do if ${test}; then exit 0; fi; sleep 0.1; done; cat /proc/drbd; exit 1`;
 export const isStandAlone = until('drbdadm cstate drbd3 | grep -q StandAlone');
 const isApart = until('drbdadm cstate drbd3 | grep -qE "StandAlone|WFConnection"');
 

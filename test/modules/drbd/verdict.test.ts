@@ -204,6 +204,20 @@ describe.each(cases)('$of', ({ sides, state, candidate, loss, refused, overruled
   });
 });
 
+test.each([
+  ['Connecting', 'Connecting', 'discard-secondary', true],
+  ['Connecting', 'StandAlone', 'discard-secondary', true],
+  ['StandAlone', 'StandAlone', 'discard-secondary', false],
+  ['Connecting', 'Connecting', 'disconnect', false],
+])('what DRBD may discard by itself is told: %s, %s, %s', (one, other, policy, isTold) => {
+  const [a, b] = pair(
+    { gi: 'B:A:0:0', out: 8, connection: one, ...MOUNTED },
+    { gi: 'C:A:0:0', out: 4, connection: other },
+  );
+  const policies = { 0: 'disconnect', 1: policy };
+  expect(judge([{ ...a, policies }, b]).text.includes('after-sb-1pri discard-secondary')).toBe(isTold);
+});
+
 test('no more is discarded than was agreed to, and only of the pair', () => {
   const sides = pair({ gi: 'B:A:0:0', out: 8, ...MOUNTED }, { gi: 'C:A:0:0', out: 4 });
   const found = { sides, verdict: judge(sides) };
