@@ -28,6 +28,12 @@ export const nodeSettings = (ask: Ask): Settings => ({
   ],
   group: [{ params: { name: 't-hostile' } }],
   user: [{ params: { name: 't-hostile' }, wrap: { home: (text) => `/home/${text}` } }],
+  sysctl: [
+    {
+      params: { name: 'vm.x', value: 'x', sysctl_set: false, sysctl_file: '/root/names/s.conf' },
+      wrap: { sysctl_file: (text) => `/root/names/${text}` },
+    },
+  ],
   time_sync: [{ params: { servers: ['10.9.9.9'] } }],
   'keepalived.config': [
     {

@@ -297,6 +297,26 @@ find /srv -xdev -type d -printf '%p\\tkind\\tdirectory\\n'`,
       { of: 'to go', params: { name: 't-user', state: 'absent' } },
     ],
   },
+  sysctl: {
+    look: `for file in /etc/sysctl.d/*; do printf '%s\\tcontent\\t%s\\n%s\\tmtime\\t%s\\n' "$file" "$(sha256sum <"$file")" "$file" "$(stat -c %y "$file")"; done`,
+    told: ({ what, before }) =>
+      `${what.slice('content of '.length)} ${before === undefined ? 'made' : 'content'}`,
+    situations: [
+      { of: 'nothing', params: { name: 'vm.swappiness', value: 1, sysctl_set: false } },
+      { of: 'as wanted', params: { name: 'vm/swappiness', value: '1', sysctl_set: false } },
+      {
+        of: 'twice',
+        when: 'echo vm.swappiness=2 >>/etc/sysctl.d/90-drillbook.conf',
+        params: { name: 'vm.swappiness', value: '2', sysctl_set: false },
+      },
+      {
+        of: 'a kernel that is not its own',
+        params: { name: 'vm.swappiness', value: 61 },
+        cannot: 'vm.swappiness cannot be set on dbk1',
+      },
+      { of: 'to go', params: { name: 'vm.swappiness', state: 'absent' } },
+    ],
+  },
   time_sync: {
     look: `${UNITS}; for file in /etc/systemd/timesyncd.conf; do printf '%s\\tcontent\\t%s\\n%s\\tmtime\\t%s\\n' "$file" "$(sha256sum <"$file")" "$file" "$(stat -c %y "$file")"; done`,
     told: ({ what }) =>

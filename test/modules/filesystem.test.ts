@@ -127,3 +127,36 @@ hostileOnNode(
   () => benchOn(pair, 'dbk1'),
   diskSettings(() => disk, on),
 );
+
+test('sysctl: the kernel has it now, and after a boot; what it does not take is not written down', async () => {
+  const file = '/etc/sysctl.d/90-drillbook.conf';
+  const reach = (params: Record<string, unknown>) => pair.reach('dbk1', 'sysctl', params);
+  expect(await reach({ name: 'net.ipv4.ip_nonlocal_bind', value: true })).toMatchObject([
+    { what: 'net.ipv4.ip_nonlocal_bind of the kernel', before: '0', after: '1' },
+    { what: `content of ${file}` },
+  ]);
+  await reach({ name: 'net.ipv4.tcp_rmem', value: '4096  131072 6291457' });
+  await reach({ name: 'net/ipv4/conf/lo/rp_filter', value: 2 });
+  const text = `net.ipv4.ip_nonlocal_bind = 1\nnet.ipv4.tcp_rmem = 4096 131072 6291457\nnet/ipv4/conf/lo/rp_filter = 2`;
+  expect(await on(`cat ${file}`)).toBe(text);
+  await on(
+    `sysctl -qw net.ipv4.ip_nonlocal_bind=0 net.ipv4.tcp_rmem='1 2 3' && /lib/systemd/systemd-sysctl && cat /proc/sys/net/ipv4/ip_nonlocal_bind | grep -x 1`,
+  );
+  await expect(reach({ name: 'net.ipv4.ip_forward', value: 'many' })).rejects.toThrow(
+    /^net\.ipv4\.ip_forward was not set to many: Invalid argument|I\/O error/,
+  );
+  await expect(reach({ name: 'net.ipv4.no_such', value: 1 })).rejects.toThrow(
+    'has no parameter net.ipv4.no_such',
+  );
+  expect(await on(`cat ${file}`)).toBe(text);
+  await on(
+    `printf '# x\\nnet/ipv4/ip_forward=1\\n' >/etc/sysctl.d/95-other.conf; printf 'net.ipv4.ip_forward=1\\n' >/usr/lib/sysctl.d/96-masked.conf; touch /etc/sysctl.d/96-masked.conf`,
+  );
+  await expect(reach({ name: 'net.ipv4.ip_forward', value: 0 })).rejects.toThrow(
+    '/etc/sysctl.d/95-other.conf of dbk1 sets net.ipv4.ip_forward to 1 at boot',
+  );
+  await reach({ name: 'net.ipv4.ip_forward', value: 0, sysctl_file: '/etc/sysctl.d/95-other.conf' });
+  expect(await on('cat /etc/sysctl.d/95-other.conf')).toBe('# x\nnet.ipv4.ip_forward = 0');
+  expect(await reach({ name: 'net/ipv4/tcp_rmem', state: 'absent' })).toHaveLength(1);
+  expect(await on(`grep -c tcp_rmem ${file}; cut -f1 /proc/sys/net/ipv4/tcp_rmem`)).toBe('0\n4096');
+});
