@@ -65,7 +65,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await lab?.down();
   await rm(state, { recursive: true, force: true });
-}, 60_000);
+}, 600_000);
 
 test('--check changes nothing', async () => {
   const ran = await run('database', [], true);
@@ -73,7 +73,7 @@ test('--check changes nothing', async () => {
   expect(await on('dbk1', 'ls -d /etc/kaiwudb /opt/kwdb 2>/dev/null; drbdadm role drbd3')).toBe(
     'Secondary/Secondary',
   );
-}, 60_000);
+}, 600_000);
 
 test('data of unknown origin is not built upon', async () => {
   await on(
@@ -83,7 +83,7 @@ test('data of unknown origin is not built upon', async () => {
   const ran = await run('database');
   expect(ran.failed).toEqual(['A pair without KWDB has no data of it']);
   await on('dbk1', `grep mine ${ROOT}/file; rm ${ROOT}/file; umount ${ROOT}; drbdadm secondary drbd3`);
-}, 60_000);
+}, 600_000);
 
 test('the standby comes first; where its user has other numbers the data is not begun, and all is put back', async () => {
   await on('dbk1', 'useradd -u 1500 kaiwudb');
@@ -97,7 +97,7 @@ test('the standby comes first; where its user has other numbers the data is not 
   for (const node of ['dbk1', 'dbk2'])
     expect(await where(node)).toBe('inactive\ndisabled\nSecondary/Secondary');
   await on('dbk1', `echo y | ${DEPLOY} uninstall`);
-}, 180_000);
+}, 600_000);
 
 test('from there a new run goes on to the end, and a second one changes nothing', async () => {
   const ran = await done('database');
@@ -108,7 +108,7 @@ test('from there a new run goes on to the end, and a second one changes nothing'
   for (const node of ['dbk1', 'dbk2'])
     expect(await where(node)).toBe('inactive\ndisabled\nSecondary/Secondary');
   expect((await done('database')).changed).toEqual([]);
-}, 180_000);
+}, 600_000);
 
 test('rows are the same on the other node, by TLS that a client verifies', async () => {
   await serves('dbk1');
@@ -124,7 +124,7 @@ test('rows are the same on the other node, by TLS that a client verifies', async
   expect(await tried('dbk1', `${plain} --skip-ssl -e 'SELECT 1'`)).toContain('Access denied');
   expect(await tried('dbk1', `${plain} --ssl -e 'SELECT 1'`)).toContain('Access denied');
   expect((await done('database')).changed).toEqual([]);
-}, 120_000);
+}, 600_000);
 
 test('a name that the certificate lacks is added while the database serves', async () => {
   const names = join(state, 'names.yml');
@@ -137,7 +137,7 @@ test('a name that the certificate lacks is added while the database serves', asy
     .toBe('COUNT(*)\n3');
   expect(await on('dbk2', pid)).toBe(before);
   expect((await done('certificates', [`@${names}`])).changed).toEqual([]);
-}, 60_000);
+}, 600_000);
 
 test('no key is anywhere but on the nodes', async () => {
   const key = await on('dbk1', `cat ${CERTS}/ca.key`);
@@ -167,7 +167,7 @@ test('a bare node beside one that serves gets KWDB and the certificates, and the
   expect(await on('dbk2', sums)).toBe(before);
   expect(before).toContain(await on('dbk1', `sha256sum ${CERTS}/*`));
   expect(await on('dbk1', asksAt(vip, 'SELECT COUNT(*) FROM kept'))).toBe('COUNT(*)\n3');
-}, 120_000);
+}, 600_000);
 
 test('the stand-in begins no store where nothing is mounted, nor beside files of others', async () => {
   const why = 'systemctl start kaiwudb; journalctl -u kaiwudb -n 4 -o cat --no-pager';
@@ -175,7 +175,7 @@ test('the stand-in begins no store where nothing is mounted, nor beside files of
   await on('dbk1', `touch ${ROOT}/file`);
   expect(await tried('dbk1', why)).toContain(`the data root ${ROOT} holds what is not KWDB's: file`);
   expect(await on('dbk1', `rm ${ROOT}/file; ls -A ${ROOT}`)).toBe('');
-}, 60_000);
+}, 600_000);
 
 test('the stand-in is upgraded when it is stopped, and the store comes along', async () => {
   const archive = (await readdir(String(await packages()))).find((file) => file.includes('2.2.1')) ?? '';
@@ -191,7 +191,7 @@ test('the stand-in is upgraded when it is stopped, and the store comes along', a
     /\n3\t.*-KWDB-2\.2\.1-/,
   );
   expect((await run('database')).failed).toEqual(['No other release, and no other mode, is on the node']);
-}, 120_000);
+}, 600_000);
 
 test('the stand-in in insecure mode takes the same store, and whoever comes', async () => {
   const unit = '/etc/systemd/system/kaiwudb.service';
@@ -202,7 +202,7 @@ test('the stand-in in insecure mode takes the same store, and whoever comes', as
   const asks = `kwbase sql --insecure --host=${vip} -e 'SELECT COUNT(*) FROM kept'`;
   expect(await on('dbk1', asks)).toBe('COUNT(*)\n3');
   expect((await run('certificates')).failed).toEqual(['KWDB is installed in secure mode']);
-}, 120_000);
+}, 600_000);
 
 async function packages(): Promise<string> {
   const found = /kwdb_packages: (.*)/.exec(await readFile(lab.inventory, 'utf8'));
