@@ -19,6 +19,8 @@ const WORDS: Readonly<Record<string, string>> = {
   stat: '`command` with `register`',
   find: '`command` with `register`',
   slurp: '`command` with `register`',
+  authorized_key: '`ssh_trust`',
+  known_hosts: '`ssh_trust`',
   meta: '`flush: handlers`',
   import_tasks: '`include`',
   include_tasks: '`include`',

@@ -121,6 +121,13 @@ export const localSettings = (dir: string): Settings => ({
   ],
   facts: [{ params: { gather: ['time'] } }],
   pause: [{ params: { for: '1ms' } }],
+  fetch: [
+    {
+      params: { src: join(dir, 'src.txt'), dest: join(dir, 'names/x'), flat: true },
+      wrap: { src: below, dest: below },
+      arrived: { dest: named },
+    },
+  ],
   file: [
     {
       params: { path: join(dir, 'link'), state: 'link', src: 'x', force: true },
