@@ -44,10 +44,8 @@ async function mended(book: Project, died: Died, goal: Goal, told: string, tally
   if (known.at(-1)?.event === 'run_finished') last = { ...died, code: died.code ?? 0 };
   else if (died.signal === 'SIGKILL' && isBegun) {
     tally.killed++;
-    // Killed with its last word written down, it has reached its goal.
-    const isOver = kept(book.state).at(-1)?.event === 'run_finished';
-    last = isOver ? { ...died, code: 0 } : await resume(book);
-    if (!isOver) tally.readyMs.push(last.readyMs);
+    last = await resume(book);
+    tally.readyMs.push(last.readyMs);
   } else if (died.signal === 'SIGKILL') last = await begin(book); // Nothing was begun: nothing to resume.
   const wrong = wrongs(book, last, goal).map((one) => `${told}: ${one}`);
   tally.wrong.push(...wrong);
