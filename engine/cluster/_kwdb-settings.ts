@@ -31,6 +31,28 @@ export const settingsSchema = z.strictObject({
       type: z.enum(['ext4', 'xfs']).describe('Its kind'),
     })
     .describe('File system on the device'),
+  corosync: z
+    .strictObject({
+      links: z.array(perNode).min(1).max(8).describe('Networks between the nodes: node → its address there'),
+      token: z.int().min(1000).default(3000).describe('Milliseconds of silence after which a node is lost'),
+      password: z.string().optional().describe('Password of hacluster, by which pcs knows the nodes'),
+    })
+    .describe('The cluster of the nodes'),
+  arbitration: z
+    .union([
+      z.literal('none'),
+      z.strictObject({
+        qnetd: z.strictObject({
+          host: z.string().describe('Host of the inventory that gives its vote (corosync-qnetd)'),
+          address: z.string().describe('Its address as the nodes see it'),
+          algorithm: z.enum(['ffsplit', 'lms']).default('ffsplit').describe('Whom the vote goes to'),
+        }),
+      }),
+      z.strictObject({
+        ping: z.array(z.string()).min(1).describe('Addresses of which a node must see one to serve'),
+      }),
+    ])
+    .describe('What decides when the nodes lose each other'),
   service: unit.describe('Unit of the database'),
   vip: z
     .strictObject({

@@ -78,6 +78,7 @@ function kwdb(lab: LabState): Record<string, unknown> {
   const each: Each = (value) => Object.fromEntries(pair.map((node) => [node.name, value(node)]));
   const nodes = pair.map(({ name }) => name);
   if (nodes.length !== 2) return {};
+  const arbiter = lab.nodes.find(({ name }) => name === ARBITER);
   return {
     groups: { database: { hosts: nodes } },
     clusters: {
@@ -92,6 +93,13 @@ function kwdb(lab: LabState): Record<string, unknown> {
             secret: new Secret(randomBytes(12).toString('base64url')),
           },
           filesystem: { directory: '/var/lib/kwdb', type: 'ext4' },
+          corosync: {
+            links: (['net1', 'net2'] as const).map((link) => each((node) => addressOf(lab, node, link))),
+            password: new Secret(randomBytes(12).toString('base64url')),
+          },
+          arbitration: arbiter
+            ? { qnetd: { host: ARBITER, address: addressOf(lab, arbiter, 'mgmt') } }
+            : 'none',
           service: 'kaiwudb',
           vip: { address: `${lab.subnets.net1}.100`, prefix: 24 },
         },

@@ -58,6 +58,11 @@ export const helpers: Readonly<Record<string, (...args: never[]) => unknown>> = 
     const pad = ' '.repeat(typeof by === 'number' ? by : 2);
     return textOf('indent', value).replaceAll('\n', `\n${pad}`);
   },
+  add: (a: unknown, b: unknown) => {
+    const sum = Number(a) + Number(b);
+    if (!Number.isFinite(sum)) throw new Error('`add` wants two numbers');
+    return sum;
+  },
   eq: (a: unknown, b: unknown) => a === b,
   and: (a: unknown, b: unknown) => Boolean(a) && Boolean(b),
   or: (a: unknown, b: unknown) => Boolean(a) || Boolean(b),

@@ -1,6 +1,6 @@
 import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
-import { waitUntil } from './_wait.ts';
+import { waitUntil } from '../_wait.ts';
 import type { Server } from './_connect.ts';
 import { withServer } from './_connect.ts';
 import type { BinlogPosition, ReplicaStatus } from './_server.ts';

@@ -1,0 +1,213 @@
+import { StepFailed } from '../../core/error.ts';
+import type { Agent } from './_agents.ts';
+import { byId, pairs, pairsOf, replaced, told, unchanged, withPart } from './_edit.ts';
+import type { Edit } from './_edit.ts';
+import type { Operation, WantedGroup, WantedResource } from './_params.ts';
+import { childrenOf, element, within } from './_xml.ts';
+import type { Element } from './_xml.ts';
+
+type Values = Readonly<Record<string, string>>;
+
+/** Of Pacemaker's own commands, and of operators in an emergency: left as they are unless they are given. */
+const LEFT = ['target-role', 'is-managed', 'maintenance'];
+
+const LEGACY: Values = { Promoted: 'Master', Unpromoted: 'Slave', Master: 'Promoted', Slave: 'Unpromoted' };
+
+/** A role as this schema spells it. */
+export const spelled = (role: string, promotedWord: 'Promoted' | 'Master'): string =>
+  promotedWord === 'Master' ? (LEGACY[role] ?? role) : role;
+const modern = (role: string): string =>
+  role === 'Master' || role === 'Slave' ? (LEGACY[role] ?? role) : role;
+
+function agentOf({ attributes }: Element): string {
+  const { class: kind = '', provider, type = '' } = attributes;
+  return [kind, ...(provider === undefined ? [] : [provider]), type].join(':');
+}
+
+const seconds = (time: string): string => (/^\d+$/.test(time) ? `${time}s` : time);
+
+/** The operations that the resource is to have: those given, and what the agent advises for the others. */
+function operationsOf(wanted: WantedResource, { actions }: Agent): readonly Values[] {
+  const given = wanted.operations.map(({ name, interval, timeout, role, on_fail }: Operation): Values => {
+    const advised = actions.find((one) => one['name'] === name && modern(one['role'] ?? '') === (role ?? ''));
+    const limit = timeout ?? advised?.['timeout'] ?? actions.find((one) => one['name'] === name)?.['timeout'];
+    return {
+      name,
+      interval: seconds(interval),
+      ...(limit === undefined ? {} : { timeout: seconds(limit) }),
+      ...(role === undefined ? {} : { role }),
+      ...(on_fail === undefined ? {} : { 'on-fail': on_fail }),
+    };
+  });
+  const isGiven = (name: string): boolean => given.some((one) => one['name'] === name);
+  const advised = actions
+    .filter(
+      ({ name = '', depth = '0' }) =>
+        !['meta-data', 'validate-all', 'status'].includes(name) && depth === '0',
+    )
+    .filter(({ name = '' }) => !isGiven(name))
+    .map(({ name = '', interval = '0', timeout, role }): Values => ({
+      name,
+      interval: seconds(interval),
+      ...(timeout === undefined ? {} : { timeout: seconds(timeout) }),
+      ...(role === undefined ? {} : { role: modern(role) }),
+    }));
+  return [...given, ...advised];
+}
+
+const operationsIn = (primitive: Element): readonly Values[] =>
+  childrenOf(primitive, 'operations')
+    .flatMap((one) => childrenOf(one, 'op'))
+    .map(({ attributes: { id: _, ...rest } }) => ({
+      ...rest,
+      ...(rest['timeout'] === undefined ? {} : { timeout: seconds(rest['timeout']) }),
+      interval: seconds(rest['interval'] ?? '0'),
+      ...(rest['role'] === undefined ? {} : { role: modern(rest['role']) }),
+    }));
+
+const withoutLeft = (meta: Values, given: Values): Values =>
+  Object.fromEntries(Object.entries(meta).filter(([name]) => !LEFT.includes(name) || name in given));
+const onlyLeft = (meta: Values, given: Values): Values =>
+  Object.fromEntries(Object.entries(meta).filter(([name]) => LEFT.includes(name) && !(name in given)));
+
+const operationText = ({ name = '', interval = '', ...rest }: Values): string =>
+  `${name}${interval === '0s' ? '' : ` every ${interval}`}${told(rest) === '' ? '' : ` (${told(rest)})`}`;
+
+/** One line for each thing that counts, for the operator's eye and for comparison. */
+const text = (
+  agent: string,
+  options: Values,
+  meta: Values,
+  operations: readonly Values[],
+  clone?: Values,
+): string =>
+  [
+    agent,
+    ...(told(options) === '' ? [] : [`options ${told(options)}`]),
+    ...(told(meta) === '' ? [] : [`meta ${told(meta)}`]),
+    ...operations.map(operationText).sort(),
+    ...(clone === undefined ? [] : [`clone ${told(clone)}`]),
+  ].join('\n');
+
+function primitive(
+  wanted: WantedResource,
+  operations: readonly Values[],
+  meta: Values,
+  word: 'Promoted' | 'Master',
+): Element {
+  const { name: id, agent, options } = wanted;
+  const [kind, ...rest] = agent.split(':');
+  const [provider, type] = kind === 'ocf' ? rest : [undefined, rest.join(':')];
+  const ops = operations.map(({ role, ...one }) => {
+    const base = `${id}-${one['name'] ?? ''}-interval-${one['interval'] ?? ''}`;
+    const isTwin =
+      operations.filter(({ name, interval }) => name === one['name'] && interval === one['interval']).length >
+      1;
+    return element('op', {
+      id: isTwin && role !== undefined ? `${base}-${role.toLowerCase()}` : base,
+      ...one,
+      ...(role === undefined ? {} : { role: spelled(role, word) }),
+    });
+  });
+  return element('primitive', { id, class: kind, provider, type }, [
+    ...pairs('instance_attributes', `${id}-instance_attributes`, options),
+    ...pairs('meta_attributes', `${id}-meta_attributes`, meta),
+    ...(ops.length === 0 ? [] : [element('operations', {}, ops)]),
+  ]);
+}
+
+/** The clone's meta attributes as wanted: undefined for a resource that runs once. */
+function cloneOf({ promotable, clone }: WantedResource): Values | undefined {
+  if (promotable !== undefined) return { ...promotable, promotable: 'true' };
+  return clone;
+}
+
+/** The resource is as wanted; one that is new stands at the end, outside of groups. */
+export const resourceEdit =
+  (wanted: WantedResource, agent: Agent, word: 'Promoted' | 'Master'): Edit =>
+  (configuration) => {
+    const { name } = wanted;
+    const old = byId(configuration, 'resources', name);
+    if (old !== undefined && old.name !== 'primitive')
+      throw new StepFailed(`${name} is there already, and is a ${old.name}`);
+    const oldClone = byId(configuration, 'resources', `${name}-clone`);
+    const isCloned = oldClone !== undefined && old !== undefined && [...within(oldClone)].includes(old);
+    const clone = cloneOf(wanted);
+    if (old !== undefined && isCloned !== (clone !== undefined))
+      throw new StepFailed(
+        `${name} runs ${isCloned ? 'on all nodes' : 'once'}, and is to run ${isCloned ? 'once' : 'on all nodes'}: that cannot be changed while it is there`,
+        {},
+        { hint: 'remove it first (state: absent)' },
+      );
+    const meta = old === undefined ? {} : pairsOf(old, 'meta_attributes');
+    const cloneMeta = isCloned ? pairsOf(oldClone, 'meta_attributes') : {};
+    const operations = operationsOf(wanted, agent);
+    const before =
+      old &&
+      text(
+        agentOf(old),
+        pairsOf(old, 'instance_attributes'),
+        withoutLeft(meta, wanted.meta),
+        operationsIn(old),
+        isCloned ? withoutLeft(cloneMeta, clone ?? {}) : undefined,
+      );
+    const after = text(wanted.agent, wanted.options, wanted.meta, operations, clone);
+    if (before === after) return unchanged(configuration);
+    const made = primitive(wanted, operations, { ...onlyLeft(meta, wanted.meta), ...wanted.meta }, word);
+    const whole =
+      clone === undefined
+        ? made
+        : element('clone', { id: `${name}-clone` }, [
+            made,
+            ...pairs('meta_attributes', `${name}-clone-meta_attributes`, {
+              ...onlyLeft(cloneMeta, clone),
+              ...clone,
+            }),
+          ]);
+    return {
+      configuration: withPart(configuration, 'resources', (part) =>
+        old === undefined
+          ? { ...part, children: [...part.children, whole] }
+          : replaced(part, isCloned ? `${name}-clone` : name, () => [whole]),
+      ),
+      changes: [{ what: `resource ${name}`, before: before ?? 'none', after }],
+    };
+  };
+
+const membersOf = (group: Element | undefined): readonly string[] =>
+  childrenOf(group, 'primitive').map(({ attributes }) => attributes['id'] ?? '');
+
+/** The group holds these resources in this order; those it loses go on by themselves. */
+export const groupEdit =
+  ({ name, resources }: WantedGroup): Edit =>
+  (configuration) => {
+    const group = byId(configuration, 'resources', name);
+    if (group !== undefined && group.name !== 'group')
+      throw new StepFailed(`${name} is there already, and is a ${group.name}`);
+    if (membersOf(group).join() === resources.join()) return unchanged(configuration);
+    const members = resources.map((id) => {
+      const one = byId(configuration, 'resources', id);
+      if (one?.name !== 'primitive') throw new StepFailed(`group ${name}: there is no resource ${id}`);
+      return one;
+    });
+    const lost = childrenOf(group, 'primitive').filter(
+      ({ attributes }) => !resources.includes(attributes['id'] ?? ''),
+    );
+    const rest = childrenOf(group, 'meta_attributes');
+    const made = element('group', { id: name }, [...members, ...rest]);
+    return {
+      configuration: withPart(configuration, 'resources', (part) => {
+        const bare = [name, ...resources].reduce((sofar, id) => replaced(sofar, id, () => []), part);
+        // A group that has lost all its resources to another is none.
+        const kept = bare.children.filter((one) => one.name !== 'group' || membersOf(one).length > 0);
+        return { ...bare, children: [...kept, ...lost, made] };
+      }),
+      changes: [
+        {
+          what: `group ${name}`,
+          before: group === undefined ? 'none' : membersOf(group).join(' '),
+          after: resources.join(' '),
+        },
+      ],
+    };
+  };

@@ -1,0 +1,242 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { durationText, zDuration } from '../../core/duration.ts';
+import { StepFailed } from '../../core/error.ts';
+import type { Change, Checked, Context } from '../../core/module.ts';
+import { state } from '../../core/module.ts';
+import { renderLocal } from '../_local.ts';
+import { succeeded } from '../_sh.ts';
+import { waitUntil } from '../_wait.ts';
+import { CONFIG, digestOf, identityOf, isRunning, KEYS, lookAt } from './_members.ts';
+import type { Identity, KeyName, Member } from './_members.ts';
+import { readStatus } from './_status.ts';
+
+const params = z.strictObject({
+  src: z
+    .string()
+    .default('corosync.conf.hbs')
+    .describe('Handlebars template of corosync.conf on the jump host: beside the playbook or in templates/')
+    .meta({ localFile: true, template: true }),
+  state: z
+    .enum(['started', 'stopped', 'absent'])
+    .default('started')
+    .describe(
+      'started: built where it is not, and running on all nodes; stopped; absent: its configuration is gone',
+    ),
+  enabled: z.boolean().default(true).describe('Starts when a node boots'),
+  overwrite: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Also where a node is in another cluster, whose configuration is lost there; asks the operator',
+    ),
+  wait: zDuration.default(120_000).describe('How long the nodes may take to come together'),
+});
+type Params = z.output<typeof params>;
+
+const same = (a: Identity | undefined, b: Identity | undefined): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);
+
+interface Look {
+  readonly config: string;
+  readonly wanted: Identity;
+  readonly members: readonly Member[];
+}
+
+async function look(ctx: Context, { src, overwrite, state: goal }: Params): Promise<Look> {
+  if (ctx.cluster === undefined)
+    throw new StepFailed(
+      `${ctx.host.name} is in no cluster of the inventory`,
+      {},
+      { hint: 'clusters: … nodes: [ … ]' },
+    );
+  const config = await renderLocal(ctx, src);
+  const wanted = identityOf(config);
+  const { nodes } = ctx.cluster;
+  if (wanted === undefined || wanted.nodes.join() !== [...nodes].sort().join())
+    throw new StepFailed(
+      `${src} makes a cluster of ${wanted?.nodes.join(', ') ?? 'no nodes'}; the inventory has ${[...nodes].sort().join(', ')}`,
+    );
+  const members = await Promise.all(nodes.map((node) => lookAt(ctx, node)));
+  for (const { name, identity, isInstalled } of members) {
+    if (!isInstalled && goal !== 'absent')
+      throw new StepFailed(`corosync and Pacemaker are not both installed on ${name}`);
+    if (identity !== undefined && !same(identity, wanted) && !overwrite)
+      throw new StepFailed(
+        `${name} is in another cluster: ${identity.cluster} of ${identity.nodes.join(', ')}`,
+        {},
+        { hint: '`overwrite: true` takes it out of that one, whose configuration is lost on this node' },
+      );
+  }
+  return { config, wanted, members };
+}
+
+const isOurs = ({ identity }: Member, wanted: Identity): boolean => same(identity, wanted);
+
+/** The node whose keys the others get: one of the cluster that has them, best of all one that runs. */
+function keeper(name: KeyName, { members, wanted }: Look): Member | undefined {
+  const having = members.filter((member) => isOurs(member, wanted) && member.keys[name] !== undefined);
+  const running = having.filter(isRunning);
+  if (new Set(running.map(({ keys }) => keys[name])).size > 1)
+    throw new StepFailed(
+      `${running.map((one) => one.name).join(' and ')} run, and have different keys of ${name}`,
+    );
+  return running[0] ?? having[0];
+}
+
+const NAMES = Object.keys(KEYS) as readonly KeyName[];
+
+function changesOf(seen: Look, { state: goal, enabled }: Params): readonly Change[] {
+  const { members, wanted, config } = seen;
+  const changes: Change[] = [];
+  for (const member of members) {
+    const { name, keys } = member;
+    const units = isRunning(member) ? 'started' : 'stopped';
+    if (goal === 'absent') {
+      if (member.identity !== undefined)
+        changes.push({
+          what: `cluster on ${name}`,
+          before: `${member.identity.cluster}, ${units}`,
+          after: 'none',
+        });
+      continue;
+    }
+    if (member.config !== config)
+      changes.push({ what: `${CONFIG} of ${name}`, before: member.config ?? '', after: config });
+    for (const key of NAMES) {
+      const from = keeper(key, seen);
+      const isRight = isOurs(member, wanted) && keys[key] !== undefined && keys[key] === from?.keys[key];
+      if (!isRight)
+        changes.push({
+          what: `key of ${key} on ${name}`,
+          before: keys[key] === undefined ? 'none' : 'another',
+          after: from === undefined ? 'new' : `as on ${from.name}`,
+        });
+    }
+    if ((goal === 'started') !== isRunning(member) && (goal === 'started' || member.active.length > 0))
+      changes.push({ what: `cluster on ${name}`, before: units, after: goal });
+    const isEnabled = ['corosync', 'pacemaker'].every((unit) => member.enabled.includes(unit));
+    if (isEnabled !== enabled)
+      changes.push({
+        what: `start at boot on ${name}`,
+        before: isEnabled ? 'on' : 'off',
+        after: enabled ? 'on' : 'off',
+      });
+  }
+  return changes;
+}
+
+const each = async (
+  ctx: Context,
+  members: readonly Member[],
+  what: string,
+  script: string,
+): Promise<void> => {
+  await Promise.all(
+    members.map(async ({ name }) => {
+      const said = await ctx.on(name).job(script, { isRepeatable: true });
+      succeeded(`${what} ${name}`, said);
+    }),
+  );
+};
+
+const STOP = 'systemctl stop pacemaker && systemctl stop corosync';
+/** As `pcs cluster destroy` does: a node that starts then knows nothing of what it was in. */
+const FORGET = `${STOP}
+rm -f ${CONFIG} ${Object.values(KEYS).join(' ')} /var/lib/pacemaker/cib/cib* /var/lib/pacemaker/pengine/pe-* /var/lib/corosync/ring*`;
+/** The files lie beside their places. */
+const PLACE = `umask 077
+for file in ${[CONFIG, ...Object.values(KEYS)].join(' ')}; do
+  [ ! -e "$file.drillbook" ] || mv -f "$file.drillbook" "$file" || exit
+done
+chown root:haclient ${KEYS.pacemaker} && chmod 640 ${KEYS.pacemaker} && chmod 644 ${CONFIG}`;
+
+async function build(ctx: Context, seen: Look): Promise<void> {
+  const { members, wanted, config } = seen;
+  const keys = await Promise.all(
+    NAMES.map(async (name) => {
+      const from = keeper(name, seen);
+      return [name, from ? await ctx.on(from.name).get(KEYS[name]) : randomBytes(256)] as const;
+    }),
+  );
+  const off = members.filter(
+    (member) =>
+      member.config !== config ||
+      !isOurs(member, wanted) ||
+      keys.some(([name, key]) => member.keys[name] !== digestOf(key)),
+  );
+  const strangers = off.filter((member) => !isOurs(member, wanted));
+  await each(ctx, strangers, 'The former cluster cannot be removed from', FORGET);
+  await Promise.all(
+    off.map(async ({ name }) => {
+      const there = ctx.on(name);
+      for (const [key, content] of keys) await there.put(`${KEYS[key]}.drillbook`, content, 0o400);
+      await there.put(`${CONFIG}.drillbook`, config, 0o644);
+    }),
+  );
+  await each(ctx, off, 'The configuration cannot be put in place on', PLACE);
+  const running = members.find((member) => isRunning(member) && isOurs(member, wanted));
+  if (off.length > 0 && running)
+    await each(ctx, [running], 'The configuration cannot be reloaded by', 'corosync-cfgtool -R');
+}
+
+async function comeTogether(ctx: Context, members: readonly Member[], waitMs: number): Promise<void> {
+  const missing = await waitUntil(ctx.signal, waitMs, async () => {
+    const status = await readStatus(ctx);
+    const online = new Set(status?.nodes.flatMap(({ name, is_online }) => (is_online ? [name] : [])));
+    const value = members.map(({ name }) => name).filter((name) => !online.has(name));
+    if (value.length > 0) ctx.progress(`${value.join(', ')}: not in the cluster yet`);
+    return { value, isDone: value.length === 0 };
+  });
+  if (missing.length > 0)
+    throw new StepFailed(
+      `${missing.join(', ')} did not come into the cluster within ${durationText(waitMs)}`,
+      {},
+      { hint: 'see `journalctl -u corosync -u pacemaker` there; is UDP port 5405 open between the nodes?' },
+    );
+}
+
+async function apply(ctx: Context, params: Params): Promise<undefined> {
+  const seen = await look(ctx, params);
+  const { members } = seen;
+  if (params.state === 'absent') {
+    await each(ctx, members, 'The cluster cannot be removed from', FORGET);
+    return undefined;
+  }
+  await build(ctx, seen);
+  const verb = params.enabled ? 'enable' : 'disable';
+  await each(ctx, members, 'The start at boot cannot be set on', `systemctl -q ${verb} corosync pacemaker`);
+  if (params.state === 'started') {
+    await each(ctx, members, 'The cluster cannot be started on', 'systemctl start corosync pacemaker');
+    await comeTogether(ctx, members, params.wait);
+    return undefined;
+  }
+  // All of Pacemaker first: a node whose peer loses corosync in the midst of it would take the peer's resources.
+  await each(ctx, members, 'Pacemaker cannot be stopped on', 'systemctl stop pacemaker');
+  await each(ctx, members, 'corosync cannot be stopped on', 'systemctl stop corosync');
+  return undefined;
+}
+
+export default state({
+  summary:
+    'A cluster of corosync and Pacemaker on all nodes of the pair: one configuration, one set of keys, started or stopped',
+  params,
+  examples: `
+- name: The cluster
+  pacemaker.cluster: { state: started }
+  run_once: true
+`,
+  returns: {},
+  destroys: ({ state: goal, overwrite }) =>
+    goal === 'absent'
+      ? 'the cluster’s configuration with its resources'
+      : overwrite
+        ? 'the configuration of other clusters that these nodes are in'
+        : undefined,
+  obligation: ({ state: goal }) =>
+    goal === 'stopped'
+      ? { scope: 'cluster', isOwn: true, opens: 'cluster_stopped', message: 'the cluster is stopped' }
+      : { scope: 'cluster', closes: 'cluster_stopped' },
+  check: async (ctx, params): Promise<Checked> => ({ changes: changesOf(await look(ctx, params), params) }),
+  apply,
+});
