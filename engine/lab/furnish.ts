@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** Units that cost a throw-away machine time and give it nothing. */
@@ -69,8 +69,8 @@ const REMOVED = [
 /** All that decides what `furnish` does, for the image's key. */
 export const FURNITURE = [MASKED, FILES, REMOVED];
 
-/** Turns a tree fresh from mmdebstrap into a base image. */
-export async function furnish(root: string): Promise<void> {
+/** Turns a tree fresh from mmdebstrap into a base image; `sshd` is more of its configuration. */
+export async function furnish(root: string, sshd = ''): Promise<void> {
   for (const path of REMOVED) await rm(join(root, path), { force: true });
   for (const entry of await readdir(join(root, 'etc/ssh'))) {
     if (entry.startsWith('ssh_host_')) await rm(join(root, 'etc/ssh', entry));
@@ -80,6 +80,7 @@ export async function furnish(root: string): Promise<void> {
     await rm(join(root, path), { force: true });
     await writeFile(join(root, path), content);
   }
+  await appendFile(join(root, 'etc/ssh/sshd_config.d/lab.conf'), sshd);
   await chmod(join(root, 'usr/local/sbin/lab-network'), 0o755);
   for (const unit of MASKED) await link('/dev/null', join(root, 'etc/systemd/system', unit));
   const wants = 'etc/systemd/system/sysinit.target.wants/lab-network.service';

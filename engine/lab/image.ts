@@ -12,6 +12,8 @@ export interface Recipe {
   readonly packages: readonly string[];
   /** Not installed: laid into the image as a repository that apt has there. */
   readonly repository?: readonly string[];
+  /** More for sshd. */
+  readonly sshd?: string;
 }
 
 /** An image by what is in it: a database server, or a cluster of Pacemaker and DRBD to be installed. */
@@ -26,7 +28,12 @@ const COMMON = [
 /** Debian has MySQL in sid alone, and MariaDB 10.11 in bookworm. */
 const RECIPES: Readonly<Record<ImageName, Recipe>> = {
   mariadb: { suite: 'bookworm', packages: [...COMMON, 'mariadb-server', 'mariadb-client'] },
-  mysql: { suite: 'sid', packages: [...COMMON, 'mysql-server', 'mysql-client'] },
+  mysql: {
+    suite: 'sid',
+    packages: [...COMMON, 'mysql-server', 'mysql-client'],
+    // From 9.8 on it shuts out whoever breaks off connections often, as tests do.
+    sshd: 'PerSourcePenalties no\n',
+  },
   cluster: {
     suite: 'bookworm',
     packages: [
@@ -75,7 +82,7 @@ export function ensureImage(name: ImageName, options: CacheOptions): Promise<str
       `building the image ${name}: Debian ${recipe.suite} with ${recipe.packages.at(-2) ?? ''}`,
     );
     await makeTree(recipe, 'important', folder, options.signal);
-    await furnish(folder);
+    await furnish(folder, recipe.sshd);
     if (recipe.repository) await writeFile(join(folder, 'etc/apt/sources.list'), SOURCE);
   });
 }

@@ -1,7 +1,7 @@
 import { StepFailed } from '../../core/error.ts';
 import { byId, told, unchanged, withPart } from './_edit.ts';
 import type { Edit } from './_edit.ts';
-import type { WantedConstraint } from './_params.ts';
+import type { ByAttribute, WantedConstraint } from './_params.ts';
 import { spelled } from './_resources.ts';
 import { childOf, childrenOf, element } from './_xml.ts';
 import type { Element } from './_xml.ts';
@@ -63,15 +63,7 @@ function wantedOf(wanted: WantedConstraint, word: Word): Wanted {
 }
 
 /** The rule of the manual for connectivity: not where the attribute is not defined or below the minimum. */
-function ruled(
-  {
-    resource,
-    attribute,
-    minimum,
-    role,
-  }: Extract<Extract<WantedConstraint, { location: unknown }>['location'], { attribute: string }>,
-  word: Word,
-): Wanted {
+function ruled({ resource, attribute, minimum, role }: ByAttribute, word: Word): Wanted {
   const id = `location-${resource}-${attribute}`;
   const rule = element(
     'rule',

@@ -60,44 +60,38 @@ export type WantedGroup = z.output<typeof zGroup>;
 
 const score = z.union([z.literal('INFINITY'), z.literal('-INFINITY'), z.int()]).transform(String);
 
+const actionOf = z.enum(['start', 'stop', 'promote', 'demote']).default('start');
+
+export const zColocation = z.strictObject({
+  resource: resourceId.describe('Where this one runs …'),
+  with: resourceId.describe('… depends on where this one does'),
+  with_role: z.enum(['Promoted', 'Unpromoted', 'Started']).optional().describe('In this role of `with`'),
+  score: score.default('INFINITY').describe('How much: INFINITY is a must, -INFINITY a must not'),
+});
+export const zOrder = z.strictObject({
+  first: resourceId.describe('Before'),
+  first_action: actionOf.describe('What is done first'),
+  then: resourceId.describe('After'),
+  then_action: actionOf.describe('What is done then'),
+  kind: z.enum(['Mandatory', 'Optional', 'Serialize']).default('Mandatory').describe('How strictly'),
+});
+const zByNode = z.strictObject({
+  resource: resourceId.describe('Where it runs'),
+  node: z.string().min(1).describe('Node'),
+  score: score.default('INFINITY').describe('How much it is wanted there'),
+});
+const zByAttribute = z.strictObject({
+  resource: resourceId.describe('Where it must not run'),
+  attribute: z.string().min(1).describe('Node attribute, as ocf:pacemaker:ping keeps one'),
+  minimum: z.int().describe('Below this, and where there is none, the resource does not run'),
+  role: z.enum(['Promoted', 'Started']).optional().describe('Only in this role'),
+});
+export type ByAttribute = z.output<typeof zByAttribute>;
+export const zLocation = z.union([zByNode, zByAttribute]);
+
 export const zConstraint = z.union([
-  z.strictObject({
-    colocation: z.strictObject({
-      resource: resourceId.describe('Where this one runs …'),
-      with: resourceId.describe('… depends on where this one does'),
-      with_role: z.enum(['Promoted', 'Unpromoted', 'Started']).optional().describe('In this role of `with`'),
-      score: score.default('INFINITY').describe('How much: INFINITY is a must, -INFINITY a must not'),
-    }),
-  }),
-  z.strictObject({
-    order: z.strictObject({
-      first: resourceId.describe('Before'),
-      first_action: z
-        .enum(['start', 'stop', 'promote', 'demote'])
-        .default('start')
-        .describe('What is done first'),
-      then: resourceId.describe('After'),
-      then_action: z
-        .enum(['start', 'stop', 'promote', 'demote'])
-        .default('start')
-        .describe('What is done then'),
-      kind: z.enum(['Mandatory', 'Optional', 'Serialize']).default('Mandatory').describe('How strictly'),
-    }),
-  }),
-  z.strictObject({
-    location: z.union([
-      z.strictObject({
-        resource: resourceId.describe('Where it runs'),
-        node: z.string().describe('Node'),
-        score: score.default('INFINITY').describe('How much it is wanted there'),
-      }),
-      z.strictObject({
-        resource: resourceId.describe('Where it must not run'),
-        attribute: z.string().describe('Node attribute, as ocf:pacemaker:ping keeps one'),
-        minimum: z.int().describe('Below this, and where there is none, the resource does not run'),
-        role: z.enum(['Promoted', 'Started']).optional().describe('Only in this role'),
-      }),
-    ]),
-  }),
+  z.strictObject({ colocation: zColocation }),
+  z.strictObject({ order: zOrder }),
+  z.strictObject({ location: zLocation }),
 ]);
 export type WantedConstraint = z.output<typeof zConstraint>;

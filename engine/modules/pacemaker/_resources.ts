@@ -3,7 +3,7 @@ import type { Agent } from './_agents.ts';
 import { byId, pairs, pairsOf, replaced, told, unchanged, withPart } from './_edit.ts';
 import type { Edit } from './_edit.ts';
 import type { Operation, WantedGroup, WantedResource } from './_params.ts';
-import { childrenOf, element, within } from './_xml.ts';
+import { childOf, childrenOf, element, within } from './_xml.ts';
 import type { Element } from './_xml.ts';
 
 type Values = Readonly<Record<string, string>>;
@@ -208,6 +208,75 @@ export const groupEdit =
           before: group === undefined ? 'none' : membersOf(group).join(' '),
           after: resources.join(' '),
         },
+      ],
+    };
+  };
+
+const holds = (root: Element, id: string): boolean =>
+  [...within(root)].some((one) => one.attributes['id'] === id);
+
+/** The clone or group that is there for the resource alone, else the resource. */
+function wholeOf(configuration: Element, id: string): string {
+  const clone = byId(configuration, 'resources', `${id}-clone`);
+  return clone?.name === 'clone' && holds(clone, id) ? `${id}-clone` : id;
+}
+
+/** The resource is to be stopped (target-role), as `pcs resource disable` does. */
+export const stopEdit =
+  (id: string): Edit =>
+  (configuration) => {
+    const whole = wholeOf(configuration, id);
+    const old = byId(configuration, 'resources', whole);
+    if (old === undefined || pairsOf(old, 'meta_attributes')['target-role'] === 'Stopped')
+      return unchanged(configuration);
+    const meta = { ...pairsOf(old, 'meta_attributes'), 'target-role': 'Stopped' };
+    const children = old.children.filter(({ name }) => name !== 'meta_attributes');
+    const made = {
+      ...old,
+      children: [...children, ...pairs('meta_attributes', `${whole}-meta_attributes`, meta)],
+    };
+    return {
+      configuration: withPart(configuration, 'resources', (part) => replaced(part, whole, () => [made])),
+      changes: [{ what: `resource ${id}`, before: 'started', after: 'stopped' }],
+    };
+  };
+
+/** The resource is not there, nor any constraint that names it, nor a group that it leaves empty. */
+export const removalEdit =
+  (id: string): Edit =>
+  (configuration) => {
+    const whole = wholeOf(configuration, id);
+    const old = byId(configuration, 'resources', whole);
+    if (old === undefined) return unchanged(configuration);
+    const part = replaced(childOf(configuration, 'resources') ?? element('resources'), whole, () => []);
+    const left = part.children.filter((one) => one.name !== 'group' || membersOf(one).length > 0);
+    const ids = new Set(left.flatMap((one) => [...within(one)].map(({ attributes }) => attributes['id'])));
+    const isLoose = (constraint: Element): boolean =>
+      [...within(constraint)].some(({ attributes }) =>
+        ['rsc', 'with-rsc', 'first', 'then'].some((name) => name in attributes && !ids.has(attributes[name])),
+      );
+    const constraints = childOf(configuration, 'constraints');
+    const loose = constraints?.children.filter(isLoose) ?? [];
+    const without = withPart(configuration, 'resources', (all) => ({ ...all, children: left }));
+    return {
+      configuration: withPart(without, 'constraints', (all) => ({
+        ...all,
+        children: all.children.filter((one) => !loose.includes(one)),
+      })),
+      changes: [
+        {
+          what: `resource ${id}`,
+          before: [...within(old)]
+            .filter(({ name }) => name === 'primitive')
+            .map(agentOf)
+            .join(),
+          after: 'none',
+        },
+        ...loose.map(({ attributes }) => ({
+          what: `constraint ${attributes['id'] ?? ''}`,
+          before: 'there',
+          after: 'none',
+        })),
       ],
     };
   };

@@ -1,0 +1,25 @@
+import { zDuration } from '../../core/duration.ts';
+import { state } from '../../core/module.ts';
+import { applyCib, checkCib } from './_change.ts';
+import { zGroup } from './_params.ts';
+import { groupEdit } from './_resources.ts';
+
+export default state({
+  summary: 'Resources of a Pacemaker cluster form a group: on one node, started in this order',
+  params: zGroup.extend({
+    wait: zDuration
+      .default(120_000)
+      .describe('How long the cluster may take to do what follows from it; 0: no waiting'),
+  }),
+  examples: `
+- name: The file system comes before the database
+  pacemaker.group: { name: KaiwuDBGrp, resources: [KaiwuFS, KaiwuDB] }
+  run_once: true
+`,
+  returns: {},
+  check: (ctx, params) => checkCib(ctx, () => groupEdit(params)),
+  async apply(ctx, params) {
+    await applyCib(ctx, () => groupEdit(params), params.wait);
+    return undefined;
+  },
+});

@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import { zDuration } from '../../core/duration.ts';
+import { state } from '../../core/module.ts';
+import { applyCib, checkCib } from './_change.ts';
+import { propertyEdit } from './_properties.ts';
+
+const params = z.strictObject({
+  properties: z
+    .record(z.string().min(1), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+    .transform((all) =>
+      Object.fromEntries(
+        Object.entries(all).map(([name, value]) => [name, value === null ? null : String(value)]),
+      ),
+    )
+    .describe('Name → value, or null for one that is not to be set; others are left as they are'),
+  of: z
+    .enum(['cluster', 'resources', 'operations'])
+    .default('cluster')
+    .describe('Properties of the cluster, or defaults of all resources or operations'),
+  wait: zDuration
+    .default(60_000)
+    .describe('How long the cluster may take to do what follows from it; 0: no waiting'),
+});
+
+export default state({
+  summary: 'Properties of a Pacemaker cluster, or defaults of its resources, have these values',
+  params,
+  shorthand: 'properties',
+  examples: `
+- name: Resources are left alone for the time of the upgrade
+  pacemaker.property: { properties: { maintenance-mode: true } }
+  run_once: true
+`,
+  returns: {},
+  obligation: ({ of, properties: { 'maintenance-mode': mode } }) => {
+    if (of !== 'cluster' || mode === undefined) return undefined;
+    return mode === 'true'
+      ? {
+          scope: 'cluster',
+          opens: 'maintenance',
+          message: 'Pacemaker leaves all resources alone (maintenance-mode)',
+        }
+      : { scope: 'cluster', closes: 'maintenance' };
+  },
+  check: (ctx, { of, properties }) => checkCib(ctx, () => propertyEdit(of, properties)),
+  async apply(ctx, { of, properties, wait }) {
+    await applyCib(ctx, () => propertyEdit(of, properties), wait);
+    return undefined;
+  },
+});

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import { zDuration } from '../../core/duration.ts';
+import { StepFailed } from '../../core/error.ts';
+import type { Context } from '../../core/module.ts';
+import { state } from '../../core/module.ts';
+import { checkOptions, readAgent } from './_agents.ts';
+import { applyCib, checkCib } from './_change.ts';
+import type { Wanting } from './_change.ts';
+import { zResource } from './_params.ts';
+import { removalEdit, resourceEdit, stopEdit } from './_resources.ts';
+import { refuseFailures } from './_settle.ts';
+
+const params = zResource.partial({ agent: true }).extend({
+  state: z
+    .enum(['present', 'absent'])
+    .default('present')
+    .describe('absent: it is stopped first; constraints and groups lose it'),
+  wait: zDuration
+    .default(120_000)
+    .describe('How long the cluster may take to do what follows from it; 0: no waiting'),
+});
+type Params = z.output<typeof params>;
+
+const wanting = (ctx: Context, { state: goal, wait: _, agent: name, ...rest }: Params): Wanting => {
+  if (goal === 'absent') return () => removalEdit(rest.name);
+  return async ({ promotedWord }) => {
+    if (name === undefined) throw new StepFailed(`resource ${rest.name}: \`agent\` is missing`);
+    const agent = await readAgent(ctx, name);
+    checkOptions(rest.name, name, rest.options, agent);
+    return resourceEdit({ ...rest, agent: name }, agent, promotedWord);
+  };
+};
+
+export default state({
+  summary: 'A resource of a Pacemaker cluster is there as described, or is not there',
+  params,
+  examples: `
+- name: Virtual address
+  pacemaker.resource:
+    name: ClusterIP
+    agent: 'ocf:heartbeat:IPaddr2'
+    options: { ip: 10.0.0.9, cidr_netmask: 24 }
+    operations: [{ name: monitor, interval: 30s }]
+  run_once: true
+`,
+  returns: {},
+  check: (ctx, params) => checkCib(ctx, wanting(ctx, params)),
+  async apply(ctx, params) {
+    if (params.state === 'absent') await applyCib(ctx, () => stopEdit(params.name), params.wait || 60_000);
+    const status = await applyCib(ctx, wanting(ctx, params), params.wait);
+    if (status && params.state === 'present') refuseFailures(status, new Set([params.name]));
+    return undefined;
+  },
+});
