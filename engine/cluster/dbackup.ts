@@ -7,7 +7,6 @@ import type {
   Role,
   VipStatus,
 } from '../core/cluster.ts';
-import { Unreachable } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { faultOf } from '../modules/mysql/_server.ts';
@@ -16,31 +15,14 @@ import type { Reading } from './_dbackup-read.ts';
 import { readNode } from './_dbackup-read.ts';
 import { VOICES } from './_dbackup-witnesses.ts';
 import { type Settings, settingsSchema } from './_dbackup-settings.ts';
-import type { Votes } from './model.ts';
-import { agreedRole, roleProblems, stateOf, votesBy } from './model.ts';
+import type { Seen as Node, Votes } from './model.ts';
+import { agreedRole, roleProblems, see, stateOf, votesBy } from './model.ts';
 
 export { bends } from './_dbackup-bends.ts';
 export { settingsSchema } from './_dbackup-settings.ts';
 export { dbackupGuard as roleGuard } from './_dbackup-witnesses.ts';
 
-/** A node and what it said, or why it could not be asked. */
-export interface Seen {
-  readonly name: string;
-  readonly address: string;
-  readonly reading: Reading | undefined;
-  readonly silence: string | undefined;
-}
-
-async function see(context: Context, settings: Settings, peer: string | undefined): Promise<Seen> {
-  const { name, connection } = context.host;
-  const address = connection.address ?? settings.heartbeats[0]?.addresses[name] ?? name;
-  try {
-    return { name, address, reading: await readNode(context, settings, name, peer), silence: undefined };
-  } catch (error) {
-    if (!(error instanceof Unreachable)) throw error;
-    return { name, address, reading: undefined, silence: error.message };
-  }
-}
+export type Seen = Node<Reading>;
 
 /** What each witness says of the node, in the words of `VOICES`. Only what tells the two nodes apart is a witness. */
 function wordsOf(node: Seen, all: readonly Seen[], settings: Settings): Readonly<Record<string, string>> {
@@ -190,13 +172,12 @@ export async function readStatus(
   const contexts = cluster.nodes.map(contextOf);
   const settings = settingsSchema.parse(contexts[0]?.cluster?.settings ?? cluster.settings);
   const all = await Promise.all(
-    contexts.map((context) =>
-      see(
-        context,
-        settings,
-        cluster.nodes.find((name) => name !== context.host.name),
-      ),
-    ),
+    contexts.map((context) => {
+      const { name } = context.host;
+      const peer = cluster.nodes.find((node) => node !== name);
+      const fallback = settings.heartbeats[0]?.addresses[name];
+      return see(context, fallback, () => readNode(context, settings, name, peer));
+    }),
   );
   return foldReadings(cluster, settings, all);
 }

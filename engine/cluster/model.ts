@@ -1,4 +1,30 @@
+import { Unreachable } from '../core/error.ts';
+import type { Context } from '../core/module.ts';
 import type { ClusterProblem, ClusterState, ClusterStatus, NodeStatus, Role } from '../core/cluster.ts';
+
+/** A node and what it said, or why it could not be asked. */
+export interface Seen<Reading> {
+  readonly name: string;
+  readonly address: string;
+  readonly reading: Reading | undefined;
+  readonly silence: string | undefined;
+}
+
+/** Asks a node; one that does not answer is part of the answer. */
+export async function see<Reading>(
+  context: Context,
+  fallback: string | undefined,
+  read: (context: Context) => Promise<Reading>,
+): Promise<Seen<Reading>> {
+  const { name, connection } = context.host;
+  const address = connection.address ?? fallback ?? name;
+  try {
+    return { name, address, reading: await read(context), silence: undefined };
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    return { name, address, reading: undefined, silence: error.message };
+  }
+}
 
 /** What one witness makes of a node; a witness that cannot tell is left out. */
 export type Votes = Readonly<Record<string, 'primary' | 'standby'>>;
@@ -58,7 +84,7 @@ export function roleProblems(
 }
 
 /** Problems that leave the service as it is; they are told, and change no state. */
-const REMARKS = new Set(['single-heartbeat', 'not-built']);
+const REMARKS = new Set(['single-heartbeat', 'not-built', 'unguarded']);
 const ERRORS = new Set([
   'two-primaries',
   'no-primary',

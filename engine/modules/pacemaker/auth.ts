@@ -34,6 +34,7 @@ async function check(ctx: Context, { nodes }: Params): Promise<Checked> {
     ([name, address]) => addresses.get(name) !== address || !online.has(name),
   );
   return {
+    result: { nodes: Object.keys(nodes) },
     changes: off.map(([name, address]) => ({
       what: `pcs on ${ctx.host.name} and the pcsd of ${name}`,
       before: addresses.has(name) ? `knows it as ${addresses.get(name) ?? ''}` : 'strangers',
@@ -44,6 +45,7 @@ async function check(ctx: Context, { nodes }: Params): Promise<Checked> {
 
 export default state({
   summary: 'pcs on this node may command the pcsd of the nodes (pcs host auth)',
+  source: 'pcs(8)',
   params,
   examples: `
 - name: pcs knows all nodes
@@ -51,7 +53,7 @@ export default state({
     nodes: { ha-node01: 10.0.0.1, ha-node02: 10.0.0.2 }
     password: '{{hacluster_password}}'
 `,
-  returns: {},
+  returns: { nodes: z.array(z.string()).describe('Nodes that pcs is to know') },
   check,
   async apply(ctx, { nodes, username, password }) {
     const words = Object.entries(nodes).flatMap(([name, address]) => [name, `addr=${address}`]);

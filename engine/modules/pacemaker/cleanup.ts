@@ -8,6 +8,7 @@ import { statusOf, zStatus } from './_status.ts';
 
 export default action({
   summary: 'Forgets failures of a Pacemaker cluster’s resources, so that they are tried again',
+  source: 'crm_resource(8)',
   params: z.strictObject({
     resource: resourceId.optional().describe('Only of this one (default: all)'),
     node: z.string().optional().describe('Only on this node (default: all)'),

@@ -220,13 +220,17 @@ async function apply(ctx: Context, params: Params): Promise<undefined> {
 export default state({
   summary:
     'A cluster of corosync and Pacemaker on all nodes of the pair: one configuration, one set of keys, started or stopped',
+  source: 'corosync.conf(5), corosync-cfgtool(8)',
   params,
   examples: `
 - name: The cluster
   pacemaker.cluster: { state: started }
   run_once: true
 `,
-  returns: {},
+  returns: {
+    cluster: z.string().describe('Name of the cluster'),
+    nodes: z.array(z.string()).describe('Its nodes'),
+  },
   destroys: ({ state: goal, overwrite }) =>
     goal === 'absent'
       ? 'the cluster’s configuration with its resources'
@@ -237,6 +241,9 @@ export default state({
     goal === 'stopped'
       ? { scope: 'cluster', isOwn: true, opens: 'cluster_stopped', message: 'the cluster is stopped' }
       : { scope: 'cluster', closes: 'cluster_stopped' },
-  check: async (ctx, params): Promise<Checked> => ({ changes: changesOf(await look(ctx, params), params) }),
+  async check(ctx, params): Promise<Checked> {
+    const seen = await look(ctx, params);
+    return { changes: changesOf(seen, params), result: { ...seen.wanted } };
+  },
   apply,
 });

@@ -3,7 +3,7 @@ import { zDuration } from '../../core/duration.ts';
 import type { Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
 import { checkOptions, readAgent } from './_agents.ts';
-import { applyCib, checkCib } from './_change.ts';
+import { applyCib, checkCib, zEpoch } from './_change.ts';
 import type { Cib } from './_cib.ts';
 import { constraintEdit } from './_constraints.ts';
 import { together } from './_edit.ts';
@@ -48,6 +48,7 @@ const wanting =
 
 export default state({
   summary: 'Resources, groups, constraints and properties of a Pacemaker cluster, put in force all at once',
+  source: 'cibadmin(8), pcs(8)',
   params,
   examples: `
 - name: An address that follows the web server
@@ -58,7 +59,7 @@ export default state({
     constraints:
       - colocation: { resource: vip, with: web }
 `,
-  returns: {},
+  returns: zEpoch,
   check: (ctx, params) => checkCib(ctx, wanting(ctx, params)),
   async apply(ctx, params) {
     const status = await applyCib(ctx, wanting(ctx, params), params.wait);

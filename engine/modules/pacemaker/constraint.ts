@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import { state } from '../../core/module.ts';
-import { applyCib, checkCib } from './_change.ts';
+import { applyCib, checkCib, zEpoch } from './_change.ts';
 import type { Wanting } from './_change.ts';
 import { constraintEdit } from './_constraints.ts';
 import { zColocation, zLocation, zOrder } from './_params.ts';
@@ -33,13 +33,14 @@ function wanting({ colocation, order, location, state: goal }: Params): Wanting 
 
 export default state({
   summary: 'A constraint of a Pacemaker cluster: resources together, one after the other, or on some nodes',
+  source: 'cibadmin(8), pcs(8)',
   params,
   examples: `
 - name: The address is where the database is
   pacemaker.constraint: { colocation: { resource: ClusterIP, with: KaiwuDBGrp } }
   run_once: true
 `,
-  returns: {},
+  returns: zEpoch,
   check: (ctx, params) => checkCib(ctx, wanting(params)),
   async apply(ctx, params) {
     await applyCib(ctx, wanting(params), params.wait);

@@ -1,11 +1,12 @@
 import { zDuration } from '../../core/duration.ts';
 import { state } from '../../core/module.ts';
-import { applyCib, checkCib } from './_change.ts';
+import { applyCib, checkCib, zEpoch } from './_change.ts';
 import { zGroup } from './_params.ts';
 import { groupEdit } from './_resources.ts';
 
 export default state({
   summary: 'Resources of a Pacemaker cluster form a group: on one node, started in this order',
+  source: 'cibadmin(8), pcs(8)',
   params: zGroup.extend({
     wait: zDuration
       .default(120_000)
@@ -16,7 +17,7 @@ export default state({
   pacemaker.group: { name: KaiwuDBGrp, resources: [KaiwuFS, KaiwuDB] }
   run_once: true
 `,
-  returns: {},
+  returns: zEpoch,
   check: (ctx, params) => checkCib(ctx, () => groupEdit(params)),
   async apply(ctx, params) {
     await applyCib(ctx, () => groupEdit(params), params.wait);

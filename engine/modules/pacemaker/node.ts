@@ -24,7 +24,7 @@ type Params = z.output<typeof params>;
 const ATTRIBUTES = ['standby', 'maintenance'] as const;
 
 async function check(ctx: Context, params: Params): Promise<Checked> {
-  const { nodes } = await statusOf(ctx);
+  const { nodes, dc } = await statusOf(ctx);
   const node = nodes.find(({ name }) => name === params.name);
   if (node === undefined)
     throw new StepFailed(
@@ -44,18 +44,22 @@ async function check(ctx: Context, params: Params): Promise<Checked> {
     const word = (is: boolean): string => (is ? 'on' : 'off');
     return [{ what: `${attribute} of ${params.name}`, before: word(now[attribute]), after: word(wanted) }];
   });
-  return { changes };
+  return { changes, result: { is_online: node.is_online, is_dc: dc === params.name } };
 }
 
 export default state({
   summary:
-    'A node of a Pacemaker cluster is in standby or in maintenance, or is not; resources have moved accordingly',
+    'A node of a Pacemaker cluster is in standby or maintenance, or is not, and its resources have moved',
+  source: 'crm_attribute(8)',
   params,
   examples: `
 - name: The services go to the other node
   pacemaker.node: { name: '{{host.name}}', standby: true }
 `,
-  returns: {},
+  returns: {
+    is_online: z.boolean().describe('The node is in the cluster'),
+    is_dc: z.boolean().describe('It is the node that decides'),
+  },
   obligation: ({ name, standby, maintenance }) => {
     if (standby !== undefined)
       return standby

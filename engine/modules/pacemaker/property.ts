@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { zDuration } from '../../core/duration.ts';
 import { state } from '../../core/module.ts';
-import { applyCib, checkCib } from './_change.ts';
+import { applyCib, checkCib, zEpoch } from './_change.ts';
 import { propertyEdit } from './_properties.ts';
 
 const params = z.strictObject({
@@ -24,6 +24,7 @@ const params = z.strictObject({
 
 export default state({
   summary: 'Properties of a Pacemaker cluster, or defaults of its resources, have these values',
+  source: 'cibadmin(8), pacemaker-schedulerd(7), pacemaker-controld(7)',
   params,
   shorthand: 'properties',
   examples: `
@@ -31,7 +32,7 @@ export default state({
   pacemaker.property: { properties: { maintenance-mode: true } }
   run_once: true
 `,
-  returns: {},
+  returns: zEpoch,
   obligation: ({ of, properties: { 'maintenance-mode': mode } }) => {
     if (of !== 'cluster' || mode === undefined) return undefined;
     return mode === 'true'

@@ -4,7 +4,7 @@ import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
 import { checkOptions, readAgent } from './_agents.ts';
-import { applyCib, checkCib } from './_change.ts';
+import { applyCib, checkCib, zEpoch } from './_change.ts';
 import type { Wanting } from './_change.ts';
 import { zResource } from './_params.ts';
 import { removalEdit, resourceEdit, stopEdit } from './_resources.ts';
@@ -33,6 +33,7 @@ const wanting = (ctx: Context, { state: goal, wait: _, agent: name, ...rest }: P
 
 export default state({
   summary: 'A resource of a Pacemaker cluster is there as described, or is not there',
+  source: 'cibadmin(8), crm_resource(8)',
   params,
   examples: `
 - name: Virtual address
@@ -43,7 +44,7 @@ export default state({
     operations: [{ name: monitor, interval: 30s }]
   run_once: true
 `,
-  returns: {},
+  returns: zEpoch,
   check: (ctx, params) => checkCib(ctx, wanting(ctx, params)),
   async apply(ctx, params) {
     if (params.state === 'absent') await applyCib(ctx, () => stopEdit(params.name), params.wait || 60_000);

@@ -32,6 +32,7 @@ function lacking({ instances, failures }: Status, { resource, node, role }: Para
 
 export default query({
   summary: 'Waits until a Pacemaker cluster is at rest and its resources run where they are to',
+  source: 'crm_resource(8), crm_mon(8)',
   params,
   examples: `
 - name: The database runs on the other node

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { resourceName } from '../modules/drbd/_status.ts';
 
-const unit = z.string().regex(/^[\w@.:-]+$/, 'the name of a systemd unit');
 const perNode = z.record(z.string(), z.string());
 
-/** `settings` of a cluster of stack `kwdb`. */
-export const settingsSchema = z.strictObject({
+/** The name of a systemd unit. */
+export const unit = z.string().regex(/^[\w@.:-]+$/, 'the name of a systemd unit');
+
+/** What pairs of DRBD and Pacemaker have in common in the `settings` of their cluster. */
+export const drbdSettings = {
   drbd: z
     .strictObject({
       resource: resourceName,
@@ -53,13 +55,20 @@ export const settingsSchema = z.strictObject({
       }),
     ])
     .describe('What decides when the nodes lose each other'),
-  service: unit.describe('Unit of the database'),
   vip: z
     .strictObject({
       address: z.string().describe('The virtual address'),
       prefix: z.int().min(1).max(128).default(24).describe('Length of its network prefix'),
     })
     .describe('Virtual address'),
-});
+};
 
-export type Settings = z.output<typeof settingsSchema>;
+export type DrbdSettings = z.output<z.ZodObject<typeof drbdSettings>>;
+
+/** What a pair of this kind is, beside its settings. */
+export interface Shape {
+  /** Id of the clone of DRBD in Pacemaker. */
+  readonly promotable: string;
+  /** Units that run where the primary is. */
+  readonly units: readonly string[];
+}

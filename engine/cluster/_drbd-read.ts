@@ -1,0 +1,84 @@
+import type { Context } from '../core/module.ts';
+import { parseGenerations } from '../modules/drbd/_generations.ts';
+import type { Generations } from '../modules/drbd/_generations.ts';
+import { parseEvents } from '../modules/drbd/_status.ts';
+import type { Resource } from '../modules/drbd/_status.ts';
+import { parseStatus } from '../modules/pacemaker/_status.ts';
+import type { Status } from '../modules/pacemaker/_status.ts';
+import type { DrbdSettings, Shape } from './_drbd-settings.ts';
+import { WITNESSES, witnessArgs } from './_drbd-witnesses.ts';
+
+/** What one node says of itself. */
+export interface Reading {
+  /** Witness → its word. */
+  readonly words: Readonly<Record<string, string>>;
+  /** Undefined where the resource is down. */
+  readonly resource: Resource | undefined;
+  /** Volume by volume; none while it is connected. */
+  readonly generations: readonly Generations[];
+  /** Unit → ActiveState, of those that are installed. */
+  readonly units: Readonly<Record<string, string>>;
+  /** Names of nodes that corosync reaches by each of its links. */
+  readonly links: readonly { readonly nodeId: string; readonly link: string; readonly isUp: boolean }[];
+  /** The cluster as it sees it; undefined where Pacemaker does not run. */
+  readonly cluster: Status | undefined;
+  /** A quorum device has cast its vote; undefined where there is none. */
+  readonly hasVote: boolean | undefined;
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+/** One exchange: the witnesses, the units from `$7` on, DRBD, corosync, Pacemaker. `$6` node. */
+const SCRIPT = `
+node=$6
+${WITNESSES}
+for witness in drbd pacemaker mount vip; do eval "echo \\"word $witness \\$$witness\\""; done
+resource=$1
+shift 6
+for unit; do
+  state=$(systemctl show -p LoadState -p ActiveState "$unit" 2>/dev/null | sort -r | cut -d= -f2 | tr '\\n' ' ')
+  case $state in 'loaded '*) echo "unit $unit \${state#* }" ;; esac
+done
+if systemctl -q is-active corosync; then
+  corosync-cmapctl -m stats 2>/dev/null | sed -nE 's/^stats\\.knet\\.node([0-9]+)\\.link([0-9]+)\\.connected .*= ([01])$/link \\1 \\2 \\3/p'
+  ! systemctl -q is-active corosync-qdevice || corosync-quorumtool -s 2>/dev/null | sed -nE 's/^ +[0-9]+ +[0-9]+ +([A-Z,]+) .*\\(local\\)$/device \\1/p'
+fi
+[ ! -e /proc/drbd ] || drbdsetup events2 --now --statistics
+case $(drbdadm cstate "$resource" 2>/dev/null) in
+  ''|StandAlone|WFConnection|Connecting|Unconnected) drbdadm get-gi "$resource" 2>/dev/null | sed 's/^/gi /' ;;
+esac
+if systemctl -q is-active pacemaker; then
+  crm_attribute --type crm_config --name maintenance-mode --query --quiet 2>/dev/null | sed 's/^/property maintenance-mode /'
+  crm_mon --one-shot --inactive --output-as=xml 2>/dev/null
+fi
+exit 0
+`;
+
+/** Reads what the script printed. */
+export function parseReading(text: string, resource: string): Reading {
+  const at = text.indexOf('<pacemaker-result');
+  const [plain, xml] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at)];
+  const rows = plain.split('\n').map((line) => line.trim().split(' '));
+  const of = (word: string): string[][] =>
+    rows.filter(([first]) => first === word).map(([, ...rest]) => rest);
+  const pairs = (word: string): Record<string, string> =>
+    Object.fromEntries(of(word).map(([name = '', ...rest]) => [name, rest.join(' ')]));
+  const cluster = /<node name=/.test(xml) ? parseStatus(xml) : undefined;
+  const [device] = of('device');
+  return {
+    words: pairs('word'),
+    resource: parseEvents(plain).find(({ name }) => name === resource),
+    generations: of('gi').flatMap((words) => parseGenerations(words.join(' ')) ?? []),
+    units: pairs('unit'),
+    links: of('link').map(([nodeId = '', link = '', up]) => ({ nodeId, link, isUp: up === '1' })),
+    cluster,
+    // `A,V,NMW`: the device is alive and votes (corosync-quorumtool(8)).
+    hasVote: device === undefined ? undefined : (device[0] ?? '').split(',').slice(0, 2).join() === 'A,V',
+    properties: pairs('property'),
+  };
+}
+
+export async function readNode(context: Context, settings: DrbdSettings, shape: Shape): Promise<Reading> {
+  const args = [...witnessArgs(settings, shape), context.host.name, ...shape.units];
+  const { stdout } = await context.sh(SCRIPT, { args, isLook: true });
+  return parseReading(stdout, settings.drbd.resource);
+}
