@@ -4,6 +4,7 @@ import {
   blockSchema,
   includeSchema,
   playbookSchema,
+  partSchema,
   playSchema,
   taskSchema,
 } from '../parse/playbook-schema.ts';
@@ -55,7 +56,11 @@ export async function playbookJsonSchema(): Promise<object> {
     ...playbook,
     properties: {
       ...playbook.properties,
-      plays: { type: 'array', minItems: 1, items: { $ref: '#/$defs/play' } },
+      plays: {
+        type: 'array',
+        minItems: 1,
+        items: { anyOf: [{ $ref: '#/$defs/play' }, jsonSchemaOf(partSchema)] },
+      },
     },
     $defs: {
       play: withTasks(jsonSchemaOf(playSchema), ['tasks', 'handlers']),

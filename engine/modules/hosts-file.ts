@@ -25,6 +25,19 @@ const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCas
 
 type Entries = Readonly<Record<string, readonly string[]>>;
 
+/** `name: address` as well, the way inventories have them. */
+function byAddress(entries: Entries): Entries {
+  const turned: Record<string, readonly string[]> = {};
+  for (const [key, values] of Object.entries(entries)) {
+    const [address = ''] = values;
+    const isName =
+      !isIPv4(key) && !isIPv6(key) && values.length === 1 && (isIPv4(address) || isIPv6(address));
+    const [at, names] = isName ? [address, [key]] : [key, values];
+    turned[at] = [...(turned[at] ?? []), ...names];
+  }
+  return turned;
+}
+
 /** A name has one address of each family; an address stands once. */
 function problemsOf(entries: Entries): string[] {
   const addresses = new Set<string>();
@@ -48,8 +61,9 @@ const params = z
   .strictObject({
     entries: z
       .record(z.string(), zNames)
+      .transform(byAddress)
       .describe(
-        'address: its names, a list or one text with blanks between; where a line is made the first one is the main one.',
+        'address: its names, a list or one text with blanks between; where a line is made the first one is the main one. Or name: its address.',
       ),
     state: z
       .enum(['present', 'absent'])

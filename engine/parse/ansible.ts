@@ -40,7 +40,7 @@ const WORDS: Readonly<Record<string, string>> = {
   gather_timeout: '`gather: [WHAT, …]`',
   fact_path: '`gather: [WHAT, …]`',
   include_vars: '`vars_files` of the playbook',
-  import_playbook: 'one more play under `plays`',
+  import_playbook: '`include: FILE` among the plays',
   force_handlers: '`undo`, or `always` of a block',
   ignore_unreachable: '`ignore_errors`',
   diff: '`--diff` of the command line',

@@ -135,6 +135,9 @@ export const playSchema = z.strictObject({
   handlers: z.array(z.unknown()).optional(),
 });
 
+/** Among the plays: all plays of another playbook, with its inputs, variables, invariants and confirmation. */
+export const partSchema = z.strictObject({ include: z.string().describe('Playbook whose plays stand here') });
+
 export const playbookSchema = z.strictObject({
   name: z.string(),
   description: z.string().optional(),

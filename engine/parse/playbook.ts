@@ -10,6 +10,7 @@ import { elsewhereHint } from './levels.ts';
 import {
   blockSchema,
   includeSchema,
+  partSchema,
   playSchema,
   playbookSchema,
   taskSchema,
@@ -251,20 +252,7 @@ function includeOf(
   const { include, ...keywords } = parsed.data;
   const file = resolve(dirname(source.file), include);
   const at = source.placeOf([...path, 'include']);
-  const isAgain = reading.stack.some((name) => name === file || realPath(name) === realPath(file));
-  if (reading.files.length > MOST_FILES) {
-    const message = `more than ${MOST_FILES} files are included`;
-    if (!reading.problems.some((problem) => problem.message === message))
-      reading.problems.push(source.error('parse.include', [...path, 'include'], message));
-    return undefined;
-  }
-  if (isAgain) {
-    const chain = [...reading.stack, file].map((name) => name.split('/').at(-1)).join(' → ');
-    reading.problems.push(
-      source.error('parse.include', [...path, 'include'], `files include one another: ${chain}`),
-    );
-    return undefined;
-  }
+  if (isTooMuch(file, source, [...path, 'include'], reading)) return undefined;
   try {
     const inner = loadYaml(file, 'included file', at, reading.options);
     reading.files.push(file);
@@ -284,6 +272,22 @@ function includeOf(
     collect(error, reading.problems, source.excerptOf(at));
     return undefined;
   }
+}
+
+/** Files that include one another, or too many of them; the problem is told. */
+function isTooMuch(file: string, source: Source, path: Path, { stack, files, problems }: Reading): boolean {
+  if (files.length > MOST_FILES) {
+    const message = `more than ${MOST_FILES} files are included`;
+    if (!problems.some((problem) => problem.message === message))
+      problems.push(source.error('parse.include', path, message));
+    return true;
+  }
+  const isAgain = stack.some((name) => name === file || realPath(name) === realPath(file));
+  if (isAgain) {
+    const chain = [...stack, file].map((name) => name.split('/').at(-1)).join(' → ');
+    problems.push(source.error('parse.include', path, `files include one another: ${chain}`));
+  }
+  return isAgain;
 }
 
 function collect(error: unknown, problems: DrillbookError[], excerpt?: string): void {
@@ -355,12 +359,15 @@ export function loadTasks(file: string, options: ParseOptions): void {
 }
 
 /** Reads a playbook with its includes and variable files; throws `Problems` with everything that is wrong in them. */
-export function loadPlaybook(file: string, options: ParseOptions): Playbook {
+export const loadPlaybook = (file: string, options: ParseOptions): Playbook =>
+  readPlaybook(file, options, []);
+
+function readPlaybook(file: string, options: ParseOptions, stack: readonly string[], from?: Place): Playbook {
   const path = resolve(file);
-  const source = loadYaml(path, 'playbook', undefined, options);
+  const source = loadYaml(path, 'playbook', from, options);
   const problems: DrillbookError[] = [];
   const files = [path];
-  const reading: Reading = { options, problems, lost: [], files, stack: [path] };
+  const reading: Reading = { options, problems, lost: [], files, stack: [...stack, path] };
   if (Array.isArray(source.value)) {
     throw source.error(
       'parse.schema',
@@ -373,32 +380,98 @@ export function loadPlaybook(file: string, options: ParseOptions): Playbook {
     schemaProblems(error, source, [], playbookSchema, (word) => elsewhereHint(word, 'playbook'));
   const parsed = readKeywords(playbookSchema, source.value, [], reading, tell);
   const raw = isMap(source.value) && Array.isArray(source.value['plays']) ? source.value['plays'] : [];
-  const plays = raw.map((play, i) => readPlay(play, source, ['plays', i], reading));
+  const parts = raw.map((play, i) => {
+    const at: Path = ['plays', i];
+    return isMap(play) && 'include' in play
+      ? readPart(play, source, at, reading)
+      : readPlay(play, source, at, reading);
+  });
   const varsFiles = (parsed?.vars_files ?? []).map((name, i): VarsFile => {
     const at: Path = ['vars_files', i];
     const isLate = name.includes('{{');
     return { name, path: at, values: isLate ? undefined : readVars(name, at, source, reading) };
   });
   if (parsed === undefined || reading.lost.length > 0) throw new Problems(problems);
-  const { name, description, inputs = {}, confirm, invariants = [] } = parsed;
+  const { name, description } = parsed;
   const own = parsed.vars ?? {};
-  const whole = plays.filter((play) => play !== undefined);
+  const included = parts.filter((part) => part !== undefined && 'plays' in part);
+  const confirm = [parsed.confirm, ...included.map((one) => one.confirm)].filter(
+    (text) => text !== undefined,
+  );
   const playbook: Playbook = {
     file: path,
     source,
     name,
     description,
-    inputs,
-    confirm,
-    invariants,
-    vars: mergedVars(varsFiles, own),
+    inputs: Object.assign({}, ...included.map((one) => one.inputs), parsed.inputs) as Playbook['inputs'],
+    confirm: confirm.length === 0 ? undefined : confirm.join('\n'),
+    invariants: [...(parsed.invariants ?? []), ...included.flatMap((one) => one.invariants)],
+    vars: unitedVars(included, mergedVars(varsFiles, own), { ...reading, source }),
     own,
     varsFiles,
-    plays: whole,
+    plays: parts.flatMap((part) => (part === undefined ? [] : 'plays' in part ? part.plays : [part])),
     files,
   };
   if (problems.length > 0) throw new Misread(problems, playbook);
   return playbook;
+}
+
+/** Variables of playbooks within another are its own; two that differ would be one of the two by accident. */
+function unitedVars(
+  parts: readonly Playbook[],
+  own: Vars,
+  { source, problems }: Reading & { source: Source },
+): Vars {
+  const united: Record<string, unknown> = {};
+  for (const part of parts)
+    for (const [name, value] of Object.entries(part.vars)) {
+      if (name in united && !(name in own) && JSON.stringify(united[name]) !== JSON.stringify(value))
+        problems.push(
+          source.error(
+            'parse.include',
+            ['plays'],
+            `\`${name}\` has another value in ${part.file} than in a playbook before it`,
+            'give it a value in this playbook',
+          ),
+        );
+      united[name] = value;
+    }
+  return { ...united, ...own };
+}
+
+/** A playbook that stands among the plays of another. */
+function readPart(
+  raw: Record<string, unknown>,
+  source: Source,
+  path: Path,
+  reading: Reading,
+): Playbook | undefined {
+  const parsed = partSchema.safeParse(raw);
+  if (!parsed.success) {
+    reading.problems.push(...schemaProblems(parsed.error, source, path, partSchema));
+    reading.lost.push(path);
+    return undefined;
+  }
+  const at: Path = [...path, 'include'];
+  const file = resolve(dirname(source.file), parsed.data.include);
+  if (isTooMuch(file, source, at, reading)) return undefined;
+  const take = (part: Playbook): Playbook => {
+    reading.files.push(...part.files);
+    for (const { name, values } of part.varsFiles)
+      if (values === undefined)
+        reading.problems.push(
+          source.error('parse.include', at, `vars_files ${name} of an included playbook depends on inputs`),
+        );
+    return part;
+  };
+  try {
+    return take(readPlaybook(file, reading.options, reading.stack, source.placeOf(at)));
+  } catch (error) {
+    collect(error, reading.problems, source.excerptOf(source.placeOf(at)));
+    if (error instanceof Misread) return take(error.playbook);
+    reading.lost.push(path);
+    return undefined;
+  }
 }
 
 const mergedVars = (varsFiles: readonly VarsFile[], own: Vars): Vars =>
@@ -446,5 +519,6 @@ export function withVarsFiles(
     }
   });
   if (reading.problems.length > 0) throw new Problems(reading.problems);
-  return { ...playbook, varsFiles, vars: mergedVars(varsFiles, playbook.own), files: reading.files };
+  const vars = { ...playbook.vars, ...mergedVars(varsFiles, playbook.own) };
+  return { ...playbook, varsFiles, vars, files: reading.files };
 }
