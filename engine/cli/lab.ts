@@ -19,6 +19,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
       stack: stackOf(options['stack']),
       nodes: nodeNames(options['nodes']),
       drbd: options['drbd'] === true,
+      installed: options['installed'] === true,
       arbiter: options['arbiter'] === true,
       ...(options['disk'] === undefined ? {} : { dataMb: sizeOf(String(options['disk'])) }),
       signal,
@@ -90,6 +91,7 @@ export default command({
     stack: { type: 'string', default: 'dbackup' },
     nodes: { type: 'string', default: '2' },
     drbd: { type: 'boolean' },
+    installed: { type: 'boolean' },
     arbiter: { type: 'boolean' },
     disk: { type: 'string' },
     all: { type: 'boolean' },
@@ -102,6 +104,8 @@ export default command({
     stack:
       'up: the product that the nodes are for: dbackup, or kwdb or usphere (packages of DRBD and Pacemaker in a repository on the nodes)',
     drbd: 'up: nodes with a kernel of their own that has DRBD, and a data disk; slower than containers',
+    installed:
+      'up: kwdb, usphere: with the packages of the cluster installed, which takes minutes in nodes of --drbd',
     arbiter: 'up: a third node, for a quorum device',
     disk: 'up, replace-disk: size of the data disk in MiB (default: 256, or as the old one)',
     all: 'down: every lab on this machine',

@@ -69,8 +69,15 @@ const REMOVED = [
 /** All that decides what `furnish` does, for the image's key. */
 export const FURNITURE = [MASKED, FILES, REMOVED];
 
-/** Turns a tree fresh from mmdebstrap into a base image; `sshd` is more of its configuration. */
-export async function furnish(root: string, sshd = ''): Promise<void> {
+interface Wish {
+  readonly sshd?: string;
+  readonly disabled?: readonly string[];
+}
+
+/** Turns a tree fresh from mmdebstrap into a base image. */
+export async function furnish(root: string, { sshd = '', disabled = [] }: Wish): Promise<void> {
+  const wanted = join(root, 'etc/systemd/system/multi-user.target.wants');
+  for (const unit of disabled) await rm(join(wanted, `${unit}.service`), { force: true });
   for (const path of REMOVED) await rm(join(root, path), { force: true });
   for (const entry of await readdir(join(root, 'etc/ssh'))) {
     if (entry.startsWith('ssh_host_')) await rm(join(root, 'etc/ssh', entry));

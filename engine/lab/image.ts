@@ -14,15 +14,26 @@ export interface Recipe {
   readonly repository?: readonly string[];
   /** More for sshd. */
   readonly sshd?: string;
+  /** Units that do not start when a node boots. */
+  readonly disabled?: readonly string[];
 }
 
-/** An image by what is in it: a database server, or a cluster of Pacemaker and DRBD to be installed. */
-export type ImageName = Database | 'cluster';
+/** An image by what is in it: a database server, or a cluster of Pacemaker and DRBD, to be installed or there already. */
+export type ImageName = Database | 'cluster' | 'installed';
 
 const COMMON = [
   ...['systemd', 'systemd-sysv', 'dbus', 'openssh-server', 'sudo', 'python3', 'curl', 'rsync', 'cron'],
   ...['iproute2', 'iputils-ping', 'procps', 'psmisc', 'nftables', 'keepalived', 'systemd-timesyncd'],
   ...['ca-certificates', 'openssl', 'lsof', 'less'],
+];
+
+const OF_CLUSTER = [
+  ...COMMON,
+  ...['udev', 'kmod', 'e2fsprogs', 'xfsprogs', 'parted', 'mariadb-server-core', 'mariadb-client-core'],
+];
+const CLUSTER = [
+  ...['drbd-utils', 'pacemaker', 'pacemaker-cli-utils', 'corosync', 'corosync-qdevice', 'corosync-qnetd'],
+  ...['pcs', 'resource-agents'],
 ];
 
 /** Debian has MySQL in sid alone, and MariaDB 10.11 in bookworm. */
@@ -34,16 +45,12 @@ const RECIPES: Readonly<Record<ImageName, Recipe>> = {
     // From 9.8 on it shuts out whoever breaks off connections often, as tests do.
     sshd: 'PerSourcePenalties no\n',
   },
-  cluster: {
+  cluster: { suite: 'bookworm', packages: OF_CLUSTER, repository: CLUSTER },
+  installed: {
     suite: 'bookworm',
-    packages: [
-      ...COMMON,
-      ...['udev', 'kmod', 'e2fsprogs', 'xfsprogs', 'parted', 'mariadb-server-core', 'mariadb-client-core'],
-    ],
-    repository: [
-      ...['drbd-utils', 'pacemaker', 'pacemaker-cli-utils', 'corosync', 'corosync-qdevice', 'corosync-qnetd'],
-      ...['pcs', 'resource-agents'],
-    ],
+    packages: [...OF_CLUSTER, ...CLUSTER],
+    // Debian starts a cluster of the node alone.
+    disabled: ['corosync', 'corosync-qdevice', 'corosync-qnetd', 'pacemaker', 'pcsd', 'pcsd-ruby', 'drbd'],
   },
 };
 
@@ -82,7 +89,7 @@ export function ensureImage(name: ImageName, options: CacheOptions): Promise<str
       `building the image ${name}: Debian ${recipe.suite} with ${recipe.packages.at(-2) ?? ''}`,
     );
     await makeTree(recipe, 'important', folder, options.signal);
-    await furnish(folder, recipe.sshd);
+    await furnish(folder, recipe);
     if (recipe.repository) await writeFile(join(folder, 'etc/apt/sources.list'), SOURCE);
   });
 }

@@ -3,6 +3,7 @@ import { DrillbookError } from '../core/error.ts';
 import { boot } from './boot.ts';
 import { makeData, makeDisks, newSerial } from './disk.ts';
 import { ensureImage } from './image.ts';
+import type { ImageName } from './image.ts';
 import { inventoryOf, renameInInventory, writeInventory } from './inventory.ts';
 import { withLock } from './lock.ts';
 import { killMachines, machinesOf } from './machine.ts';
@@ -26,6 +27,8 @@ export interface UpOptions {
   readonly nodes?: readonly string[] | undefined;
   /** Nodes with a kernel of their own that has DRBD, and a data disk. */
   readonly drbd?: boolean | undefined;
+  /** The packages of the cluster are installed already. */
+  readonly installed?: boolean | undefined;
   /** A third node, `arbiter`: a container. */
   readonly arbiter?: boolean | undefined;
   /** Size of the data disk in MiB. */
@@ -93,6 +96,9 @@ export async function upLab(options: UpOptions): Promise<Lab> {
   });
 }
 
+const imageOf = ({ stack = 'dbackup', database, installed }: UpOptions): ImageName =>
+  stack === 'dbackup' ? database : installed === true ? 'installed' : 'cluster';
+
 async function create(
   options: UpOptions,
   names: readonly string[],
@@ -101,7 +107,7 @@ async function create(
 ): Promise<Lab> {
   const { name, database } = options;
   const stack = options.stack ?? 'dbackup';
-  const image = await ensureImage(stack === 'dbackup' ? database : 'cluster', { onProgress, signal });
+  const image = await ensureImage(imageOf(options), { onProgress, signal });
   const vm = options.drbd === true ? await ensureVm(image, { onProgress, signal }) : undefined;
   const packages = await ensureStandins(stack, signal);
   await allowManyNodes();

@@ -1,6 +1,7 @@
 import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { lastWords } from '../_sh.ts';
+import { notRunning } from './_status.ts';
 import { childOf, element, parse, write } from './_xml.ts';
 import type { Element } from './_xml.ts';
 
@@ -25,12 +26,9 @@ function isNew(schema: string | undefined): boolean {
 /** Fails where Pacemaker does not run on the node. */
 export async function readCib(ctx: Context): Promise<Cib> {
   const said = await ctx.sh('cibadmin --query', { isLook: true });
-  if (said.code !== 0)
-    throw new StepFailed(
-      `Pacemaker’s configuration cannot be read on ${ctx.host.name}: ${lastWords(said) || `exit code ${said.code}`}`,
-      {},
-      { hint: 'does the cluster run here? pacemaker.cluster starts it' },
-    );
+  // Not connected (crm_exit_t).
+  if (said.code === 102) throw notRunning(ctx);
+  if (said.code !== 0) throw new StepFailed(`Pacemaker’s configuration cannot be read: ${lastWords(said)}`);
   const root = parse(said.stdout);
   return {
     configuration: childOf(root, 'configuration') ?? element('configuration'),

@@ -94,15 +94,18 @@ export async function readStatus(ctx: Context): Promise<Status | undefined> {
   return parseStatus(said.stdout);
 }
 
+export const notRunning = ({ host }: Context): StepFailed =>
+  new StepFailed(
+    `Pacemaker does not run on ${host.name}`,
+    {},
+    { hint: 'pacemaker.cluster builds and starts a cluster' },
+  );
+
 /** As `readStatus`; fails where Pacemaker does not run. */
 export async function statusOf(ctx: Context): Promise<Status> {
   const status = await readStatus(ctx);
-  if (status !== undefined) return status;
-  throw new StepFailed(
-    `Pacemaker does not run on ${ctx.host.name}`,
-    {},
-    { hint: 'pacemaker.cluster starts it' },
-  );
+  if (status === undefined) throw notRunning(ctx);
+  return status;
 }
 
 /** Failed operations in words. */

@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { z } from 'zod';
+import { checkOptions } from '../../../engine/modules/pacemaker/_agents.ts';
+import type { Agent } from '../../../engine/modules/pacemaker/_agents.ts';
+import { constraintEdit } from '../../../engine/modules/pacemaker/_constraints.ts';
+import type { Edit } from '../../../engine/modules/pacemaker/_edit.ts';
+import { zConstraint, zResource } from '../../../engine/modules/pacemaker/_params.ts';
+import { propertyEdit } from '../../../engine/modules/pacemaker/_properties.ts';
+import {
+  groupEdit,
+  removalEdit,
+  resourceEdit,
+  stopEdit,
+} from '../../../engine/modules/pacemaker/_resources.ts';
+import { parseStatus } from '../../../engine/modules/pacemaker/_status.ts';
+import { childOf, parse, write } from '../../../engine/modules/pacemaker/_xml.ts';
+import type { Element } from '../../../engine/modules/pacemaker/_xml.ts';
+
+const fixture = (name: string): string => readFileSync(join(import.meta.dirname, 'fixtures', name), 'utf8');
+
+/** Of a pair that Pacemaker 2.1.5 runs, as `cibadmin --query` printed it. */
+const configuration = childOf(parse(fixture('cib.xml')), 'configuration') as Element;
+
+const agent: Agent = {
+  parameters: [
+    { name: 'ip', isRequired: true },
+    { name: 'cidr_netmask', isRequired: false },
+  ],
+  actions: [
+    { name: 'start', timeout: '20s' },
+    { name: 'stop', timeout: '20s' },
+    { name: 'monitor', depth: '0', timeout: '20s', interval: '10s' },
+    { name: 'meta-data', timeout: '5s' },
+    { name: 'validate-all', timeout: '20s' },
+  ],
+};
+const resource = (given: z.input<typeof zResource>, word: 'Promoted' | 'Master' = 'Promoted'): Edit =>
+  resourceEdit(zResource.parse(given), agent, word);
+const constraint = (given: z.input<typeof zConstraint>, isAbsent = false): Edit =>
+  constraintEdit(zConstraint.parse(given), 'Promoted', isAbsent);
+const vip = {
+  name: 'ClusterIP',
+  agent: 'ocf:heartbeat:IPaddr2',
+  options: { ip: '10.201.5.100', cidr_netmask: '24' },
+  operations: [{ name: 'monitor', interval: '30s' }],
+};
+const changesOf = (edit: Edit, from = configuration) => edit(from).changes;
+/** The edit changes what it says, and a second time nothing. */
+function once(edit: Edit, from = configuration): Element {
+  const edited = edit(from);
+  expect(edited.changes).not.toEqual([]);
+  expect(edit(edited.configuration)).toEqual({ configuration: edited.configuration, changes: [] });
+  return edited.configuration;
+}
+
+test('what is written is read again as it was, whatever is in its values', () => {
+  expect(parse(write(configuration))).toEqual(configuration);
+  const hostile = { name: 'a', attributes: { x: `<&>"'\n\t\r ü 🔑` }, children: [] };
+  expect(parse(write(hostile))).toEqual(hostile);
+});
+
+test('a pair as its playbook describes it needs no change', () => {
+  expect(changesOf(resource(vip))).toEqual([]);
+  expect(changesOf(groupEdit({ name: 'KaiwuDBGrp', resources: ['KaiwuFS', 'KaiwuDB'] }))).toEqual([]);
+  expect(changesOf(constraint({ colocation: { resource: 'ClusterIP', with: 'KaiwuDBGrp' } }))).toEqual([]);
+  const order = { first: 'KaiwuData-clone', first_action: 'promote', then: 'KaiwuDBGrp' } as const;
+  expect(changesOf(constraint({ order }))).toEqual([]);
+  expect(changesOf(propertyEdit('cluster', { 'no-quorum-policy': 'ignore' }))).toEqual([]);
+  expect(changesOf(propertyEdit('resources', { 'migration-threshold': '2' }))).toEqual([]);
+});
+
+test.each([
+  ['an option', { ...vip, options: { ...vip.options, ip: '10.0.0.9' } }],
+  ['an option that is given up', { ...vip, options: { ip: '10.201.5.100' } }],
+  ['an interval', { ...vip, operations: [{ name: 'monitor', interval: '5s' }] }],
+  ['a meta attribute', { ...vip, meta: { 'migration-threshold': 3 } }],
+  ['a resource that is new', { ...vip, name: 'Second' }],
+])('%s is changed once, and nothing else', (_, wanted) => {
+  const edited = once(resource(wanted));
+  const others = (all: Element): string[] =>
+    (childOf(all, 'resources')?.children ?? [])
+      .filter(({ attributes }) => !['ClusterIP', 'Second'].includes(attributes['id'] ?? ''))
+      .map(write);
+  expect(others(edited)).toEqual(others(configuration));
+});
+
+test('what an operator has stopped in an emergency stays so', () => {
+  const stopped = once(stopEdit('ClusterIP'));
+  const changed = once(resource({ ...vip, options: { ip: '10.0.0.9' } }), stopped);
+  expect(write(changed)).toContain('name="target-role" value="Stopped"');
+});
+
+test('a role is spelled as the schema of the cluster knows it', () => {
+  const both = {
+    ...vip,
+    name: 'New',
+    operations: [{ name: 'monitor', interval: 10, role: 'Promoted' as const }],
+  };
+  expect(write(resource(both, 'Master')(configuration).configuration)).toContain('role="Master"');
+  const old = resource(both, 'Master')(configuration).configuration;
+  expect(changesOf(resource(both, 'Promoted'), old)).toEqual([]);
+});
+
+test('a group takes its resources from where they are, in their order; what it loses goes on', () => {
+  const turned = once(groupEdit({ name: 'KaiwuDBGrp', resources: ['KaiwuDB', 'ClusterIP'] }));
+  const ids = (childOf(turned, 'resources')?.children ?? []).map(({ attributes }) => attributes['id']);
+  expect(ids).toEqual(['KaiwuData-clone', 'KaiwuFS', 'KaiwuDBGrp']);
+  expect(() => groupEdit({ name: 'KaiwuDBGrp', resources: ['Nobody'] })(configuration)).toThrow(
+    'no resource Nobody',
+  );
+});
+
+test('a resource that is removed takes its constraints with it, and an empty group', () => {
+  const without = ['KaiwuFS', 'KaiwuDB'].reduce((sofar, id) => once(removalEdit(id), sofar), configuration);
+  expect(write(without)).not.toMatch(/KaiwuFS|KaiwuDB\b|KaiwuDBGrp/);
+  expect(changesOf(removalEdit('KaiwuData'))).toContainEqual(
+    expect.objectContaining({ what: 'constraint order-KaiwuData-clone-KaiwuDBGrp-mandatory' }),
+  );
+});
+
+test('a constraint takes the place of one between the same resources', () => {
+  const edited = once(constraint({ colocation: { resource: 'ClusterIP', with: 'KaiwuDBGrp', score: 100 } }));
+  const all = (childOf(edited, 'constraints')?.children ?? []).filter(
+    ({ name }) => name === 'rsc_colocation',
+  );
+  expect(all).toHaveLength(2);
+  once(constraint({ colocation: { resource: 'ClusterIP', with: 'KaiwuDBGrp' } }, true));
+  expect(() => constraint({ location: { resource: 'Nobody', node: 'dbk1' } })(configuration)).toThrow(
+    'Nobody',
+  );
+});
+
+test('a resource stays away from a node that sees none of its addresses', () => {
+  const edited = once(
+    constraint({ location: { resource: 'KaiwuData-clone', attribute: 'pingd', minimum: 1 } }),
+  );
+  expect(write(edited)).toMatch(/operation="not_defined".*operation="lt" value="1"/);
+});
+
+test('options that the agent does not know are refused, and a resource without those it must have', () => {
+  expect(() => checkOptions('x', 'ocf:a:b', { ipp: '1' }, agent)).toThrow('has no option ipp');
+  expect(() => checkOptions('x', 'ocf:a:b', {}, agent)).toThrow('must have: ip');
+});
+
+test('the state of a cluster is read as Pacemaker tells it', () => {
+  const running = parseStatus(fixture('running.xml'));
+  expect(running).toMatchObject({ has_quorum: true, dc: 'n1', failures: [] });
+  expect(running.nodes.map(({ name, is_online: is }) => [name, is])).toEqual([
+    ['n1', true],
+    ['n2', true],
+  ]);
+  expect(running.instances.map(({ id, role, node }) => `${id} ${role} ${node ?? '-'}`)).toEqual([
+    'drbd_r0 Promoted n1',
+    'drbd_r0 Unpromoted n2',
+    'fs_r0 Started n1',
+    'vip Started n1',
+    'web Started n1',
+  ]);
+  expect(parseStatus(fixture('power-failure.xml')).nodes.map(({ is_online: is }) => is)).toContain(false);
+});
