@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Duplex } from 'node:stream';
 import type { Client, ConnectConfig } from 'ssh2';
 import { Unreachable } from '../core/error.ts';
@@ -114,6 +115,13 @@ function note(target: Target, name: string, key: Buffer): Unreachable | undefine
   }
 }
 
+/** Ends before any login: sshd drops connections so where many come at once (MaxStartups, sshd_config(5)). */
+const early = new WeakSet<Error>();
+const PAUSES_MS = [300, 1000, 3000];
+const HUNG_UP = 'it closed the connection during the handshake';
+const isHangUp = ({ message, code }: NodeJS.ErrnoException): boolean =>
+  code === 'ECONNRESET' || message === HUNG_UP || message === 'Connection lost before handshake';
+
 /** Handshake, host key, login, over a byte stream. */
 async function logIn(
   target: Target,
@@ -198,10 +206,14 @@ async function logIn(
         (isTrusted && /authentication/i.test(error.message))
       ) {
         reject(login.failure());
-      } else reject(unreachable(target, error));
+      } else {
+        const failure = unreachable(target, error);
+        if (!isTrusted && isHangUp(error)) early.add(failure);
+        reject(failure);
+      }
     };
     client.once('error', fail);
-    client.once('close', () => fail(new Error('it closed the connection during the handshake')));
+    client.once('close', () => fail(new Error(HUNG_UP)));
     watch = stopwatch(target.connectTimeoutMs, () => {
       signal?.removeEventListener('abort', onAbort);
       client.destroy();
@@ -214,7 +226,9 @@ async function logIn(
       resolve();
     });
     signal?.addEventListener('abort', onAbort, { once: true });
-    client.connect(config);
+    // What ended before ssh2 listened says so to nobody.
+    if (sock.destroyed || sock.readableEnded) fail(new Error(HUNG_UP));
+    else client.connect(config);
   });
   return { client, isGone: () => isGone, gone };
 }
@@ -227,13 +241,21 @@ export const connectTo = (
   tools: LoginTools,
 ): Promise<Connected> =>
   inTurn(async () => {
-    signal?.throwIfAborted();
     const { proxyCommand } = target;
-    const sock =
-      via !== undefined
-        ? await via()
-        : proxyCommand !== undefined
-          ? commandStream(target, proxyCommand)
-          : await connectSocket(target, signal);
-    return logIn(target, sock, signal, tools);
+    for (let times = 0; ; times++) {
+      signal?.throwIfAborted();
+      const sock =
+        via !== undefined
+          ? await via()
+          : proxyCommand !== undefined
+            ? commandStream(target, proxyCommand)
+            : await connectSocket(target, signal);
+      try {
+        return await logIn(target, sock, signal, tools);
+      } catch (error) {
+        const ms = PAUSES_MS[times];
+        if (ms === undefined || !(error instanceof Error) || !early.has(error)) throw error;
+        await pause(ms, undefined, signal === undefined ? {} : { signal });
+      }
+    }
   });

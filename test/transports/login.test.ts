@@ -11,6 +11,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -338,4 +340,46 @@ it('an inventory of Ansible’s leads to the host, by its own variables', { time
   const host = loadInventory(join(folder, 'hosts.ini')).hosts.get('node1');
   if (!host) throw new Error('no host');
   expect((await to(host).sh('id -un')).stdout).toBe(`${user.name}\n`);
+});
+
+describe('a server that hangs up before it has greeted, as sshd does where many come at once', () => {
+  /** Drops so many connections, then lets them through. */
+  async function dropping(count: number): Promise<{ host: Host; seen: () => number }> {
+    const real = sshd.host();
+    let seen = 0;
+    const door = createServer((socket) => {
+      if (++seen <= count) {
+        socket.destroy();
+        return;
+      }
+      const inner = connect(real.connection.port ?? 22, '127.0.0.1');
+      socket.pipe(inner).pipe(socket);
+      for (const one of [socket, inner]) one.on('error', () => inner.destroy());
+    });
+    await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
+    stops.push(
+      () =>
+        new Promise((resolve) => {
+          door.close(() => resolve());
+        }),
+    );
+    const connection: Connection = {
+      ...real.connection,
+      port: (door.address() as AddressInfo).port,
+      sshConfig: file('alias', `Host *\n  HostKeyAlias [127.0.0.1]:${real.connection.port ?? 22}\n`),
+    };
+    return { host: { ...real, connection }, seen: () => seen };
+  }
+
+  it('is tried again', async () => {
+    const { host, seen } = await dropping(2);
+    expect((await to(host).sh('echo in')).stdout).toBe('in\n');
+    expect(seen()).toBe(3);
+  });
+
+  it('is given up after a while', async () => {
+    const { host, seen } = await dropping(99);
+    expect((await failureOf(to(host))).code).toBe('host.unreachable');
+    expect(seen()).toBe(4);
+  });
 });

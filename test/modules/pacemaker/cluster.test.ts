@@ -34,7 +34,7 @@ const dummy = (name: string, more: Record<string, unknown> = {}) => ({
   ...more,
 });
 const reach = (module: string, params: Record<string, unknown> = {}): ReturnType<Pair['reach']> =>
-  pair.reach('dbk1', `pacemaker.${module}`, params);
+  pair.reach('dbk1', module, params);
 const where = async (resource: string): Promise<(string | null)[]> => {
   const { result } = await pair.run('dbk1', 'pacemaker.status');
   const { instances } = result as { instances: { id: string; node: string | null }[] };
@@ -46,7 +46,7 @@ test('two nodes become a cluster, and a second time nothing changes', async () =
   await expect(pair.check('dbk1', 'pacemaker.property', { properties: { x: 1 } })).rejects.toThrow(
     'Pacemaker does not run on dbk1',
   );
-  const changes = await reach('cluster');
+  const changes = await reach('pacemaker.cluster');
   expect(changes.map(({ what }) => what)).toContain('key of corosync on dbk2');
   const { result } = await pair.run('dbk2', 'pacemaker.status');
   expect(result).toMatchObject({ has_quorum: true, nodes: [{ is_online: true }, { is_online: true }] });
@@ -56,14 +56,16 @@ test('two nodes become a cluster, and a second time nothing changes', async () =
 }, 120_000);
 
 test('a node that lost its configuration gets it from the other, whose resources go on', async () => {
-  await reach('property', { properties: { 'stonith-enabled': false, 'no-quorum-policy': 'ignore' } });
-  await reach('resource', dummy('stays'));
+  await reach('pacemaker.property', {
+    properties: { 'stonith-enabled': false, 'no-quorum-policy': 'ignore' },
+  });
+  await reach('pacemaker.resource', dummy('stays'));
   await on(
     'dbk2',
     'systemctl stop pacemaker corosync; rm -f /etc/corosync/* /etc/pacemaker/authkey 2>&-; true',
   );
   const since = await on('dbk1', 'systemctl show -p ActiveEnterTimestampMonotonic pacemaker');
-  await reach('cluster');
+  await reach('pacemaker.cluster');
   expect(await on('dbk1', 'systemctl show -p ActiveEnterTimestampMonotonic pacemaker')).toBe(since);
   expect(await where('stays')).not.toEqual([null]);
 }, 120_000);
@@ -80,34 +82,38 @@ test('a node of another cluster is refused', async () => {
 });
 
 test('resources, groups and constraints are as described, each changed once', async () => {
-  await reach('configuration', {
+  await reach('pacemaker.configuration', {
     resources: [dummy('one'), dummy('two', { operations: [{ name: 'monitor', interval: '5s' }] })],
     groups: [{ name: 'both', resources: ['one', 'two'] }],
     constraints: [{ location: { resource: 'both', node: 'dbk2', score: 100 } }],
   });
   expect([await where('one'), await where('two')]).toEqual([['dbk2'], ['dbk2']]);
-  await reach('resource', dummy('three'));
-  await reach('constraint', { colocation: { resource: 'three', with: 'both' } });
-  await reach('constraint', { order: { first: 'both', then: 'three' } });
-  await reach('group', { name: 'both', resources: ['two', 'one'] });
+  await reach('pacemaker.resource', dummy('three'));
+  await reach('pacemaker.constraint', { colocation: { resource: 'three', with: 'both' } });
+  await reach('pacemaker.constraint', { order: { first: 'both', then: 'three' } });
+  await reach('pacemaker.group', { name: 'both', resources: ['two', 'one'] });
   await pair.run('dbk1', 'pacemaker.wait', { resource: 'three', node: 'dbk2' });
   expect(await on('dbk1', 'pcs resource config both')).toContain('two');
-  await reach('resource', { name: 'three', state: 'absent' });
+  await reach('pacemaker.resource', { name: 'three', state: 'absent' });
   expect(await on('dbk1', 'pcs constraint')).not.toContain('three');
-  await expect(reach('resource', dummy('bad', { options: { stae: 'x' } }))).rejects.toThrow('no option stae');
-  await expect(reach('resource', { name: 'bad', agent: 'systemd:nosuch' })).rejects.toThrow('systemd:nosuch');
-  await expect(reach('constraint', {})).rejects.toThrow('one of `colocation`');
+  await expect(reach('pacemaker.resource', dummy('bad', { options: { stae: 'x' } }))).rejects.toThrow(
+    'no option stae',
+  );
+  await expect(reach('pacemaker.resource', { name: 'bad', agent: 'systemd:nosuch' })).rejects.toThrow(
+    'systemd:nosuch',
+  );
+  await expect(reach('pacemaker.constraint', {})).rejects.toThrow('one of `colocation`');
 }, 120_000);
 
 test('a node in standby runs nothing, and takes its resources again', async () => {
-  await reach('node', { name: 'dbk2', standby: true });
+  await reach('pacemaker.node', { name: 'dbk2', standby: true });
   expect(await where('one')).toEqual(['dbk1']);
   const held = await pair.run('dbk1', 'pacemaker.wait', { resource: 'one', node: 'dbk2', wait: '2s' });
   expect(held.failed).toContain('one is Started on dbk1');
-  await reach('node', { name: 'dbk2', standby: false });
+  await reach('pacemaker.node', { name: 'dbk2', standby: false });
   await pair.run('dbk1', 'pacemaker.wait', { resource: 'one', node: 'dbk2' });
-  await reach('node', { name: 'dbk2', maintenance: true });
-  await reach('node', { name: 'dbk2', maintenance: false });
+  await reach('pacemaker.node', { name: 'dbk2', maintenance: true });
+  await reach('pacemaker.node', { name: 'dbk2', maintenance: false });
   await expect(pair.check('dbk1', 'pacemaker.node', { name: 'dbk3' })).rejects.toThrow('no node dbk3');
 }, 120_000);
 
@@ -117,11 +123,12 @@ test('a resource that fails is told, and tried again when its failures are forgo
     await lab.ssh(node, 'cat >/etc/systemd/system/fragile.service; systemctl daemon-reload', { stdin: unit });
   }
   const broken = { name: 'fragile', agent: 'systemd:fragile' };
-  await expect(reach('resource', broken)).rejects.toThrow('fragile');
+  await expect(reach('pacemaker.resource', broken)).rejects.toThrow('fragile');
   expect((await pair.check('dbk1', 'pacemaker.resource', broken)).changes).toEqual([]);
-  await reach('resource', { name: 'fragile', state: 'absent' });
   const { isChanged } = await pair.run('dbk1', 'pacemaker.cleanup');
   expect(isChanged).toBe(true);
+  await reach('pacemaker.resource', { name: 'fragile', state: 'absent' });
+  await pair.run('dbk1', 'pacemaker.cleanup');
   expect(await pair.run('dbk1', 'pacemaker.wait')).not.toHaveProperty('failed');
 }, 120_000);
 
@@ -139,27 +146,31 @@ test('a configuration that someone changes at the same moment is not overwritten
 }, 60_000);
 
 // pcs takes its time, and the playbook that builds a pair makes them known as well.
-test.runIf(isFull)('pcs knows both nodes by the password of hacluster, which nobody sees', async () => {
-  const nodes = Object.fromEntries(
-    await Promise.all(
-      ['dbk1', 'dbk2'].map(async (node) => [node, await on(node, "hostname -I | cut -d' ' -f1")]),
-    ),
-  ) as Record<string, string>;
-  for (const node of ['dbk1', 'dbk2']) {
-    await pair.reach(node, 'service', { name: 'pcsd', state: 'started' });
-    await pair.reach(node, 'user_password', { user: 'hacluster', password: `it's "hidden" & #1` });
-  }
-  await expect(reach('auth', { nodes, password: 'wrong' })).rejects.toThrow(
-    'pcs cannot make the nodes known',
-  );
-  await reach('auth', { nodes, password: `it's "hidden" & #1` });
-  expect(await on('dbk1', 'pcs status pcsd')).toMatch(/dbk2: Online/);
-}, 180_000);
+test.runIf(isFull)(
+  'pcs knows both nodes by the password of hacluster, which nobody sees',
+  async () => {
+    const nodes = Object.fromEntries(
+      await Promise.all(
+        ['dbk1', 'dbk2'].map(async (node) => [node, await on(node, "hostname -I | cut -d' ' -f1")]),
+      ),
+    ) as Record<string, string>;
+    for (const node of ['dbk1', 'dbk2']) {
+      await pair.reach(node, 'service', { name: 'pcsd', state: 'started' });
+      await pair.reach(node, 'user_password', { user: 'hacluster', password: `it's "hidden" & #1` });
+    }
+    await expect(reach('pacemaker.auth', { nodes, password: 'wrong' })).rejects.toThrow(
+      'pcs cannot make the nodes known',
+    );
+    await reach('pacemaker.auth', { nodes, password: `it's "hidden" & #1` });
+    expect(await on('dbk1', 'pcs status pcsd')).toMatch(/dbk2: Online/);
+  },
+  180_000,
+);
 
 test('the cluster is stopped on both nodes, started, and gone', async () => {
-  await reach('cluster', { state: 'stopped' });
+  await reach('pacemaker.cluster', { state: 'stopped' });
   expect(await on('dbk2', 'systemctl is-active corosync || true')).toBe('inactive');
-  await reach('cluster');
-  await reach('cluster', { state: 'absent' });
+  await reach('pacemaker.cluster');
+  await reach('pacemaker.cluster', { state: 'absent' });
   expect(await on('dbk2', 'ls /etc/corosync /var/lib/pacemaker/cib')).not.toContain('corosync.conf');
 }, 180_000);
