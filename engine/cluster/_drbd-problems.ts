@@ -48,7 +48,11 @@ function ofDrbd({ replication: { state, percent }, verdict }: Known): readonly C
   switch (state) {
     case 'broken':
       return [
-        problem('drbd.broken', 'DRBD does not replicate', 'a split brain where a node is StandAlone; see the witnesses'),
+        problem(
+          'drbd.broken',
+          'DRBD does not replicate',
+          'a split brain where a node is StandAlone; see the witnesses',
+        ),
       ];
     case 'stopped':
       return [
@@ -60,7 +64,11 @@ function ofDrbd({ replication: { state, percent }, verdict }: Known): readonly C
       ];
     case 'syncing':
       return [
-        problem('drbd.syncing', `a sync is under way: ${(percent ?? 0).toFixed(1)} % in step`, 'wait for its end'),
+        problem(
+          'drbd.syncing',
+          `a sync is under way: ${(percent ?? 0).toFixed(1)} % in step`,
+          'wait for its end',
+        ),
       ];
     default:
       return [];

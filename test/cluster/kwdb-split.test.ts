@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { Reading } from '../../engine/cluster/kwdb.ts';
-import { foldReadings, parseReading, settingsSchema } from '../../engine/cluster/kwdb.ts';
+import { foldReadings } from '../../engine/cluster/_drbd-pair.ts';
+import { parseReading } from '../../engine/cluster/_drbd-read.ts';
+import type { Reading } from '../../engine/cluster/_drbd-read.ts';
+import { settingsSchema } from '../../engine/cluster/kwdb.ts';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import { renderText } from '../../engine/parse/template.ts';
 
@@ -14,6 +16,8 @@ const settings = settingsSchema.parse({
     secret: 'x',
   },
   filesystem: { directory: '/data', type: 'ext4' },
+  corosync: { links: [{ a: '10.0.0.1', b: '10.0.0.2' }] },
+  arbitration: { ping: ['10.0.0.254'] },
   service: 'db',
   vip: { address: '10.0.0.9' },
 });
@@ -21,7 +25,7 @@ const settings = settingsSchema.parse({
 /** As the node's script says it. */
 const reading = (generations: string, connection: string, words = '', role = 'Secondary'): Reading =>
   parseReading(
-    `${words}
+    `word drbd ${role}\n${words}
 exists resource name:r role:${role} suspended:no
 exists connection name:r peer-node-id:0 connection:${connection} role:Unknown congested:no
 exists device name:r volume:0 minor:3 disk:UpToDate size:65496
@@ -41,7 +45,7 @@ function status(a: Reading | undefined, b: Reading | undefined): ClusterStatus {
     reading: one,
     silence: 'no way',
   });
-  return foldReadings(cluster, settings, [seen('a', a), seen('b', b)]);
+  return foldReadings(cluster, settings, { promotable: 'x', units: ['db'] }, [seen('a', a), seen('b', b)]);
 }
 const told = ({ state, replication, problems }: ClusterStatus): unknown => [
   state,
@@ -49,7 +53,7 @@ const told = ({ state, replication, problems }: ClusterStatus): unknown => [
   problems.map(({ code }) => code),
 ];
 
-const SERVING = 'mounted\nvip';
+const SERVING = 'word mount here\nword vip here';
 
 test.each([
   ['both StandAlone', 'StandAlone', 'StandAlone'],
@@ -90,7 +94,7 @@ test('disks that have nothing in common', () => {
 
 test('where one node is away, what the other says counts', () => {
   const alone = reading(gi('B', 'A', '0', '0'), 'StandAlone', SERVING, 'Primary');
-  expect(told(status(alone, undefined))).toEqual(['degraded', 'broken', ['node.away', 'drbd.broken']]);
+  expect(told(status(alone, undefined))).toEqual(['error', 'broken', ['node-offline', 'drbd.broken']]);
 });
 
 test.each([
