@@ -2,9 +2,11 @@ import { StepFailed } from '../core/error.ts';
 
 /**
  * Shell: `uses PATH` prints a line `use TEXT` for all that a block device is in use for, `holds PATH` a line `holds TEXT`
- * where anything is on it, known to blkid(8) or not; an error where it cannot be read.
+ * where anything is on it, known to blkid(8) or not; an error where it cannot be read. With other programs of these names
+ * (busybox) what is in use or full would look free.
  */
 export const BLOCK_DEVICE = `
+case $(blkid -V 2>&1; command -v findmnt) in *util-linux*findmnt*) ;; *) echo 'blkid and findmnt of util-linux are needed' >&2; exit 1 ;; esac
 uses() {
   findmnt -rno TARGET -S "$1" | sed 's/^/use it is mounted at /'
   if grep -q "^$1 " /proc/swaps; then echo 'use it is swap'; fi

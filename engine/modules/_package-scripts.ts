@@ -14,6 +14,8 @@ rpm) manager=rpm ;;
 esac
 case $manager in apt) program=dpkg-query ;; *) program=rpm ;; esac
 command -v $program >/dev/null 2>&1 || { echo "there is no $program on this node" >&2; exit 1; }
+# That of busybox unpacks files, and knows nothing of what is installed.
+[ $program = dpkg-query ] || rpm --version >/dev/null 2>&1 || { echo "the rpm of this node is no package manager (busybox)" >&2; exit 1; }
 printf 'manager\\t%s\\n' "$manager"
 names= versions=no
 left=$#

@@ -204,6 +204,8 @@ export interface Where {
   readonly before?: () => Promise<void>;
   /** Whether something of the value was run; asked after each. */
   readonly wasRun?: () => Promise<boolean>;
+  /** Without the longest values: they take their time, and the way of every other. */
+  readonly isQuick?: boolean;
   /** Every value is refused here. */
   readonly isRefused?: boolean;
 }
@@ -213,7 +215,7 @@ export async function hostileWrongs(
   bench: Bench,
   name: string,
   settings: readonly Setting[],
-  { dir, before, wasRun, isRefused = false }: Where,
+  { dir, before, wasRun, isQuick = false, isRefused = false }: Where,
 ): Promise<readonly string[]> {
   const wrong: string[] = [];
   for (const path of await placesOf(name)) {
@@ -221,7 +223,8 @@ export async function hostileWrongs(
     const setting = settingFor(settings, path);
     if (CODE.has(`${name}.${key}`) || setting === undefined) continue;
     const look = setting.arrived?.[key];
-    for (const value of [...VALUES, ...(look || isFull ? [HUGE] : []), ...REFUSED]) {
+    const values = [...VALUES, ...(look || isFull ? [HUGE] : []), ...REFUSED];
+    for (const value of values.filter(({ length }) => !isQuick || isFull || length <= 5000)) {
       const blame = (why: string): void => void wrong.push(`${name}.${key} = ${short(value)}: ${why}`);
       await before?.();
       const mustBeTaken = VALUES.includes(value) && (await setting.before?.(value)) === true;

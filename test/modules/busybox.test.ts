@@ -4,9 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Redactor } from '../../engine/core/secret.ts';
+import { loadModule } from '../../engine/modules/registry.ts';
 import { openLocalWith } from '../../engine/transports/local.ts';
 import { ensurePackages } from '../_apt.ts';
 import { check, openBench, reach, run } from './_context.ts';
+import { hostileWrongs } from './_hostile.ts';
+import { scene } from './_scene.ts';
+import { localSettings } from './_settings.ts';
 import type { Bench } from './_context.ts';
 
 // The node's shell and all its programs are busybox.
@@ -85,3 +89,29 @@ test('facts are read', async () => {
     ]),
   });
 });
+
+test.each([
+  ['dialogue', { cmd: 'true', responses: [{ prompt: 'x', answer: 'x' }] }, /needs `script` \(util-linux/],
+  ['filesystem', { device: '/dev/null' }, /blkid and findmnt of util-linux are needed/],
+  ['drbd.metadata', { resource: 'none' }, /blkid and findmnt of util-linux are needed/],
+  ['package', { name: 'cron' }, /the rpm of this node is no package manager \(busybox\)/],
+  ['time_sync', {}, /time_sync knows systemd only/],
+  ['mysql.query', { query: 'SELECT 1' }, /has no program mariadb or mysql/],
+])('%s cannot work with busybox alone, and says so', async (name, params, why) => {
+  const { kind } = await loadModule(name);
+  const work = kind === 'state' ? check(bench, name, params) : run(bench, name, params);
+  await expect(work).rejects.toThrow(why);
+});
+
+// What the engine does by itself has no part in the node's shell.
+const OWN = new Set(['assert', 'cluster.status', 'debug', 'pause', 'set']);
+
+test.each(Object.keys(localSettings('')).filter((name) => !OWN.has(name)))(
+  '%s: whatever is in a text, nothing of it is run, and it arrives or is refused',
+  async (name) => {
+    if (name === 'dialogue') await symlink('/usr/bin/script', join(applets, 'script'));
+    const at = { ...(await scene(bench.dir)), isQuick: true };
+    expect(await hostileWrongs(bench, name, localSettings(bench.dir)[name] ?? [], at)).toEqual([]);
+  },
+  180_000,
+);

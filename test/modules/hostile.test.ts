@@ -1,16 +1,14 @@
-import { existsSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { Context } from '../../engine/core/module.ts';
 import { moduleNames } from '../../engine/modules/registry.ts';
 import { openBench } from './_context.ts';
 import type { Bench } from './_context.ts';
-import { CANARY, gapsIn, hostileWrongs } from './_hostile.ts';
+import { gapsIn, hostileWrongs } from './_hostile.ts';
+import type { Where } from './_hostile.ts';
 import { nodeSettings } from './_node-hostile.ts';
 import { diskSettings, drbdSettings, pairSettings } from './_pair-hostile.ts';
+import { scene } from './_scene.ts';
 import { localSettings, REFUSING } from './_settings.ts';
 import type { Settings } from './_settings.ts';
 
@@ -29,32 +27,12 @@ const STATUS: ClusterStatus = {
 };
 
 let bench: Bench;
+let at: Where;
 beforeAll(async () => {
   bench = await openBench({ status: STATUS });
-  await mkdir(join(bench.dir, 'names'));
-  await writeFile(join(bench.dir, 'src.txt'), 'text\n');
-  await writeFile(join(bench.dir, 't.hbs'), 'text\n');
-  await writeFile(join(bench.dir, 's.sh'), '#!/bin/sh\nprintf %s "$1"\n');
+  at = await scene(bench.dir);
 });
 afterAll(() => bench.close());
-
-const places = (): string[] => [
-  process.cwd(),
-  homedir(),
-  '/',
-  tmpdir(),
-  '/var/tmp',
-  bench.dir,
-  join(bench.dir, 'names'),
-];
-/** Whether a file of that name is anywhere that something run could have made it; it is gone then. */
-async function wasRun(): Promise<boolean> {
-  const there = places()
-    .map((dir) => join(dir, CANARY))
-    .filter((path) => existsSync(path));
-  for (const path of there) await rm(path);
-  return there.length > 0;
-}
 
 /** A node of a pair that no exchange may reach. */
 const aloof = (): Bench => {
@@ -87,15 +65,7 @@ test('every text of every module is tried, in one place', async () => {
 test.each(Object.keys(local))(
   '%s: whatever is in a text, nothing of it is run, and it arrives or is refused',
   async (name) => {
-    const wrong = await hostileWrongs(bench, name, localSettings(bench.dir)[name] ?? [], {
-      dir: bench.dir,
-      before: async () => {
-        for (const file of ['copy', 'line', 'block', 'link', 'answer', 'rendered'])
-          await rm(join(bench.dir, file), { force: true, recursive: true });
-      },
-      wasRun,
-    });
-    expect(wrong).toEqual([]);
+    expect(await hostileWrongs(bench, name, localSettings(bench.dir)[name] ?? [], at)).toEqual([]);
   },
   180_000,
 );
