@@ -476,12 +476,18 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
 
       it('is lost with what it had shown when it was killed', async () => {
         const id = newId();
-        const talk = t.dialogue(id, 'echo on; while :; do sleep 0.02; done', [], { become, mode: 'start' });
+        // What is killed is the job; its program on the terminal lives on, and ends with the file.
+        writeFileSync(at('alive'), '');
+        const alive = 'echo on; while [ -e "$1" ]; do sleep 0.02; done; : >"$2"';
+        const args = [at('alive'), at('over')];
+        const talk = t.dialogue(id, alive, [], { become, args, mode: 'start' });
         await eventually(() => hasBegun(id) && readFileSync(`${filesOf(id)}.out`, 'utf8') !== '');
         killAll(id, [4, 7]);
         await talk.catch(() => undefined);
         const lost = await other.dialogue(id, '', [], { become, mode: 'attach' });
         expect(lost).toEqual({ kind: 'lost', reason: 'killed', output: 'on\n' });
+        rmSync(at('alive'));
+        await eventually(() => existsSync(at('over')));
       });
 
       it('runs more of them side by side than there are shells to follow them', async () => {
