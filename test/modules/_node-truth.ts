@@ -13,7 +13,7 @@ interface Situation {
   readonly cannot?: string;
 }
 
-interface Kind {
+export interface Kind {
   readonly situations: readonly Situation[];
   /** Shell text that prints `THING\tFIELD\tVALUE` lines of all that may change. */
   readonly look: string;
@@ -159,7 +159,9 @@ while IFS=: read -r name _ gid _; do printf 'group %s\\tgid\\t%s\\n' "$name" "$g
 for file in /etc/passwd /etc/group /etc/shadow; do printf '%s\\tmtime\\t%s\\n' "$file" "$(stat -c %y "$file")"; done`;
 const TMPFS = { path: '/srv/a/b', src: 'tmpfs', fstype: 'tmpfs' };
 
-const KINDS: Readonly<Record<string, Kind>> = {
+export type Kinds = Readonly<Record<string, Kind>>;
+
+export const nodeKinds: Kinds = {
   service,
   package: packages,
   'mysql.account': mysql([
@@ -345,7 +347,7 @@ find /srv -xdev -type d -printf '%p\\tkind\\tdirectory\\n'`,
 };
 
 /** What each kind of state told in check mode, and what then became different on the node. */
-export function truthOnNode(bench: () => Bench): void {
+export function truthOnNode(bench: () => Bench, kinds: Kinds): void {
   const look = async ({ look: script }: Kind): Promise<Snapshot> => {
     const seen = new Map<string, Record<string, string>>();
     for (const line of (await bench().ctx.sh(script)).stdout.split('\n')) {
@@ -356,7 +358,7 @@ export function truthOnNode(bench: () => Bench): void {
   };
   // What follows from what is told: a service has another process then, a folder another time.
   const FOLLOWS = /(MainPID|StateChangeTimestampMonotonic)$/;
-  describe.each(Object.entries(KINDS))('%s in check mode tells what it then changes', (name, kind) => {
+  describe.each(Object.entries(kinds))('%s in check mode tells what it then changes', (name, kind) => {
     test.each(kind.situations.map((one) => [one.of, one] as const))(
       '%s',
       async (_, { when, params, cannot }) => {

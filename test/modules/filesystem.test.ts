@@ -4,7 +4,9 @@ import { openPair } from '../cluster/_pair.ts';
 import type { Pair } from '../cluster/_pair.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { hostileOnNode } from './_node-hostile.ts';
+import { truthOnNode } from './_node-truth.ts';
 import { benchOn, diskSettings } from './_pair-hostile.ts';
+import { diskKinds } from './_pair-truth.ts';
 
 let lab: Lab;
 let pair: Pair;
@@ -122,6 +124,11 @@ test('mount: a file goes by a loop device', async () => {
   });
   await pair.reach('dbk1', 'mount', { path: '/srv/image', state: 'unmounted' });
 });
+
+truthOnNode(
+  () => benchOn(pair, 'dbk1'),
+  diskKinds(() => disk),
+);
 
 hostileOnNode(
   () => benchOn(pair, 'dbk1'),

@@ -14,7 +14,7 @@ import type { Bench } from './_context.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { hostileOnNode, nodeSettings } from './_node-hostile.ts';
 import type { Ask } from './_node-hostile.ts';
-import { truthOnNode } from './_node-truth.ts';
+import { nodeKinds, truthOnNode } from './_node-truth.ts';
 
 // One lab for all that needs a whole system: packages, services, the clock.
 let lab: Lab | undefined;
@@ -350,7 +350,7 @@ describe('time_sync', () => {
   });
 });
 
-truthOnNode(() => bench);
+truthOnNode(() => bench, nodeKinds);
 const ask: Ask = async (query, params = []) =>
   (await run(bench, 'mysql.query', { query, params })).result['value'];
 hostileOnNode(() => bench, nodeSettings(ask));

@@ -13,8 +13,11 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Change, Result } from '../../engine/core/module.ts';
+import { loadModule, moduleNames } from '../../engine/modules/registry.ts';
 import { check, openBench, reach } from './_context.ts';
 import type { Bench } from './_context.ts';
+import { nodeKinds } from './_node-truth.ts';
+import { dbackupKinds, diskKinds, drbdKinds } from './_pair-truth.ts';
 import { differences, expectUntouched, toldOfFiles } from './_truth.ts';
 import type { Snapshot } from './_truth.ts';
 
@@ -351,6 +354,13 @@ const SITUATIONS: Readonly<Record<string, readonly Situation[]>> = {
     },
   ],
 };
+
+test('every state is held against what it says in check mode, in one place', async () => {
+  const places = [SITUATIONS, nodeKinds, dbackupKinds, drbdKinds, diskKinds(() => '')].flatMap(Object.keys);
+  const all = await Promise.all(moduleNames().map(async (name) => ({ name, ...(await loadModule(name)) })));
+  const states = all.filter(({ kind }) => kind === 'state').map(({ name }) => name);
+  expect([...places].sort()).toEqual(states);
+});
 
 const ALWAYS = /^times of /;
 let count = 0;

@@ -9,7 +9,9 @@ import { buildStandins } from '../../../engine/lab/standins/build.ts';
 import { type Pair, openPair } from '../../cluster/_pair.ts';
 import { freshLab } from '../../lab/_fresh.ts';
 import { hostileOnNode } from '../_node-hostile.ts';
+import { truthOnNode } from '../_node-truth.ts';
 import { benchOn, pairSettings } from '../_pair-hostile.ts';
+import { dbackupKinds } from '../_pair-truth.ts';
 
 const NODES = ['dbk1', 'dbk2'] as const;
 const VALIDATE = {
@@ -423,6 +425,7 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
       await pair.reach('dbk1', 'mysql.read_only', { state: 'off' });
       await pair.reach('dbk2', 'mysql.read_only', { state: 'on' });
     });
+    truthOnNode(() => benchOn(pair, 'dbk2'), dbackupKinds);
     hostileOnNode(
       () => benchOn(pair, 'dbk2'),
       pairSettings(() => pair),

@@ -9,7 +9,9 @@ import { openPair } from '../../cluster/_pair.ts';
 import type { Pair } from '../../cluster/_pair.ts';
 import { freshLab } from '../../lab/_fresh.ts';
 import { hostileOnNode } from '../_node-hostile.ts';
+import { truthOnNode } from '../_node-truth.ts';
 import { benchOn, drbdSettings } from '../_pair-hostile.ts';
+import { drbdKinds } from '../_pair-truth.ts';
 import { playbook } from '../../playbooks/_playbook.ts';
 import type { Ran } from '../../playbooks/_playbook.ts';
 
@@ -153,6 +155,8 @@ test('configuration that DRBD would not read is not put in place', async () => {
     `${before}\ndrbd3.res\nglobal_common.conf`,
   );
 }, 60_000);
+
+truthOnNode(() => benchOn(pair, 'dbk1'), drbdKinds);
 
 hostileOnNode(
   () => benchOn(pair, 'dbk1'),
