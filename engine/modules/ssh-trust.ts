@@ -6,7 +6,10 @@ import { linesOf, must, succeeded } from './_sh.ts';
 import { AUTHORIZE, KNOWN, LOGIN, MAKE_KEY, NOTE, OWN_KEY, PEER } from './_ssh-trust-scripts.ts';
 import { zUserName } from './_user.ts';
 
-const zName = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.:%-]*$/, { error: 'must be a name or an address' });
+const zName = z
+  .string()
+  .max(255)
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.:%-]*$/, { error: 'must be a name or an address' });
 
 const params = z.strictObject({
   user: zUserName.default('root').describe('Who logs in, by the same name on all (default root).'),

@@ -9,7 +9,8 @@ interface Situation {
   readonly of: string;
   /** Shell text that makes it. */
   readonly when?: string;
-  readonly params: Result;
+  /** A function where they are known only once the lab is there. */
+  readonly params: Result | (() => Result);
   readonly cannot?: string;
 }
 
@@ -361,7 +362,8 @@ export function truthOnNode(bench: () => Bench, kinds: Kinds): void {
   describe.each(Object.entries(kinds))('%s in check mode tells what it then changes', (name, kind) => {
     test.each(kind.situations.map((one) => [one.of, one] as const))(
       '%s',
-      async (_, { when, params, cannot }) => {
+      async (_, { when, params: given, cannot }) => {
+        const params: Result = typeof given === 'function' ? given() : given;
         if (when !== undefined) await bench().ctx.sh(when);
         const before = await look(kind);
         const found = await check(bench(), name, params).catch((error: Error) => error);

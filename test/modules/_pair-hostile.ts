@@ -82,6 +82,11 @@ export function pairSettings(pair: () => Pair): Settings {
   };
 }
 
+/** What needs two plain nodes. */
+export const systemSettings: Settings = {
+  ssh_trust: [{ params: { hosts: ['dbk2'], names: { dbk2: ['dbk2'] } }, key: 'dbk2' }],
+};
+
 /** What needs DRBD, with a configuration that is whole. */
 export const drbdSettings = (pair: () => Pair): Settings => ({
   'drbd.config': [

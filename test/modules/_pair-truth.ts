@@ -1,3 +1,4 @@
+import type { Result } from '../../engine/core/module.ts';
 import type { Kinds } from './_node-truth.ts';
 
 const VAR = '/var/opt/scutech/dbackup3';
@@ -128,22 +129,19 @@ export const drbdKinds: Kinds = {
 
 /** What needs a disk that may be written over. */
 export const diskKinds = (disk: () => string): Kinds => {
-  const of = (more: Readonly<Record<string, unknown>> = {}) => ({
-    // Known once the lab is there.
-    get params() {
-      return { device: disk(), ...more };
-    },
-  });
+  const at =
+    (more: Result = {}) =>
+    (): Result => ({ device: disk(), ...more });
   const empty = `${DISK}; wipefs -aq $disk; dd if=/dev/zero of=$disk bs=1M status=none`;
   return {
     filesystem: {
       look: `${DISK}; type=$(blkid -p -s TYPE -o value $disk) && printf 'disk\\ttype\\t%s\\n' "$type"; printf 'all\\tmtime\\t%s\\n' "$(sha256sum <$disk)"`,
       told: ({ before }) => `disk ${before === 'none' ? 'made' : 'type'}`,
       situations: [
-        { of: 'none', when: empty, ...of() },
-        { of: 'as wanted', ...of() },
-        { of: 'swap', when: `${empty}; mkswap -q $disk`, ...of(), cannot: 'TYPE=swap' },
-        { of: 'swap that may go', ...of({ overwrite: true }) },
+        { of: 'none', when: empty, params: at() },
+        { of: 'as wanted', params: at() },
+        { of: 'swap', when: `${empty}; mkswap -q $disk`, params: at(), cannot: 'TYPE=swap' },
+        { of: 'swap that may go', params: at({ overwrite: true }) },
       ],
     },
   };

@@ -7,7 +7,7 @@ import type { Bench } from './_context.ts';
 import { gapsIn, hostileWrongs } from './_hostile.ts';
 import type { Where } from './_hostile.ts';
 import { nodeSettings } from './_node-hostile.ts';
-import { diskSettings, drbdSettings, pairSettings } from './_pair-hostile.ts';
+import { diskSettings, drbdSettings, pairSettings, systemSettings } from './_pair-hostile.ts';
 import { scene } from './_scene.ts';
 import { localSettings, REFUSING } from './_settings.ts';
 import type { Settings } from './_settings.ts';
@@ -49,7 +49,7 @@ const nobody = (): never => {
   throw new Error('nobody is asked');
 };
 const ALL: readonly Settings[] = [
-  ...[local, REFUSING, nodeSettings(nobody)],
+  ...[local, REFUSING, nodeSettings(nobody), systemSettings],
   ...[pairSettings(nobody), drbdSettings(nobody), diskSettings(() => '/dev/none', nobody)],
 ];
 

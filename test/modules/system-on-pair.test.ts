@@ -3,6 +3,8 @@ import type { Lab } from '../../engine/lab/lab.ts';
 import { openPair } from '../cluster/_pair.ts';
 import type { Pair } from '../cluster/_pair.ts';
 import { freshLab } from '../lab/_fresh.ts';
+import { hostileOnNode } from './_node-hostile.ts';
+import { benchOn, systemSettings } from './_pair-hostile.ts';
 
 // One lab for what changes a whole system: its users, passwords, mounts, and who trusts whom.
 let lab: Lab;
@@ -470,3 +472,5 @@ describe('group and user', () => {
     expect(await on('dbk1', 'cat /etc/passwd /etc/group')).toBe(before);
   });
 });
+
+hostileOnNode(() => benchOn(pair, 'dbk1'), systemSettings);
