@@ -56,6 +56,10 @@ async function look(ctx: Context, resource: string): Promise<readonly Disk[]> {
     });
 }
 
+/** `$1` volume, `$2` device whose signatures go first, if any. */
+const MAKE = `[ $# = 1 ] || wipefs -aq "$2" || exit
+exec drbdadm create-md --force "$1"`;
+
 async function check(ctx: Context, params: Params): Promise<Checked> {
   const disks = await look(ctx, params.resource);
   const bare = disks.filter((disk) => !disk.hasMetadata);
@@ -94,7 +98,9 @@ export default state({
     // Volume by volume: one that has metadata keeps it.
     for (const [volume, disk] of disks.entries()) {
       if (disk.hasMetadata) continue;
-      const said = await ctx.job('drbdadm create-md --force "$1"', { args: [`${resource}/${volume}`] });
+      // Whatever --force says, drbdmeta refuses a file system that metadata at the end of the device would cut off.
+      const clear = overwrite && disk.holds.length > 0 ? [disk.path] : [];
+      const said = await ctx.job(MAKE, { args: [`${resource}/${volume}`, ...clear] });
       succeeded(`No metadata was made on ${disk.path}`, said);
     }
     return undefined;
