@@ -19,7 +19,7 @@ const INFO = { uuid: '0c2b6e0a-1f0e-4d0b-9b60-2f3c4d5e6f70', primary: 'dbk1' };
 /** What needs the product, and no cluster of it; nothing of ha.info is there. */
 export const dbackupKinds: Kinds = {
   'dbackup.address': {
-    look: `for one in agent stored; do printf '%s\\tserver\\t%s\\n' "$one" "$(sed -n s/^server=//p ${VAR}/$one/$one.conf 2>/dev/null)"; done; stat -c '%n\\tmtime\\t%y' ${VAR}/*/*.conf | sed 's/\\\\t/\\t/g'`,
+    look: `for one in agent stored; do printf '%s\\tserver\\t%s\\n' "$one" "$(sed -n s/^server=//p ${VAR}/$one/$one.conf 2>/dev/null)"; done; printf 'all\\tmtime\\t%s\\n' "$(stat -c '%n %y' ${VAR}/*/*.conf | tr '\\n' ' ')"`,
     told: ({ what }) => what.replace(/^server of the (.*)$/, '$1 server'),
     situations: [
       { of: 'another address', params: { address: '192.0.2.7', restart: false } },
@@ -39,7 +39,7 @@ export const dbackupKinds: Kinds = {
 list Catalog db common; list queue queue alert
 printf 'password\\tvalue\\t%s\\n' "$(grep -h ^password= ${VAR}/common/mysql.conf | sha256sum)"
 [ ! -e ${VAR}/backupd/database-conf.d/mysql.conf ] || printf 'old\\tis\\tthere\\n'
-stat -c '%n\\tmtime\\t%y' ${VAR}/common/* | sed 's/\\\\t/\\t/g'`,
+printf 'all\\tmtime\\t%s\\n' "$(stat -c '%n %y' ${VAR}/common/* | tr '\\n' ' ')"`,
     told: ({ what }) => {
       const [, key = '', store = ''] = /^(\w+) of the (Catalog|queue)$/.exec(what) ?? [];
       return key === 'password' ? 'password value' : key === '' ? 'old gone' : `${store} ${key}`;
