@@ -357,7 +357,13 @@ const SITUATIONS: Readonly<Record<string, readonly Situation[]>> = {
 
 /** States whose changes are not those of one node, and the test that has them instead. */
 const ELSEWHERE = {
+  fetch: 'a file of this machine, not of the node: fetch.test.ts',
   ssh_trust: 'keys of two nodes and a login: system-on-pair.test.ts',
+  ...Object.fromEntries(
+    'auth cluster configuration constraint group node property resource'
+      .split(' ')
+      .map((name) => [`pacemaker.${name}`, 'a cluster of two nodes: pacemaker/cluster.test.ts']),
+  ),
 };
 
 test('every state is held against what it says in check mode, in one place', async () => {
