@@ -51,7 +51,11 @@ async function ask(ctx: Context, user: string, script: string, args: readonly st
   const [first] = lines[0] ?? [];
   if (first === 'unknown') throw new StepFailed(`${node} has no user ${user}`);
   if (first === 'closed')
-    throw new StepFailed(`only ${user} or root may do this on ${node}`, {}, { hint: 'become: true' });
+    throw new StepFailed(
+      `only ${[...new Set([user, 'root'])].join(' or ')} may do this on ${node}`,
+      {},
+      { hint: 'become: true' },
+    );
   if (first === 'tools')
     throw new StepFailed(
       `ssh is not installed on ${node}`,

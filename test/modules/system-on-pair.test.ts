@@ -146,6 +146,7 @@ describe('user_password', () => {
         hint: 'become: true',
       },
     );
+    await expect(other.check('dbk1', 'ssh_trust', {})).rejects.toThrow('only root may do this on dbk1');
     await other.close();
   });
 });
