@@ -108,6 +108,8 @@ function peersOf(
   const others = hosts ?? ctx.cluster?.nodes.filter((node) => node !== ctx.host.name);
   if (!others?.length)
     throw new StepFailed(`${ctx.host.name} is in no cluster: say in \`hosts\` which hosts it gets access to`);
+  // A name that the inventory does not have is a slip, and told as such.
+  for (const name of Object.keys(names)) ctx.on(name);
   return Promise.all(
     others.map(async (name): Promise<Peer> => {
       const peer = ctx.on(name);

@@ -383,6 +383,7 @@ describe('ssh_trust', () => {
   });
 
   test.each<[string, string, Record<string, unknown>, string]>([
+    ['a slip of a name', ':', { names: { dbk22: ['x'] } }, 'dbk22'],
     [
       'a key with a passphrase',
       'ssh-keygen -q -p -N secret -P "" -f /root/.ssh/id_ed25519',
