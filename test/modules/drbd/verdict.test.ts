@@ -156,6 +156,11 @@ const cases: readonly Case[] = [
     ...{ state: 'lost_connection', refused: [NONE, NONE] },
   },
   {
+    of: 'both began a generation, and one is being filled since',
+    sides: pair({ gi: 'B:A:0:0', flags: '0:1:0:0:0:0:0', out: 8 }, { gi: 'C:A:0:0', out: 4 }),
+    ...{ state: 'lost_connection', loss: [0, 4096], refused: [NONE, NONE] },
+  },
+  {
     of: 'both have the same',
     sides: pair({ gi: 'A:0:0:0', connection: 'Connecting' }, { gi: 'A:0:0:0' }),
     ...{ state: 'lost_connection', loss: [0, 0], refused: [NONE, NONE] },
