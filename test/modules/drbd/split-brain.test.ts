@@ -37,7 +37,6 @@ beforeAll(async () => {
     expect(ran.code, ran.told).toBe(0);
   }
   await on('dbk1', 'drbdadm secondary drbd3');
-  await both((node) => on(node, SMALL));
 }, 600_000);
 afterAll(async () => {
   await pair?.close();
@@ -78,6 +77,7 @@ async function settle({ hasPolicies }: Split): Promise<void> {
     on(
       node,
       `sed -i '/^    net /d; s/^    device.*/&\\n    ${net}/' /etc/drbd.d/drbd3.res && drbdadm adjust drbd3
+      mountpoint -q /small || { ${SMALL}; } || exit
       rm -rf ${FOLDER}; dmesg -C`,
     ),
   );
