@@ -59,7 +59,9 @@ export function splitOf(seed: number): Split {
   const wroteKb = Object.fromEntries(
     NODES.map((node) => [node, isNothing || silent[kind] === node ? 0 : sizes[node]]),
   ) as Record<Node, number>;
-  const isCutStill = random() < 0.5;
+  // A node that is behind, as far as its generation tells, would be written over as soon as they meet.
+  const isHidden = kind.includes('generation');
+  const isCutStill = random() < 0.5 || isHidden;
   return {
     ...{ seed, kind, victim, wroteKb, isCutStill },
     isServing: kind !== 'the only one that wrote is to go' && random() < 0.5,
