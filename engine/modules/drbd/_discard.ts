@@ -2,7 +2,7 @@ import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { bytesText } from '../../core/bytes.ts';
 import { lastWords, linesOf } from '../_sh.ts';
-import { RESOURCE } from './_reunite.ts';
+import { RESOURCE, unquoted } from './_reunite.ts';
 import type { Compress } from './_saved-copy.ts';
 import { COPY } from './_saved-copy.ts';
 
@@ -68,7 +68,7 @@ export interface Saved {
 /** Saves all of a node's data, then has the node look for its peer as the one that gives way. */
 export async function discard(ctx: Context, given: Discarding): Promise<Saved> {
   const { resource, generation, folder, name, compress, bytes, isForced } = given;
-  const { code, stdout, stderr } = await ctx.job(DISCARD, {
+  const said = await ctx.job(DISCARD, {
     args: [resource, generation, folder, name, compress, String(bytes), isForced ? '1' : '0'],
     isRepeatable: true,
     onOutput(text) {
@@ -79,6 +79,7 @@ export async function discard(ctx: Context, given: Discarding): Promise<Saved> {
         ctx.progress(`saving ${name}: ${bytesText(copied)} of ${bytesText(bytes)}`, (100 * copied) / bytes);
     },
   });
+  const { code, stdout, stderr } = unquoted(said);
   if (code !== 0)
     throw new StepFailed(
       `${resource} on ${ctx.host.name} was not discarded: ${lastWords({ stdout: '', stderr }) || `exit code ${code}`}`,

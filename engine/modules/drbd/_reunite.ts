@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { StepFailed } from '../../core/error.ts';
+import type { ShResult } from '../../core/host.ts';
 import type { Context } from '../../core/module.ts';
 import { succeeded } from '../_sh.ts';
 import { isInStep, percentOf, readResource, resultOf, told } from './_status.ts';
@@ -26,10 +27,19 @@ apart() { case $(cstate) in StandAlone|Connecting|WFConnection|Unconnected|Disco
 const PART = `resource=$1\n${RESOURCE}\nraise || exit\nif apart; then part; fi`;
 const JOIN = `resource=$1\n${RESOURCE}\nraise || exit\nif apart; then part && join; fi`;
 
+/** Without the command lines that drbdadm quotes where they fail: the shared secret is on them. */
+export const unquoted = (said: ShResult): ShResult => ({
+  ...said,
+  stderr: said.stderr
+    .split('\n')
+    .filter((line) => !line.startsWith("Command '"))
+    .join('\n'),
+});
+
 const act = async (ctx: Context, what: string, script: string, resource: string): Promise<void> => {
   succeeded(
     `${resource} cannot be ${what} on ${ctx.host.name}`,
-    await ctx.job(script, { args: [resource], isRepeatable: true }),
+    unquoted(await ctx.job(script, { args: [resource], isRepeatable: true })),
   );
 };
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseGenerations, relationOf } from '../../../engine/modules/drbd/_generations.ts';
 import type { Relation } from '../../../engine/modules/drbd/_generations.ts';
 import { refuseVictim } from '../../../engine/modules/drbd/_refuse-victim.ts';
+import { unquoted } from '../../../engine/modules/drbd/_reunite.ts';
 import type { Side } from '../../../engine/modules/drbd/_side.ts';
 import { parseSide } from '../../../engine/modules/drbd/_side.ts';
 import { judge } from '../../../engine/modules/drbd/_verdict.ts';
@@ -262,4 +263,10 @@ test('when an ext4 file system was mounted and written last', () => {
   expect(parseSide('a', text(bytes), 'r')).toMatchObject({ mountedAgo: 1000, writtenAgo: 60 });
   bytes[1024 + 0x38] = 0;
   expect(parseSide('a', text(bytes), 'r').writtenAgo).toBeUndefined();
+});
+
+test('the shared secret is in no error', () => {
+  const stderr =
+    "drbd3: Failure: (125)\nCommand 'drbdsetup-84 connect --shared-secret=hush' terminated with exit code 10";
+  expect(unquoted({ code: 10, stdout: '', stderr }).stderr).toBe('drbd3: Failure: (125)');
 });
