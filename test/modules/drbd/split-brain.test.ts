@@ -32,7 +32,12 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'split-'));
   lab = await freshLab({ name: 'test-split', stack: 'kwdb', database: 'mariadb', drbd: true, dataMb: 64 });
   pair = openPair(lab.inventory);
-  for (const name of ['install', 'drbd-create-md', 'drbd-sync']) {
+  // Not by the playbook: Pacemaker, which it installs too, is not needed here.
+  await both(async (node) => {
+    await pair.reach(node, 'package', { name: ['drbd-utils'], update_cache: true });
+    await on(node, 'modprobe drbd');
+  });
+  for (const name of ['drbd-create-md', 'drbd-sync']) {
     const ran = await playbook(`kwdb/${name}`, lab.inventory, { state: folder });
     expect(ran.code, ran.told).toBe(0);
   }
