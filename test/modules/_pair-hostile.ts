@@ -114,6 +114,116 @@ export const drbdSettings = (pair: () => Pair): Settings => ({
   ],
 });
 
+/** What needs a cluster of Pacemaker that runs. */
+export function pacemakerSettings(pair: () => Pair): Settings {
+  const said = async (script: string, name: string): Promise<string> =>
+    (
+      await pair()
+        .ctx('dbk1')
+        .sh(script, { args: [name] })
+    ).stdout.replace(/\n$/, '');
+  const attribute = (set: string, name: string): Promise<string> =>
+    said(`crm_attribute --type "${set}" --name "$1" --query --quiet`, name);
+  const option = (name: string): Promise<string> =>
+    said('crm_resource --resource hostile --get-parameter "$1"', name);
+  const meta = (name: string): Promise<string> =>
+    said('crm_resource --resource hostile --meta --get-parameter "$1"', name);
+  const dummy = { name: 'hostile', agent: 'ocf:pacemaker:Dummy' };
+  const resource = { ...dummy, options: { fake: 'x' }, meta: { spare: 'x' } };
+  const operations = [{ name: 'monitor', interval: '10s', timeout: '20s' }];
+  const together = { resource: 'hostile', with: 'nobody' };
+  const byNode = { resource: 'hostile', node: 'dbk1' };
+  const byAttribute = { resource: 'hostile', attribute: 'spare', minimum: 1 };
+  return {
+    'pacemaker.auth': [{ params: { nodes: { none: '127.0.0.9' }, username: 'nobody', password: 'x' } }],
+    'pacemaker.cleanup': [{ params: { resource: 'none', node: 'dbk1', wait: '1s' } }],
+    'pacemaker.cluster': [{ params: { src: 'none.hbs', wait: '1s' } }],
+    'pacemaker.configuration': [
+      {
+        params: { resources: [{ ...resource, operations, clone: { spare: 'x' } }], wait: 0 },
+        only: ['resources.*.clone.key'],
+      },
+      {
+        params: { resources: [{ ...resource, operations, promotable: { spare: 'x' } }], wait: 0 },
+        only: ['resources.*.promotable.key'],
+      },
+      ...[
+        { colocation: together },
+        { order: { first: 'hostile', then: 'nobody' } },
+        { location: byNode },
+      ].map((one) => ({
+        params: { constraints: [one], wait: 0 },
+        only: Object.entries(one).flatMap(([kind, base]) =>
+          [...Object.keys(base), 'with_role', 'first_action', 'then_action', 'kind']
+            .filter((name) => (kind === 'order') === /first|then|kind/.test(name))
+            .filter((name) => kind !== 'location' || name !== 'with_role')
+            .map((name) => `constraints.*.${kind}.${name}`),
+        ),
+      })),
+      {
+        params: { constraints: [{ location: byAttribute }], wait: 0 },
+        only: ['constraints.*.location.attribute', 'constraints.*.location.role'],
+      },
+      {
+        params: {
+          ...{
+            properties: { spare: 'x' },
+            resource_defaults: { spare: 'x' },
+            operation_defaults: { spare: 'x' },
+          },
+          ...{ resources: [{ ...resource, operations }], wait: 0 },
+          groups: [{ name: 'hostiles', resources: ['hostile'] }],
+        },
+        key: 'spare',
+        arrived: {
+          'properties.key': () => attribute('crm_config', 'spare'),
+          'resource_defaults.key': () => attribute('rsc_defaults', 'spare'),
+          'operation_defaults.key': () => attribute('op_defaults', 'spare'),
+          'resources.*.meta.key': () => meta('spare'),
+        },
+      },
+    ],
+    'pacemaker.constraint': [
+      {
+        params: { colocation: together, wait: 0 },
+        only: ['colocation.resource', 'colocation.with', 'colocation.with_role'],
+      },
+      {
+        params: { order: { first: 'hostile', then: 'nobody' }, wait: 0 },
+        only: ['order.first', 'order.first_action', 'order.then', 'order.then_action', 'order.kind'],
+      },
+      { params: { location: byNode, wait: 0 }, only: ['location.resource', 'location.node'] },
+      { params: { location: byAttribute, wait: 0 } },
+    ],
+    'pacemaker.group': [{ params: { name: 'hostiles', resources: ['hostile'], wait: 0 } }],
+    'pacemaker.node': [{ params: { name: 'none', wait: 0 } }],
+    'pacemaker.property': [
+      {
+        params: { properties: { spare: 'x' }, wait: 0 },
+        key: 'spare',
+        arrived: { 'properties.key': () => attribute('crm_config', 'spare') },
+      },
+    ],
+    'pacemaker.resource': [
+      { params: { ...resource, clone: { spare: 'x' }, wait: 0 }, only: ['clone.key'] },
+      { params: { ...resource, promotable: { spare: 'x' }, wait: 0 }, only: ['promotable.key'] },
+      {
+        params: { ...resource, wait: 0 },
+        key: 'fake',
+        only: ['options.key'],
+        arrived: { 'options.key': () => option('fake') },
+      },
+      {
+        params: { ...resource, operations, wait: 0 },
+        key: 'spare',
+        arrived: { 'meta.key': () => meta('spare') },
+      },
+    ],
+    'pacemaker.status': [{ params: {} }],
+    'pacemaker.wait': [{ params: { resource: 'none', node: 'dbk1', wait: '1ms' } }],
+  };
+}
+
 /** What needs a disk that may be written over. */
 export const diskSettings = (disk: () => string, on: (command: string) => Promise<string>): Settings => ({
   filesystem: [

@@ -9,10 +9,13 @@ export const resourceId = word;
 
 /** Values as Pacemaker keeps them. */
 const value = z.union([z.string(), z.number(), z.boolean()]).transform(String);
-export const zOptions = z.record(z.string().min(1), value);
+export const zOptions = z.record(z.string().regex(/^[\w.#:-]+$/, 'the name of an option'), value);
+
+const nodeName = z.string().regex(/^[\w.-]+$/, 'the name of a node');
+const attributeName = z.string().regex(/^[\w.#-]+$/, 'the name of a node attribute');
 
 export const zOperation = z.strictObject({
-  name: z.string().describe('monitor, start, stop, promote, …'),
+  name: word.describe('monitor, start, stop, promote, …'),
   interval: value.default('0s').describe('How often, for monitor'),
   timeout: value.optional().describe('How long it may take'),
   role: z.enum(['Promoted', 'Unpromoted', 'Started', 'Stopped']).optional().describe('Only in this role'),
@@ -77,12 +80,12 @@ export const zOrder = z.strictObject({
 });
 const zByNode = z.strictObject({
   resource: resourceId.describe('Where it runs'),
-  node: z.string().min(1).describe('Node'),
+  node: nodeName.describe('Node'),
   score: score.default('INFINITY').describe('How much it is wanted there'),
 });
 const zByAttribute = z.strictObject({
   resource: resourceId.describe('Where it must not run'),
-  attribute: z.string().min(1).describe('Node attribute, as ocf:pacemaker:ping keeps one'),
+  attribute: attributeName.describe('Node attribute, as ocf:pacemaker:ping keeps one'),
   minimum: z.int().describe('Below this, and where there is none, the resource does not run'),
   role: z.enum(['Promoted', 'Started']).optional().describe('Only in this role'),
 });

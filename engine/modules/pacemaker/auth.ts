@@ -5,8 +5,14 @@ import { state } from '../../core/module.ts';
 import { lastWords, linesOf } from '../_sh.ts';
 
 const params = z.strictObject({
-  nodes: z.record(z.string(), z.string()).describe('Node → address under which its pcsd is reached'),
-  username: z.string().default('hacluster').describe('Account of pcsd on the nodes'),
+  nodes: z
+    .record(z.string().regex(/^[\w.-]+$/, 'a node’s name'), z.string().regex(/^[\w.:-]+$/, 'an address'))
+    .describe('Node → address under which its pcsd is reached'),
+  username: z
+    .string()
+    .regex(/^[a-z_][\w-]*$/, 'a user’s name')
+    .default('hacluster')
+    .describe('Account of pcsd on the nodes'),
   password: z.string().min(1).describe('Its password').meta({ secret: true }),
 });
 type Params = z.output<typeof params>;

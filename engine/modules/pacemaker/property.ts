@@ -6,7 +6,10 @@ import { propertyEdit } from './_properties.ts';
 
 const params = z.strictObject({
   properties: z
-    .record(z.string().min(1), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+    .record(
+      z.string().regex(/^[\w.#:-]+$/, 'the name of a property'),
+      z.union([z.string(), z.number(), z.boolean(), z.null()]),
+    )
     .transform((all) =>
       Object.fromEntries(
         Object.entries(all).map(([name, value]) => [name, value === null ? null : String(value)]),

@@ -6,6 +6,8 @@ import type { Lab } from '../../../engine/lab/lab.ts';
 import { openPair } from '../../cluster/_pair.ts';
 import type { Pair } from '../../cluster/_pair.ts';
 import { isFull } from '../../_full.ts';
+import { hostileOnNode } from '../_node-hostile.ts';
+import { benchOn, pacemakerSettings } from '../_pair-hostile.ts';
 import { freshLab } from '../../lab/_fresh.ts';
 
 let lab: Lab;
@@ -40,6 +42,8 @@ const where = async (resource: string): Promise<(string | null)[]> => {
   const { instances } = result as { instances: { id: string; node: string | null }[] };
   return instances.filter(({ id }) => id === resource).map(({ node }) => node);
 };
+
+const hostile = pacemakerSettings(() => pair);
 
 test('two nodes become a cluster, and a second time nothing changes', async () => {
   await expect(pair.run('dbk1', 'pacemaker.status')).rejects.toThrow('Pacemaker does not run on dbk1');
@@ -144,6 +148,14 @@ test('a configuration that someone changes at the same moment is not overwritten
     '62s',
   );
 }, 60_000);
+
+hostileOnNode(
+  () => benchOn(pair, 'dbk1'),
+  // pcs takes its time.
+  isFull
+    ? hostile
+    : Object.fromEntries(Object.entries(hostile).filter(([name]) => name !== 'pacemaker.auth')),
+);
 
 // pcs takes its time, and the playbook that builds a pair makes them known as well.
 test.runIf(isFull)(
