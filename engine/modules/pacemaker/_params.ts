@@ -7,17 +7,22 @@ const word = z
 /** Id of a resource, group or clone. */
 export const resourceId = word;
 
-/** Values as Pacemaker keeps them. */
-const value = z.union([z.string(), z.number(), z.boolean()]).transform(String);
-export const zOptions = z.record(z.string().regex(/^[\w.#:-]+$/, 'the name of an option'), value);
+/** Pacemaker writes line breaks and tabs as other characters. */
+export const zValue = z
+  .union([z.string().regex(/^\P{Cc}*$/u, 'text without line breaks and tabs'), z.number(), z.boolean()])
+  .transform(String);
+const time = z
+  .union([z.string().regex(/^\d+(ms|s|m|min|h)?$/, 'a time: 10s, 2min, or a number of seconds'), z.number()])
+  .transform(String);
+export const zOptions = z.record(z.string().regex(/^[\w.#:-]+$/, 'the name of an option'), zValue);
 
 const nodeName = z.string().regex(/^[\w.-]+$/, 'the name of a node');
 const attributeName = z.string().regex(/^[\w.#-]+$/, 'the name of a node attribute');
 
 export const zOperation = z.strictObject({
   name: word.describe('monitor, start, stop, promote, …'),
-  interval: value.default('0s').describe('How often, for monitor'),
-  timeout: value.optional().describe('How long it may take'),
+  interval: time.default('0s').describe('How often, for monitor'),
+  timeout: time.optional().describe('How long it may take'),
   role: z.enum(['Promoted', 'Unpromoted', 'Started', 'Stopped']).optional().describe('Only in this role'),
   on_fail: z
     .enum(['ignore', 'block', 'stop', 'restart', 'standby', 'fence', 'demote'])

@@ -2,19 +2,12 @@ import { z } from 'zod';
 import { zDuration } from '../../core/duration.ts';
 import { state } from '../../core/module.ts';
 import { applyCib, checkCib, zEpoch } from './_change.ts';
+import { zValue } from './_params.ts';
 import { propertyEdit } from './_properties.ts';
 
 const params = z.strictObject({
   properties: z
-    .record(
-      z.string().regex(/^[\w.#:-]+$/, 'the name of a property'),
-      z.union([z.string(), z.number(), z.boolean(), z.null()]),
-    )
-    .transform((all) =>
-      Object.fromEntries(
-        Object.entries(all).map(([name, value]) => [name, value === null ? null : String(value)]),
-      ),
-    )
+    .record(z.string().regex(/^[\w.#:-]+$/, 'the name of a property'), zValue.nullable())
     .describe('Name → value, or null for one that is not to be set; others are left as they are'),
   of: z
     .enum(['cluster', 'resources', 'operations'])
