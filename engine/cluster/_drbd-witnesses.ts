@@ -20,8 +20,8 @@ export const VOICES: Voices = {
  * this node say, whose name is in `node`.
  */
 export const WITNESSES = `
-drbd=$(drbdsetup role "$1" 2>/dev/null) || drbd=down
-drbd=\${drbd%%/*}
+drbd=$(drbdadm role "$1" 2>/dev/null)
+case $drbd in Primary*) drbd=Primary ;; Secondary*) drbd=Secondary ;; *) drbd=down ;; esac
 promoted=$(crm_resource --locate --resource "$5" 2>/dev/null | sed -nE 's/.*running on: ([^ ]+) (Promoted|Master) *$/\\1/p')
 case $promoted in
   '') pacemaker='promoted nowhere' ;;

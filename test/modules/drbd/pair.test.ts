@@ -26,6 +26,7 @@ beforeAll(async () => {
     stack: 'kwdb',
     database: 'mariadb',
     drbd: true,
+    installed: true,
     dataMb: 64,
   });
   pair = openPair(lab.inventory);
@@ -76,7 +77,11 @@ test('bare nodes become a pair whose disks are in step, step by step, and a seco
   expect(synced).toMatchObject({ isChanged: true, result: { role: 'Primary', peer_disk: 'UpToDate' } });
   await pair.reach('dbk1', 'filesystem', { device: '/dev/drbd3' });
   const now = await status();
-  expect([now.state, roles(now), now.problems]).toEqual(['running', ['primary', 'standby'], []]);
+  expect([now.state, roles(now), now.problems.map(({ code }) => code)]).toEqual([
+    'running',
+    ['primary', 'standby'],
+    ['unguarded'],
+  ]);
   expect(now.replication).toMatchObject({ state: 'normal', percent: 100 });
   for (const name of ['install', 'drbd-create-md', 'drbd-sync']) expect(await done(name)).toEqual([]);
   expect(await pair.run('dbk1', 'drbd.initial_sync', { resource: 'drbd3' })).toMatchObject({
