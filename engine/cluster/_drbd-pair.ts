@@ -6,13 +6,11 @@ import { judge } from '../modules/drbd/_verdict.ts';
 import type { Verdict } from '../modules/drbd/_verdict.ts';
 import { problemsOf, protectionOf } from './_drbd-problems.ts';
 import { readNode } from './_drbd-read.ts';
-import type { Reading } from './_drbd-read.ts';
+import type { Node } from './_drbd-read.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 import { VOICES } from './_drbd-witnesses.ts';
 import { agreedRole, roleProblems, see, stateOf, votesBy } from './model.ts';
-import type { Seen, Votes } from './model.ts';
-
-export type Node = Seen<Reading>;
+import type { Votes } from './model.ts';
 
 const votesOf = ({ reading }: Node): Votes => (reading === undefined ? {} : votesBy(VOICES, reading.words));
 

@@ -1,7 +1,7 @@
 import type { ClusterProblem, HeartbeatStatus, NodeStatus, ReplicationStatus } from '../core/cluster.ts';
 import type { Verdict } from '../modules/drbd/_verdict.ts';
 import { failuresText } from '../modules/pacemaker/_status.ts';
-import type { Node } from './_drbd-pair.ts';
+import type { Node } from './_drbd-read.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 
 /** What guards the pair when its nodes lose each other, and what that means then. */

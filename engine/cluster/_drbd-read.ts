@@ -7,6 +7,7 @@ import { parseStatus } from '../modules/pacemaker/_status.ts';
 import type { Status } from '../modules/pacemaker/_status.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 import { WITNESSES, witnessArgs } from './_drbd-witnesses.ts';
+import type { Seen } from './model.ts';
 
 /** What one node says of itself. */
 export interface Reading {
@@ -26,6 +27,9 @@ export interface Reading {
   readonly hasVote: boolean | undefined;
   readonly properties: Readonly<Record<string, string>>;
 }
+
+/** A node and what it said. */
+export type Node = Seen<Reading>;
 
 /** One exchange: the witnesses, the units from `$7` on, DRBD, corosync, Pacemaker. `$6` node. */
 const SCRIPT = `
