@@ -14,10 +14,10 @@ import type { Votes } from './model.ts';
 
 const votesOf = ({ reading }: Node): Votes => (reading === undefined ? {} : votesBy(VOICES, reading.words));
 
-const isFree = ({ reading }: Node): boolean =>
-  reading !== undefined &&
-  Object.keys(votesOf({ name: '', address: '', reading, silence: undefined })).length === 0 &&
-  reading.resource === undefined;
+const isFree = (seen: Node): boolean =>
+  seen.reading !== undefined &&
+  seen.reading.resource === undefined &&
+  Object.keys(votesOf(seen)).length === 0;
 
 function nodeOf(seen: Node): NodeStatus {
   const { name, address, reading, silence } = seen;

@@ -3,7 +3,6 @@ import type { BoundRole, ClusterStatus } from '../core/cluster.ts';
 import type { Cluster, Guard } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { readPair } from './_drbd-pair.ts';
-import { protectionOf } from './_drbd-problems.ts';
 import { drbdSettings, unit } from './_drbd-settings.ts';
 import type { Shape } from './_drbd-settings.ts';
 import { drbdGuard } from './_drbd-witnesses.ts';
@@ -30,6 +29,3 @@ export function roleGuard(cluster: Cluster, node: string, wanted: BoundRole): Gu
   const settings = settingsSchema.parse(cluster.settings);
   return drbdGuard(settings, shapeOf(settings), node, wanted);
 }
-
-/** What guards the pair, in a sentence. */
-export const protection = ({ settings }: Cluster): string => protectionOf(settingsSchema.parse(settings));

@@ -4,7 +4,7 @@ import { state } from '../core/module.ts';
 import type { Context } from '../core/module.ts';
 import { fileParams, returnsOfFile, zPath } from './_file.ts';
 import type { Wanted } from './_file.ts';
-import { readLocal } from './_local.ts';
+import { renderLocal } from './_local.ts';
 import { applyFiles, checkFiles } from './_place.ts';
 import { splitWords } from './_sh.ts';
 
@@ -31,10 +31,7 @@ const params = z.strictObject({
 });
 
 async function wantedOf(ctx: Context, given: z.output<typeof params>): Promise<Wanted> {
-  const bytes = await readLocal(ctx, given.src);
-  const rendered = ctx
-    .render(Buffer.from(bytes).toString(), given.src)
-    .replaceAll(/\r\n?|\n/g, NEWLINES[given.newline]);
+  const rendered = (await renderLocal(ctx, given.src)).replaceAll(/\r\n?|\n/g, NEWLINES[given.newline]);
   return {
     ...given,
     path: given.dest.endsWith('/')

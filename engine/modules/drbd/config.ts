@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { StepFailed } from '../../core/error.ts';
 import type { Checked, Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
-import { readLocal } from '../_local.ts';
+import { renderLocal } from '../_local.ts';
 import { lastWords, must, succeeded } from '../_sh.ts';
 
 const params = z.strictObject({
@@ -18,9 +18,6 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-const rendered = async (ctx: Context, { src }: Params): Promise<string> =>
-  ctx.render(Buffer.from(await readLocal(ctx, src)).toString(), src);
-
 /**
  * `$1` candidate, `$2` file. All of DRBD's configuration is read with the candidate in the file's place (drbdadm(8), dump);
  * where it is refused the file is as it was.
@@ -35,7 +32,7 @@ chmod 640 "$1" && mv -f "$1" "$2"
 `;
 
 async function check(ctx: Context, params: Params): Promise<Checked> {
-  const wanted = await rendered(ctx, params);
+  const wanted = await renderLocal(ctx, params.src);
   const now = await must(ctx, `${params.dest} cannot be read`, '[ ! -e "$1" ] || cat "$1"', {
     args: [params.dest],
     isLook: true,
@@ -59,7 +56,7 @@ export default state({
   check,
   async apply(ctx, params) {
     const candidate = `${params.dest}.drillbook`;
-    await ctx.put(candidate, await rendered(ctx, params), 0o600);
+    await ctx.put(candidate, await renderLocal(ctx, params.src), 0o600);
     const said = await ctx.job(SWAP, { args: [candidate, params.dest] });
     if (said.code === 65)
       throw new StepFailed(

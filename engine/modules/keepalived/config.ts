@@ -3,7 +3,7 @@ import { zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import type { Change, Checked, Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
-import { readLocal } from '../_local.ts';
+import { renderLocal } from '../_local.ts';
 
 const params = z.strictObject({
   src: z
@@ -65,18 +65,13 @@ export function virtualAddresses(content: string): readonly string[] {
   );
 }
 
-async function rendered(ctx: Context, { src }: Params): Promise<string> {
-  const bytes = await readLocal(ctx, src);
-  return ctx.render(Buffer.from(bytes).toString(), src);
-}
-
 const held = ({ addresses, content }: Look, also: string): readonly string[] => {
   const virtual = new Set([...virtualAddresses(content ?? ''), ...virtualAddresses(also)]);
   return addresses.filter((address) => virtual.has(address));
 };
 
 async function check(ctx: Context, params: Params): Promise<Checked> {
-  const [wanted, now] = await Promise.all([rendered(ctx, params), look(ctx, params)]);
+  const [wanted, now] = await Promise.all([renderLocal(ctx, params.src), look(ctx, params)]);
   const vips = held(now, wanted);
   const changes: Change[] = [];
   if (now.content !== wanted) changes.push({ what: params.dest, before: now.content ?? '', after: wanted });
@@ -103,7 +98,7 @@ async function settle(
 }
 
 async function apply(ctx: Context, params: Params, found: Checked): Promise<Checked> {
-  const wanted = await rendered(ctx, params);
+  const wanted = await renderLocal(ctx, params.src);
   const before = (found.result?.['vips_before'] ?? []) as readonly string[];
   const candidate = `${params.dest}.drillbook`;
   const { code: made } = await ctx.sh('mkdir -p "$(dirname "$1")"', { args: [params.dest] });

@@ -56,7 +56,3 @@ export const propertyEdit =
       })),
     };
   };
-
-/** The properties of the cluster that are set. */
-export const propertiesOf = (configuration: Parameters<Edit>[0]): Readonly<Record<string, string>> =>
-  pairsOf(childOf(configuration, 'crm_config'), 'cluster_property_set');
