@@ -4,6 +4,7 @@ import { StepFailed } from '../../core/error.ts';
 import type { Change, Checked, Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
 import { renderLocal } from '../_local.ts';
+import { waitUntil } from '../_wait.ts';
 
 const params = z.strictObject({
   src: z
@@ -88,13 +89,10 @@ async function settle(
   kept: readonly string[],
   wanted: string,
 ): Promise<readonly string[]> {
-  const end = Date.now() + params.wait;
-  for (let delay = 100; ; delay = Math.min(delay * 1.5, 1000)) {
-    const now = held(await look(ctx, params), wanted);
-    if (kept.every((address) => now.includes(address)) || Date.now() >= end) return now;
-    await new Promise((resolve) => setTimeout(resolve, delay));
-    ctx.signal.throwIfAborted();
-  }
+  return waitUntil(ctx.signal, params.wait, async () => {
+    const value = held(await look(ctx, params), wanted);
+    return { value, isDone: kept.every((address) => value.includes(address)) };
+  });
 }
 
 async function apply(ctx: Context, params: Params, found: Checked): Promise<Checked> {

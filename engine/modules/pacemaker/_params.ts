@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { zDuration } from '../../core/duration.ts';
 
 const word = z
   .string()
@@ -6,6 +7,11 @@ const word = z
 
 /** Id of a resource, group or clone. */
 export const resourceId = word;
+
+/** `wait` of what changes the configuration. */
+export const zWait = zDuration
+  .default(120_000)
+  .describe('How long the cluster may take to do what follows from it; 0: no waiting');
 
 /** Pacemaker writes line breaks and tabs as other characters. */
 export const zValue = z

@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import { zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import { state } from '../../core/module.ts';
 import { applyCib, checkCib, zEpoch } from './_change.ts';
 import type { Wanting } from './_change.ts';
 import { constraintEdit } from './_constraints.ts';
-import { zColocation, zLocation, zOrder } from './_params.ts';
+import { zColocation, zLocation, zOrder, zWait } from './_params.ts';
 import type { WantedConstraint } from './_params.ts';
 
 const params = z.strictObject({
@@ -13,9 +12,7 @@ const params = z.strictObject({
   order: zOrder.optional().describe('A resource starts after another, and stops before it'),
   location: zLocation.optional().describe('Where a resource runs'),
   state: z.enum(['present', 'absent']).default('present').describe('There, or not'),
-  wait: zDuration
-    .default(120_000)
-    .describe('How long the cluster may take to do what follows from it; 0: no waiting'),
+  wait: zWait,
 });
 type Params = z.output<typeof params>;
 

@@ -1,16 +1,13 @@
-import { zDuration } from '../../core/duration.ts';
 import { state } from '../../core/module.ts';
 import { applyCib, checkCib, zEpoch } from './_change.ts';
-import { zGroup } from './_params.ts';
+import { zGroup, zWait } from './_params.ts';
 import { groupEdit } from './_resources.ts';
 
 export default state({
   summary: 'Resources of a Pacemaker cluster form a group: on one node, started in this order',
   source: 'cibadmin(8), pcs(8)',
   params: zGroup.extend({
-    wait: zDuration
-      .default(120_000)
-      .describe('How long the cluster may take to do what follows from it; 0: no waiting'),
+    wait: zWait,
   }),
   examples: `
 - name: The file system comes before the database

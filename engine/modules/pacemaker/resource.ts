@@ -1,12 +1,11 @@
 import { z } from 'zod';
-import { zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
 import { checkOptions, readAgent } from './_agents.ts';
 import { applyCib, checkCib, zEpoch } from './_change.ts';
 import type { Wanting } from './_change.ts';
-import { zResource } from './_params.ts';
+import { zResource, zWait } from './_params.ts';
 import { removalEdit, resourceEdit, stopEdit } from './_resources.ts';
 import { refuseFailures } from './_settle.ts';
 
@@ -15,9 +14,7 @@ const params = zResource.partial({ agent: true }).extend({
     .enum(['present', 'absent'])
     .default('present')
     .describe('absent: it is stopped first; constraints and groups lose it'),
-  wait: zDuration
-    .default(120_000)
-    .describe('How long the cluster may take to do what follows from it; 0: no waiting'),
+  wait: zWait,
 });
 type Params = z.output<typeof params>;
 
