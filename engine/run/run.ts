@@ -27,6 +27,10 @@ import { DEFAULT_FORKS, runner } from './runner.ts';
 import type { Finish } from './runner.ts';
 import { scopeOf } from './scope.ts';
 import type { World } from './scope.ts';
+import { pause } from './waiting.ts';
+
+/** How long the witnesses of a pair may disagree before a run takes that for what they say. */
+const CHANGING_MS = 10_000;
 
 export interface RunRequest extends Pinning {
   readonly journal: Journal;
@@ -132,7 +136,7 @@ export async function execute(request: RunRequest): Promise<number> {
   const walk = async (): Promise<Finish> => {
     await confirm({ ...request, plan }, history);
     await locks.take(pool);
-    if (plan.needsStatus) await findRoles(world, journal, live, roles);
+    if (plan.needsStatus) await findRoles(world, journal, live, roles, interrupt);
     await journal.commit();
     const options: RunnerOptions = {
       isCheck,
@@ -231,17 +235,28 @@ function startOf({ plan, files, operator, isCheck, options, redactor }: RunReque
   };
 }
 
+/** What a pair is like; one that is just changing its roles is looked at again for a while. */
+async function atRest(look: () => Promise<ClusterStatus>, interrupt: AbortSignal): Promise<ClusterStatus> {
+  const startedAt = performance.now();
+  for (;;) {
+    const status = await look();
+    const isClear = !status.problems.some(({ code }) => code === 'roles-disagree');
+    if (isClear || interrupt.aborted || performance.now() - startedAt >= CHANGING_MS) return status;
+    await pause(500, interrupt);
+  }
+}
+
 /** Reads the roles of every cluster of the inventory; recorded once, they stay as found for the whole run. */
 async function findRoles(
   world: World,
   journal: Journal,
   live: (cluster: string) => Promise<ClusterStatus>,
   roles: Map<string, Readonly<Record<string, string>>>,
+  interrupt: AbortSignal,
 ): Promise<void> {
   for (const cluster of world.plan.inventory.clusters.keys()) {
     if (roles.has(cluster)) continue;
-    const status = await live(cluster);
-    const found = rolesOf(status);
+    const found = rolesOf(await atRest(() => live(cluster), interrupt));
     roles.set(cluster, found);
     journal.append({ event: 'roles_found', cluster, roles: found });
   }

@@ -100,11 +100,11 @@ async function killed(name: string, way: (part: number) => Way, inventory = lab.
       return deaths;
     }
     if (last.signal === 'SIGKILL') continue;
-    const why = kept(state).flatMap((event) =>
-      event.event === 'step_finished' && !['ok', 'changed', 'skipped'].includes(event.outcome)
-        ? [`${event.name}@${event.host} ${event.outcome} ${event.reason}`]
-        : [],
-    );
+    const why = kept(state).flatMap((event) => {
+      if (event.event === 'run_finished') return [event.reason];
+      if (event.event !== 'step_finished' || ['ok', 'changed', 'skipped'].includes(event.outcome)) return [];
+      return [`${event.name}@${event.host} ${event.outcome} ${event.reason}`];
+    });
     expect([name, last.code, last.stderr, last.code === 0 ? [] : why]).toEqual([name, 0, '', []]);
     return deaths;
   }

@@ -9,12 +9,14 @@ import { localInventory, project } from './_engine.ts';
 import type { Project, Ran } from './_engine.ts';
 
 /** Who is what, and how often the pair was read: stands in for reading it on its nodes. */
-const pair = vi.hoisted(() => ({ roles: (): Record<string, Role> => ({}), reads: 0 }));
+const pair = vi.hoisted(() => ({ roles: (): Record<string, Role> => ({}), reads: 0, changes: 0 }));
 
 vi.mock('../../engine/cluster/stacks.ts', async (original) => ({
   ...(await original<object>()),
   readStatus: ({ name, stack }: { name: string; stack: string }): Promise<ClusterStatus> => {
     pair.reads++;
+    const problems =
+      pair.changes-- > 0 ? [{ code: 'roles-disagree', message: 'the VIP moved first', hint: '' }] : [];
     const nodes = Object.entries(pair.roles()).map(([node, role]) => ({
       ...{ name: node, address: node, online: role !== 'unknown', role },
       ...{ witnesses: {}, services: {} },
@@ -28,7 +30,7 @@ vi.mock('../../engine/cluster/stacks.ts', async (original) => ({
         vips: [],
         heartbeats: [],
         arbitration: {},
-        problems: [],
+        problems,
       },
       replication: { kind: 'mysql', state: 'running', lagSeconds: 0, percent: null },
     });
@@ -41,7 +43,7 @@ afterAll(freeLock);
 
 beforeEach(() => {
   freeLock();
-  pair.reads = 0;
+  pair.reads = pair.changes = 0;
   pair.roles = () => ({ a: 'primary', b: 'standby' });
 });
 
@@ -179,6 +181,14 @@ test.each([
   // Nothing was decided by those roles, so that a resume may look again.
   pair.roles = () => ({ a: 'primary', b: 'standby' });
   expect((await book.go({}, ran.run)).code).toBe(0);
+});
+
+test('a pair that is just changing its roles is looked at again before anything is decided by them', async () => {
+  const book = onPair("plays: [{ hosts: primary, tasks: [{ name: one, command: 'true' }] }]");
+  pair.changes = 2;
+  pair.roles = () => (pair.changes >= 0 ? { a: 'unknown', b: 'standby' } : { a: 'standby', b: 'primary' });
+  const ran = await book.go();
+  expect([ran.code, ranOn(ran), pair.reads]).toEqual([0, ['one@b'], 3]);
 });
 
 test.each([

@@ -46,8 +46,9 @@ tell() { # after a reboot the lease counts from the boot
 }
 add() { # a record after token $top: holder, state, run, operator, from, since; false where somebody was faster
   next=$((top + 1)); now
-  printf '%s\\n' "$@" "$boot $up" >"$dir/.$1" || {
-    echo "$@" | tee "$dir/.$1" >/dev/null # Says why, which the builtin does not.
+  # On the disk before it has its name: a node that loses its power must not come back with an empty record.
+  printf '%s\\n' "$@" "$boot $up" | dd of="$dir/.$1" conv=fsync 2>/dev/null || {
+    echo "$@" | tee "$dir/.$1" >/dev/null # Says why in one line, which dd does not.
     rm -f "$dir/.$1"; exit 1
   }
   if ! said=$(ln "$dir/.$1" "$dir/$next" 2>&1); then
