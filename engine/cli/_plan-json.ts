@@ -29,7 +29,11 @@ function nodeJson(node: PlanNode, foresights: Foresights): object {
 }
 
 /** `plan --output json` (docs/contract.md); `hostsOf` gives the hosts that a play may run on. */
-export function planJson(plan: Plan, hostsOf: (pattern: string) => readonly string[]): object {
+export function planJson(
+  plan: Plan,
+  hostsOf: (pattern: string) => readonly string[],
+  protection: Readonly<Record<string, string>>,
+): object {
   const { playbook, code, confirmations, invariants, limit } = plan;
   const foresights = foresightOf(plan);
   const plays = plan.plays.map(({ id, name, hosts, nodes, handlers }) => ({
@@ -39,6 +43,6 @@ export function planJson(plan: Plan, hostsOf: (pattern: string) => readonly stri
   }));
   return {
     ...{ name: playbook.name, description: playbook.description, limit: limit ?? null },
-    ...{ code, confirmations, invariants: invariants.map(({ name }) => name), plays },
+    ...{ code, confirmations, protection, invariants: invariants.map(({ name }) => name), plays },
   };
 }

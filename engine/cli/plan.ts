@@ -1,9 +1,11 @@
+import { protections } from '../cluster/stacks.ts';
 import type { PlanNode, Step } from '../plan/plan.ts';
 import { selectHosts } from '../plan/hosts.ts';
 import { terminalAsk } from './_ask.ts';
 import { foresightOf } from '../plan/foresight.ts';
 import { leftOut } from '../plan/left-out.ts';
 import type { Foreseen } from '../plan/foresight.ts';
+import { protectionTexts } from '../report/wording.ts';
 import { command } from './_command.ts';
 import { planJson } from './_plan-json.ts';
 import { keysOf } from './_keys.ts';
@@ -76,8 +78,9 @@ export default command({
         ? []
         : selectHosts(pattern, inventory).filter((host) => limited?.includes(host) ?? true);
     };
+    const protection = await protections(inventory.clusters.values());
     if (invocation.output === 'json' || invocation.output === 'jsonl') {
-      const whole = planJson(plan, hostsOf);
+      const whole = planJson(plan, hostsOf, protection);
       process.stdout.write(`${redactor.text(JSON.stringify(whole, undefined, 2))}\n`);
       return 0;
     }
@@ -85,6 +88,7 @@ export default command({
     const text = [
       playbook.name,
       ...(playbook.description === undefined ? [] : [playbook.description.trim()]),
+      ...protectionTexts(protection).map((text) => `Protection of ${text}`),
     ];
     for (const play of plan.plays) {
       text.push(

@@ -1,16 +1,27 @@
+import { z } from 'zod';
 import type { ClusterProblem, HeartbeatStatus, NodeStatus, ReplicationStatus } from '../core/cluster.ts';
+import type { Cluster } from '../core/host.ts';
 import type { Verdict } from '../modules/drbd/_verdict.ts';
 import { failuresText } from '../modules/pacemaker/_status.ts';
 import type { Node } from './_drbd-read.ts';
+import { drbdSettings } from './_drbd-settings.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 
 /** What guards the pair when its nodes lose each other, and what that means then. */
-export function protectionOf({ arbitration }: DrbdSettings): string {
+export function protectionOf({ arbitration }: Pick<DrbdSettings, 'arbitration'>): string {
   if (arbitration === 'none')
     return 'none: when the link between the nodes breaks both serve, and their data goes apart (split brain)';
   if ('qnetd' in arbitration)
     return `quorum device on ${arbitration.qnetd.host}: when the nodes lose each other the one that has its vote serves, the other stops`;
   return `ping of ${arbitration.ping.join(', ')}: a node that sees none of them does not serve; where both see one and not each other, both serve (split brain)`;
+}
+
+const zArbitration = z.object({ arbitration: drbdSettings.arbitration });
+
+/** The same before a host is known, with templates in it as they are written. */
+export function protectionBefore({ settings }: Cluster): string {
+  const { data } = zArbitration.safeParse(settings);
+  return data === undefined ? 'told when it runs: `arbitration` is a template' : protectionOf(data);
 }
 
 interface Known {

@@ -16,6 +16,8 @@ export interface Stack {
   bends(status: ClusterStatus): readonly Bend[];
   /** Refuses, in the exchange of an act on `node`, where its witnesses do not say `wanted`. */
   roleGuard(cluster: Cluster, node: string, wanted: BoundRole): Guard;
+  /** What guards the pair when its nodes lose each other, and what that means then; by its settings alone. */
+  protection?(cluster: Cluster): string;
 }
 
 const STACKS: Record<string, () => Promise<Stack>> = {
@@ -37,6 +39,16 @@ function stackOf({ stack }: Cluster): Promise<Stack> {
 /** The settings of a cluster with the defaults of its stack; undefined where they cannot be told before templates are rendered. */
 export async function settingsInForce({ stack, settings }: Cluster): Promise<unknown> {
   return (await STACKS[stack]?.())?.settingsSchema.safeParse(settings).data;
+}
+
+/** Cluster → what guards it, as far as its stack tells that; no host is asked. */
+export async function protections(clusters: Iterable<Cluster>): Promise<Readonly<Record<string, string>>> {
+  const told: Record<string, string> = {};
+  for (const cluster of clusters) {
+    const stack = await STACKS[cluster.stack]?.();
+    if (stack?.protection !== undefined) told[cluster.name] = stack.protection(cluster);
+  }
+  return told;
 }
 
 const isTemplate = (value: unknown): boolean => typeof value === 'string' && value.includes('{{');

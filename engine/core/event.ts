@@ -19,6 +19,8 @@ export type Happening =
       readonly operator: string;
       readonly isCheck: boolean;
       readonly hosts: readonly string[];
+      /** Cluster → what guards it when its nodes lose each other, and what that means then. */
+      readonly protection?: Readonly<Record<string, string>> | undefined;
       readonly options: Result;
     }
   | {

@@ -10,6 +10,7 @@ import {
   lastWords,
   outcomeColour,
   outcomeWord,
+  protectionTexts,
   resultLines,
   WORD_COLUMNS,
 } from './wording.ts';
@@ -48,6 +49,7 @@ export function runLines(event: Of<'run_started'>, { pen, isVerbose }: Taste): r
     `  hosts      ${namesText(event.hosts, pen)}`,
     `  operator   ${oneLine(event.operator)}`,
     `  started    ${timeText(event.at)} UTC`,
+    ...protectionTexts(event.protection).map((text) => `  protection ${oneLine(text)}`),
     ...(isVerbose && options.length > 0 ? [`  options    ${options.map(optionText).join(' ')}`] : []),
     ...(event.isCheck ? [pen.paint(['bold', 'cyan'], '  CHECK MODE: looks only, changes nothing')] : []),
   ];

@@ -1,7 +1,14 @@
 import { isBad } from '../core/event.ts';
 import type { Counts, RunEvent } from '../core/event.ts';
 import { oneLine, padEnd, width, type Pen } from './text.ts';
-import { changeText, countsText, durationText, outcomeColour, outcomeWord } from './wording.ts';
+import {
+  changeText,
+  countsText,
+  durationText,
+  outcomeColour,
+  outcomeWord,
+  protectionTexts,
+} from './wording.ts';
 
 type Finished = Extract<RunEvent, { event: 'step_finished' }>;
 
@@ -16,6 +23,8 @@ export interface Story {
   /** Step name → what changed there → hosts. */
   readonly changes: Map<string, Map<string, Set<string>>>;
   readonly failures: Finished[];
+  /** Cluster → what guards it. */
+  protection: Readonly<Record<string, string>>;
   /** What is bent and not put right: obligation → in words. */
   readonly open: Map<string, string>;
   end: Extract<RunEvent, { event: 'run_finished' | 'run_interrupted' }> | undefined;
@@ -29,6 +38,7 @@ export const newStory = (): Story => ({
   counts: new Map(),
   changes: new Map(),
   failures: [],
+  protection: {},
   open: new Map(),
   end: undefined,
 });
@@ -48,7 +58,10 @@ function tellStep(story: Story, event: Finished, pen: Pen): void {
 /** Adds one event to the story. */
 export function tell(story: Story, event: RunEvent, pen: Pen): void {
   story.run = event.run;
-  if (event.event === 'run_started') story.isCheck = event.isCheck;
+  if (event.event === 'run_started') {
+    story.isCheck = event.isCheck;
+    story.protection = event.protection ?? {};
+  }
   if (event.event === 'run_started' || event.event === 'play_started') {
     for (const host of event.hosts) story.hosts.add(host);
     story.hostColumns = Math.max(story.hostColumns, ...event.hosts.map(width));
@@ -169,11 +182,17 @@ const openLines = ({ open }: Story, pen: Pen): readonly string[] =>
         ...[...open.values()].map((note) => pen.paint('magenta', `  ${note}`)),
       ];
 
+const guardLines = ({ protection }: Story, pen: Pen): readonly string[] => {
+  const texts = protectionTexts(protection).map((text) => `  ${oneLine(text)}`);
+  return texts.length === 0 ? [] : ['', pen.paint('bold', 'PROTECTION'), ...texts];
+};
+
 /** The end of a run in words: counts per host, what changed where, what failed, how to go on. */
 export const recap = (story: Story, pen: Pen): readonly string[] => [
   ...countLines(story, pen),
   ...changeLines(story, pen),
   ...failureLines(story, pen),
+  ...guardLines(story, pen),
   ...openLines(story, pen),
   ...endLines(story, pen),
 ];

@@ -120,3 +120,7 @@ export const resultLines = (result: Result): readonly string[] =>
       ? [`${key}: ${lines[0] ?? ''}`]
       : [`${key}:`, ...lines.map((line) => `  ${line}`)];
   });
+
+/** `CLUSTER: TEXT` of what guards each pair. */
+export const protectionTexts = (protection: Readonly<Record<string, string>> | undefined): string[] =>
+  Object.entries(protection ?? {}).map(([cluster, told]) => `${cluster}: ${told}`);

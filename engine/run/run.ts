@@ -150,7 +150,7 @@ export async function execute(request: RunRequest): Promise<number> {
   };
 
   if (isResume) journal.append({ event: 'run_resumed', operator });
-  else journal.append(startOf(request));
+  else journal.append(startOf(request, await guarding(request)));
   if (accepted) journal.append(accepted);
   try {
     const { stop, counts, hasFailed } = await walk().catch(stoppedBy);
@@ -207,8 +207,18 @@ async function decide(ask: RunRequest['ask'], question: string): Promise<OnInter
   return answer?.startsWith('r') ? 'rerun' : answer?.startsWith('s') ? 'skip' : 'fail';
 }
 
+async function guarding({ plan, redactor }: RunRequest): Promise<Readonly<Record<string, string>>> {
+  const { clusters } = plan.inventory;
+  if (clusters.size === 0) return {};
+  const { protections } = await import('../cluster/stacks.ts');
+  return redactor.value(await protections(clusters.values()));
+}
+
 /** The first event; inputs that are secret are in the run's frozen copy alone. */
-function startOf({ plan, files, operator, isCheck, options, redactor }: RunRequest): Happening {
+function startOf(
+  { plan, files, operator, isCheck, options, redactor }: RunRequest,
+  protection: Readonly<Record<string, string>>,
+): Happening {
   const { playbook, inventory, inputs } = plan;
   const given = Object.entries({ ...inputs.given, ...inputs.overrides });
   const isOpen = ([name, value]: [string, unknown]): boolean => {
@@ -226,6 +236,7 @@ function startOf({ plan, files, operator, isCheck, options, redactor }: RunReque
     operator,
     isCheck,
     hosts: [...inventory.hosts.keys()],
+    ...(Object.keys(protection).length === 0 ? {} : { protection }),
     options: {
       ...options,
       files: recordOf(files.copy),

@@ -101,6 +101,37 @@ test.each([
   },
 );
 
+test('what guards a pair is told by plan, by the run and in its report', async () => {
+  const book = project('name: T\nplays: [{ name: P, hosts: localhost, tasks: [{ debug: x }] }]\n');
+  const each = (word: string): string => `{ a: ${word}a, b: ${word}b }`;
+  book.write(
+    'inventory.yml',
+    `hosts: { localhost: { connection: { transport: local } }, a: {}, b: {} }
+clusters:
+  pair:
+    stack: kwdb
+    nodes: [a, b]
+    settings:
+      drbd: { resource: r0, device: /dev/drbd0, disks: ${each('/dev/')}, addresses: ${each('10.')}, secret: s }
+      filesystem: { directory: /d, type: ext4 }
+      corosync: { links: [${each('10.')}] }
+      arbitration: none
+      service: s
+      vip: { address: 10.0.0.9 }
+`,
+  );
+  const args = [book.playbook, '-i', book.inventory];
+  const text = 'none: when the link between the nodes breaks both serve';
+  expect((await drillbook(['plan', ...args])).stdout).toContain(`Protection of pair: ${text}`);
+  const { stdout } = await drillbook(['plan', ...args, '--output', 'json']);
+  const { protection } = JSON.parse(stdout) as { protection: Record<string, string> };
+  expect(protection['pair']).toContain(text);
+  const ran = await drillbook(['run', ...args, '--state', book.state, '--output', 'plain']);
+  expect(ran.stdout.split(`pair: ${text}`)).toHaveLength(3);
+  const report = await drillbook(['report', '--format', 'json', '--state', book.state]);
+  expect((JSON.parse(report.stdout) as typeof ran & { protection: unknown }).protection).toEqual(protection);
+});
+
 test('--start-at takes an id, a name, the end of an id, and tells the nearest', async () => {
   for (const at of ['p/last', 'last', 'LAST', 'inner']) {
     const { stdout, code } = await planOf(BOOK, '--start-at', at, '--output', 'json');

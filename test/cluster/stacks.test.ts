@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { settingsProblems } from '../../engine/cluster/stacks.ts';
+import { parse } from 'yaml';
+import { protections, settingsProblems } from '../../engine/cluster/stacks.ts';
 import { loadInventory } from '../../engine/parse/inventory.ts';
 
 const HOSTS = 'hosts:\n  dbk1: {}\n  dbk2: {}\nclusters:\n  dbk:\n    nodes: [dbk1, dbk2]\n';
@@ -55,4 +56,17 @@ test.each([
 
 test('what a template becomes is not judged beforehand', async () => {
   expect(await problems(GOOD.replace('prefix: 24', "prefix: '{{prefix}}'"))).toEqual([]);
+});
+
+test.each([
+  ['none', 'none', /^none: .* both serve.*split brain/],
+  ['a quorum device', '{ qnetd: { host: q, address: 10.0.0.9 } }', /^quorum device on q: .*the other stops/],
+  ['ping', '{ ping: [10.0.0.254] }', /^ping of 10\.0\.0\.254: /],
+  ['what a template becomes', "'{{arbitration}}'", /^told when it runs/],
+])('what guards a pair of DRBD is told before a host is asked: %s', async (_, arbitration, text) => {
+  const settings = parse(`{ arbitration: ${arbitration} }`) as Record<string, unknown>;
+  const cluster = { name: 'pair', stack: 'kwdb', nodes: ['a', 'b'], settings };
+  const told = await protections([cluster, { ...cluster, name: 'other', stack: 'dbackup' }]);
+  expect(Object.keys(told)).toEqual(['pair']);
+  expect(told['pair']).toMatch(text);
 });

@@ -23,7 +23,7 @@ beforeAll(async () => {
   if (!isFull) return;
   state = await mkdtemp(join(tmpdir(), 'kwdb-pair-'));
   lab = await freshLab({
-    ...{ name: 'test-kwdb', stack: 'kwdb', database: 'mariadb' },
+    ...{ name: 'test-kwdb-pair', stack: 'kwdb', database: 'mariadb' },
     ...{ drbd: true, installed: true, dataMb: 128 },
   });
   vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');

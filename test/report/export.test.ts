@@ -65,6 +65,18 @@ test('a chronicle tells parts, failures, waits, hosts away, roles and what is be
   expect(told.obligations).toMatchObject([{ obligation: 'failover-disabled@dbk', closedAt: null }]);
 });
 
+test('every report that has a head names what guards the pair', async () => {
+  const [first, ...rest] = eventful();
+  const told = chronicle([{ ...first, protection: { dbk: 'none: both serve' } } as RunEvent, ...rest]);
+  expect(told.protection).toEqual({ dbk: 'none: both serve' });
+  expect(htmlPage(told)).toContain('dbk: none: both serve');
+  expect(junitXml(told)).toContain('<system-out>dbk: none: both serve</system-out>');
+  const strings = `import zipfile
+book = zipfile.ZipFile(sys.argv[1])
+print(json.dumps(''.join(book.read(name).decode() for name in book.namelist() if name.endswith('.xml'))))`;
+  expect(python(strings, await xlsxBytes(told))).toContain('dbk: none: both serve');
+});
+
 test('what was under way where all that is known ends is neither done nor left out', () => {
   const told = chronicle(eventful().slice(0, 16));
   expect(told).toMatchObject({ outcome: 'unfinished', exitCode: null });

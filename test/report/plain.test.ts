@@ -32,6 +32,13 @@ test('the head names the run, the playbook, the inventory and who runs it', asyn
   expect(await shown([started(['dbk1'], true)])).toContain('CHECK MODE');
 });
 
+test('what guards each pair stands at the head and in the recap', async () => {
+  const guarded = { ...started(['dbk1']), protection: { dbk: 'none: both serve' } } as Happening;
+  expect(await shown([guarded])).toMatch(/^ {2}protection dbk: none: both serve$/m);
+  expect(await shown([guarded, finished('done')])).toMatch(/^PROTECTION\n {2}dbk: none: both serve$/m);
+  expect(await shown([started(['dbk1']), finished('done')])).not.toMatch(/protection/i);
+});
+
 test('a step is one line per host with outcome, host, time, name and reason', async () => {
   const text = await shown([
     started(['dbk1', 'dbk2']),

@@ -71,6 +71,8 @@ export interface Chronicle {
   damage: string | null;
   options: Result;
   hosts: string[];
+  /** Cluster → what guards it. */
+  protection: Readonly<Record<string, string>>;
   counts: Record<string, Counts>;
   readonly sessions: Session[];
   readonly plays: {

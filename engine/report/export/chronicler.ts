@@ -9,7 +9,7 @@ const empty = (run: string, at: string): Chronicle => ({
   run,
   ...{ name: '', playbook: '', inventory: '', operator: '', isCheck: false },
   ...{ startedAt: at, endedAt: at, outcome: 'unfinished', exitCode: null, reason: null, damage: null },
-  ...{ options: {}, hosts: [], counts: {} },
+  ...{ options: {}, hosts: [], protection: {}, counts: {} },
   ...{ sessions: [], plays: [], steps: [], roles: [], away: [], notified: [], confirmations: [] },
   ...{ obligations: [], guards: [], locks: [], edits: [] },
 });
@@ -124,6 +124,7 @@ function chronicler(run: string): { hear(event: RunEvent): void; readonly chroni
       case 'run_started': {
         const { name, playbook, inventory, operator, isCheck, hosts, options } = event;
         Object.assign(chronicle, { name, playbook, inventory, operator, isCheck, options, startedAt: at });
+        chronicle.protection = event.protection ?? {};
         chronicle.hosts.push(...hosts);
         return begins(at, operator);
       }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { countsText, durationText, lastWords, OUTCOMES, outcomeWord } from '../wording.ts';
+import { countsText, durationText, lastWords, OUTCOMES, outcomeWord, protectionTexts } from '../wording.ts';
 import { pen } from '../text.ts';
 import { failuresOf, lastResults, type Chronicle, type StepResult } from './chronicle.ts';
 import { badge, stepsSection } from './html-steps.ts';
@@ -72,6 +72,7 @@ function header(chronicle: Chronicle): Html {
       'Took',
       `${span(startedAt, endedAt)}${sessions.length > 1 ? `, ${durationText(worked)} of it at work in ${sessions.length} parts` : ''}`,
     ],
+    ...protectionTexts(chronicle.protection).map((text) => ['Protection', text] as const),
     ...(chronicle.exitCode === null ? [] : [['Exit code', String(chronicle.exitCode)] as const]),
     ...optionFacts(chronicle),
   ];

@@ -1,5 +1,5 @@
 import type { StepOutcome } from '../../core/event.ts';
-import { lastWords } from '../wording.ts';
+import { lastWords, protectionTexts } from '../wording.ts';
 import { isBad, lastResults, type Chronicle, type StepResult, type StepStory } from './chronicle.ts';
 import { escaped } from './markup.ts';
 import { changesText } from './rows.ts';
@@ -35,13 +35,23 @@ function caseOf(step: StepStory, result: StepResult): Case {
 }
 
 /** The run itself: what stops it may be no step. */
-const caseOfRun = ({ run, outcome, exitCode, reason, damage, startedAt, endedAt }: Chronicle): Case => ({
+const caseOfRun = ({
+  run,
+  outcome,
+  exitCode,
+  reason,
+  damage,
+  startedAt,
+  endedAt,
+  protection,
+}: Chronicle): Case => ({
   classname: 'run',
   name: `run ${run}`,
   seconds: (Date.parse(endedAt) - Date.parse(startedAt)) / 1000,
   verdict: outcome === 'done' && damage === null ? 'passed' : 'failure',
   message: damage ?? reason ?? `${outcome}${exitCode === null ? '' : `, exit code ${exitCode}`}`,
-  ...{ detail: '', said: '' },
+  detail: '',
+  said: protectionTexts(protection).join('\n'),
 });
 
 function caseXml({ classname, name, seconds, verdict, message, detail, said }: Case): string {

@@ -2,7 +2,7 @@ import type { Blob } from 'node:buffer';
 import type Stream from 'node:stream';
 import writeExcelFile from 'write-excel-file/node';
 import type { Cell, CellObject, Feature, Sheet } from 'write-excel-file/node';
-import { changeText } from '../wording.ts';
+import { changeText, protectionTexts } from '../wording.ts';
 import { pen } from '../text.ts';
 import type { Chronicle } from './chronicle.ts';
 import { writable } from './markup.ts';
@@ -142,6 +142,7 @@ function runTable(chronicle: Chronicle): Table {
       ['Time', duration(seconds)],
       ['Outcome', text(outcome)],
     ] as [string, Cell][]),
+    ...protectionTexts(chronicle.protection).map((told): [string, Cell] => ['Protection', text(told)]),
     ['Exit code', chronicle.exitCode === null ? null : number(chronicle.exitCode)],
     ['Reason', text(chronicle.reason ?? '', { wrap: true })],
     ...chronicle.sessions.slice(1).map(({ from }): [string, Cell] => ['Resumed (UTC)', moment(from)]),
