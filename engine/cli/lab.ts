@@ -80,6 +80,11 @@ const VERBS: Readonly<Record<string, Verb>> = {
     await (await openLab(name)).replaceDisk(required(node, 'replace-disk NODE [--disk MB]'), size);
     return 0;
   },
+  'replace-node': async ({ options }, name, [node]) => {
+    const size = options['disk'] === undefined ? undefined : sizeOf(String(options['disk']));
+    await (await openLab(name)).replaceNode(required(node, 'replace-node NODE [--disk MB]'), size);
+    return 0;
+  },
 };
 
 export default command({
@@ -107,7 +112,7 @@ export default command({
     installed:
       'up: kwdb, usphere: with the packages of the cluster installed, which takes minutes in nodes of --drbd',
     arbiter: 'up: a third node, for a quorum device',
-    disk: 'up, replace-disk: size of the data disk in MiB (default: 256, or as the old one)',
+    disk: 'up, replace-disk, replace-node: size of the data disk in MiB (default: 256, or as the old one)',
     all: 'down: every lab on this machine',
     unplug: 'cut: pull the cable out, so that the node loses its carrier; else frames vanish silently',
   },

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { must } from './program.ts';
 import { addressOf, labDir, links, nodeDir, type LabState, type NodeState } from './state.ts';
@@ -16,6 +16,19 @@ export async function makeDisks(lab: LabState, dataMb: number): Promise<void> {
   const publicKey = await readFile(`${keyOf(lab.name)}.pub`, 'utf8');
   const known = await Promise.all(lab.nodes.map((node) => makeDisk(lab, node, publicKey, dataMb)));
   await writeFile(knownHostsOf(lab.name), known.join(''), { mode: 0o600 });
+}
+
+/** A bare node in place of the one that was there: nothing is on its disks, and it has another host key. */
+export async function makeAnew(lab: LabState, node: NodeState, dataMb?: number): Promise<void> {
+  const folder = nodeDir(lab.name, node.name);
+  const size = node.kind === 'vm' ? (await stat(join(folder, 'data'))).size / 1024 / 1024 : 0;
+  for (const name of ['disk', 'work', 'disk.cow'])
+    await rm(join(folder, name), { recursive: true, force: true });
+  const publicKey = await readFile(`${keyOf(lab.name)}.pub`, 'utf8');
+  const line = await makeDisk(lab, node, publicKey, dataMb ?? size);
+  const known = (await readFile(knownHostsOf(lab.name), 'utf8')).split(/(?<=\n)/);
+  const others = known.filter((one) => !one.startsWith(`${node.name},`));
+  await writeFile(knownHostsOf(lab.name), [...others, line].join(''), { mode: 0o600 });
 }
 
 /** The node's line of known_hosts. */

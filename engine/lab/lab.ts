@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { DrillbookError } from '../core/error.ts';
 import { boot } from './boot.ts';
-import { makeData, makeDisks, newSerial } from './disk.ts';
+import { makeAnew, makeData, makeDisks, newSerial } from './disk.ts';
 import { ensureImage } from './image.ts';
 import type { ImageName } from './image.ts';
 import { inventoryOf, renameInInventory, writeInventory } from './inventory.ts';
@@ -67,6 +67,8 @@ export interface Lab extends AsyncDisposable {
   powerOn(node: string, signal?: AbortSignal): Promise<void>;
   /** Puts an empty data disk into a node that is off, of the size of the old one unless another is given (MiB). */
   replaceDisk(node: string, sizeMb?: number): Promise<void>;
+  /** Puts a bare node in the place of one that is off: empty disks, another host key; `sizeMb` as in `replaceDisk`. */
+  replaceNode(node: string, sizeMb?: number): Promise<void>;
   down(): Promise<void>;
 }
 
@@ -191,6 +193,15 @@ export async function openLab(name: string): Promise<Lab> {
           throw usage(`${node} has no data disk`, 'only nodes of a lab with DRBD have one');
         if (await isOn(now, found)) throw usage(`${node} is on`, `\`drillbook lab power-off ${node}\` first`);
         await makeData(now, found, sizeMb);
+        const serial = newSerial();
+        await renameInInventory(now, found.serial, serial);
+        return { ...found, serial };
+      }),
+    replaceNode: (node, sizeMb) =>
+      change(node, async (now, found) => {
+        if (await isOn(now, found)) throw usage(`${node} is on`, `\`drillbook lab power-off ${node}\` first`);
+        await makeAnew(now, found, sizeMb);
+        if (found.serial === undefined) return found;
         const serial = newSerial();
         await renameInInventory(now, found.serial, serial);
         return { ...found, serial };

@@ -88,6 +88,20 @@ test('a disk is replaced by an empty one of another name, in a node that is off'
   ).toBe(`${48 * 1024 * 1024}\nnone`);
 }, 120_000);
 
+test('a node is replaced by a bare one: another disk, another host key, nothing installed', async () => {
+  await expect(lab.replaceNode('dbk1')).rejects.toThrow('dbk1 is on');
+  expect(await on('dbk1', 'command -v drbdadm')).toBe('/usr/sbin/drbdadm');
+  const before = await Promise.all([diskOf('dbk1'), on('dbk1', 'cat /etc/ssh/ssh_host_ed25519_key.pub')]);
+  await lab.powerOff('dbk1');
+  await lab.replaceNode('dbk1');
+  await lab.powerOn('dbk1');
+  expect(await on('dbk1', 'command -v drbdadm || echo bare')).toBe('bare');
+  expect(await on('dbk1', 'blockdev --getsize64 $(ls /dev/disk/by-id/ubd-*)')).toBe(String(48 * 1024 * 1024));
+  const after = await Promise.all([diskOf('dbk1'), on('dbk1', 'cat /etc/ssh/ssh_host_ed25519_key.pub')]);
+  expect(after[0]).not.toBe(before[0]);
+  expect(after[1]).not.toBe(before[1]);
+}, 120_000);
+
 test('a node that reboots or powers itself off does so', async () => {
   const boot = 'cat /proc/sys/kernel/random/boot_id';
   const before = await on('dbk1', boot);
