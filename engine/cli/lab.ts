@@ -111,7 +111,7 @@ export default command({
     drbd: 'up: nodes with a kernel of their own that has DRBD, and a data disk; slower than containers',
     installed:
       'up: kwdb, usphere: with the packages of the cluster installed, which takes minutes in nodes of --drbd',
-    arbiter: 'up: a third node, for a quorum device',
+    arbiter: 'up: a third node, for a quorum device; usphere without it: ping',
     disk: 'up, replace-disk, replace-node: size of the data disk in MiB (default: 256, or as the old one)',
     all: 'down: every lab on this machine',
     unplug: 'cut: pull the cable out, so that the node loses its carrier; else frames vanish silently',

@@ -23,6 +23,7 @@ export interface Stack {
 const STACKS: Record<string, () => Promise<Stack>> = {
   dbackup: () => import('./dbackup.ts'),
   kwdb: () => import('./kwdb.ts'),
+  usphere: () => import('./usphere.ts'),
 };
 
 /** For tests: a stack that stands in for one with real witnesses. */

@@ -69,43 +69,69 @@ function inventory(lab: LabState, packages: string): Record<string, unknown> {
       },
     })),
     ...(lab.stack === 'dbackup' ? dbackup(lab, each) : {}),
-    ...(lab.stack === 'kwdb' ? kwdb(lab) : {}),
+    ...(lab.stack === 'kwdb' || lab.stack === 'usphere' ? drbdPair(lab, lab.stack) : {}),
   };
 }
 
-function kwdb(lab: LabState): Record<string, unknown> {
+/** What sets the stacks on DRBD and Pacemaker apart. */
+const OF_STACK = {
+  kwdb: {
+    drbd: { resource: 'drbd3', device: '/dev/drbd3', port: 7789 },
+    filesystem: { directory: '/var/lib/kwdb', type: 'ext4' },
+    rest: { service: 'kaiwudb' },
+    vars: {},
+  },
+  usphere: {
+    drbd: { resource: 'r0', device: '/dev/drbd0', port: 7788 },
+    filesystem: { directory: '/var/lib/mysql-share', type: 'ext4' },
+    rest: {
+      services: { database: 'mysql', web: 'tomcat' },
+      expected: { hosts: 1, virtual_machines: 0 },
+      database_gb: 0.2,
+    },
+    // Disks of the lab are small, and not called sdX.
+    vars: { usphere_vms_min_gb: 0, usphere_vms_extra_gb: 0, usphere_system_disk: '^ubd[a-z]$' },
+  },
+} as const;
+
+function drbdPair(lab: LabState, stack: keyof typeof OF_STACK): Record<string, unknown> {
+  const { drbd, filesystem, rest, vars } = OF_STACK[stack];
   const pair = lab.nodes.filter(({ name }) => name !== ARBITER);
   const each: Each = (value) => Object.fromEntries(pair.map((node) => [node.name, value(node)]));
   const nodes = pair.map(({ name }) => name);
   if (nodes.length !== 2) return {};
-  const arbiter = lab.nodes.find(({ name }) => name === ARBITER);
   return {
-    groups: { database: { hosts: nodes } },
+    groups: { database: { hosts: nodes, ...(stack === 'usphere' ? { vars } : {}) } },
     clusters: {
       [lab.name]: {
-        stack: 'kwdb',
+        stack,
         nodes,
         settings: {
           drbd: {
-            ...{ resource: 'drbd3', device: '/dev/drbd3', port: 7789 },
+            ...drbd,
             disks: each(({ serial }) => `/dev/disk/by-id/ubd-${serial ?? 'none'}`),
             addresses: each((node) => addressOf(lab, node, 'net2')),
             secret: new Secret(randomBytes(12).toString('base64url')),
           },
-          filesystem: { directory: '/var/lib/kwdb', type: 'ext4' },
+          filesystem,
           corosync: {
             links: (['net1', 'net2'] as const).map((link) => each((node) => addressOf(lab, node, link))),
             password: new Secret(randomBytes(12).toString('base64url')),
           },
-          arbitration: arbiter
-            ? { qnetd: { host: ARBITER, address: addressOf(lab, arbiter, 'mgmt') } }
-            : 'none',
-          service: 'kaiwudb',
+          arbitration: arbitrationOf(lab, stack),
+          ...rest,
           vip: { address: `${lab.subnets.net1}.100`, prefix: 24 },
         },
       },
     },
   };
+}
+
+/** A third node gives its vote; without one Usphere's pair pings two addresses, those of this machine. */
+function arbitrationOf(lab: LabState, stack: keyof typeof OF_STACK): unknown {
+  const arbiter = lab.nodes.find(({ name }) => name === ARBITER);
+  if (arbiter) return { qnetd: { host: ARBITER, address: addressOf(lab, arbiter, 'mgmt') } };
+  return stack === 'usphere' ? { ping: [`${lab.subnets.mgmt}.1`, `${lab.subnets.net1}.1`] } : 'none';
 }
 
 function dbackup(lab: LabState, each: Each): Record<string, unknown> {

@@ -76,6 +76,8 @@ interface Area {
   readonly depth: number;
   /** The innermost one's item, where it has a name. */
   readonly named: string | undefined;
+  /** Paths that an `if` around it has found to be there. */
+  readonly found: readonly string[];
 }
 
 /** Every variable a template reads, the names it makes itself (block parameters, `each` contexts) left out. */
@@ -91,7 +93,7 @@ function referencesOf(program: Ast, text: string): Reference[] {
   const refuse = (node: Ast, message: string, hint?: string): never => {
     throw new DrillbookError('plan.template', message, { hint, cause: { offset: offsetOf(node) } });
   };
-  const path = (node: Ast, { own, depth, named }: Area, isOptional: boolean): void => {
+  const path = (node: Ast, { own, depth, named, found: there }: Area, isOptional: boolean): void => {
     if (node['type'] !== 'PathExpression') return;
     const parts = node['parts'] as string[];
     // `@root.x` is `x` from inside any block; what else begins with `@` belongs to the blocks.
@@ -107,7 +109,8 @@ function referencesOf(program: Ast, text: string): Reference[] {
       const message = `unknown variable \`${root}\`: inside a block with \`as |${named}|\``;
       refuse(node, message, `write \`${named}.${root}\`, or \`../${root}\` for the variable outside`);
     }
-    found.push({ root, rest, offset: offsetOf(node), isOptional });
+    const isThere = there.some((one) => `${[root, ...rest].join('.')}.`.startsWith(`${one}.`));
+    found.push({ root, rest, offset: offsetOf(node), isOptional: isOptional || isThere });
   };
   const call = (node: Ast, area: Area): void => {
     const params = node['params'] as Ast[];
@@ -129,6 +132,15 @@ function referencesOf(program: Ast, text: string): Reference[] {
       else path(param, area, isOptional && i === 0);
     }
   };
+  /** What is there besides, where an `if` asks for a path of the outermost scope. */
+  const foundBy = (node: Ast, { own, depth, found: before }: Area): readonly string[] => {
+    const [asked] = node['params'] as Ast[];
+    if (asked?.type !== 'PathExpression') return before;
+    const parts = asked['parts'] as string[];
+    const isOutermost = asked['data'] === true && parts[0] === 'root';
+    const isOurs = isOutermost || (asked['data'] !== true && depth === 0 && !own.has(parts[0] ?? ''));
+    return isOurs ? [...before, parts.slice(isOutermost ? 1 : 0).join('.')] : before;
+  };
   const walk = (body: readonly Ast[], area: Area): void => {
     for (const node of body) {
       if (node.type === 'MustacheStatement') call(node, area);
@@ -143,12 +155,18 @@ function referencesOf(program: Ast, text: string): Reference[] {
         const isInside = part === node['program'] && (name === 'each' || name === 'with');
         const names = (part['blockParams'] as string[] | undefined) ?? [];
         const own = new Set([...area.own, ...names]);
-        const inner = isInside ? { own, depth: area.depth + 1, named: names[0] } : { ...area, own };
+        const inner = isInside
+          ? { ...area, own, depth: area.depth + 1, named: names[0] }
+          : {
+              ...area,
+              own,
+              ...(name === 'if' && part === node['program'] ? { found: foundBy(node, area) } : {}),
+            };
         walk(part['body'] as Ast[], inner);
       }
     }
   };
-  walk(program['body'] as Ast[], { own: new Set(['this']), depth: 0, named: undefined });
+  walk(program['body'] as Ast[], { own: new Set(['this']), depth: 0, named: undefined, found: [] });
   return found;
 }
 

@@ -110,7 +110,19 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
   const name = keywords.name ?? describe(task);
   const own = ownNames(keywords);
   const isGuarded = merged.when.length > 0 || merged.isIgnored || merged.delegateTo !== undefined;
-  const known = namesOf(e, isGuarded ? NOWHERE : e.partial);
+  const compile = (texts: readonly string[] | undefined) =>
+    (texts ?? []).flatMap((text) => {
+      try {
+        return [compileCondition(text)];
+      } catch {
+        return []; // reported by checkKeywords, with its place
+      }
+    });
+  const when = compile(merged.when);
+  const asked = when.flatMap(({ references }) =>
+    references.filter(({ isOptional }) => isOptional).map(({ root, rest }) => [root, ...rest].join('.')),
+  );
+  const known = { ...namesOf(e, isGuarded ? NOWHERE : e.partial), asked };
   checkKeywords(task, known, e, own);
   if (module) {
     const names = withNames(known, own);
@@ -125,14 +137,6 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
     e.registered.set(key, both);
     e.partial.delete(key);
   }
-  const compile = (texts: readonly string[] | undefined) =>
-    (texts ?? []).flatMap((text) => {
-      try {
-        return [compileCondition(text)];
-      } catch {
-        return []; // reported by checkKeywords, with its place
-      }
-    });
   const destroys = keywords.destroys ?? (module && destroysWhat(module, task.params));
   const id = uniqueId(keywords.id ?? `${prefix}/${slug(name)}`, e.ids);
   return {
@@ -146,7 +150,7 @@ function stepOf(task: Task, from: Inherited, prefix: string, e: Expanding): Step
     module,
     params: task.params,
     keywords,
-    when: compile(merged.when),
+    when,
     until: compile(keywords.until),
     changedWhen: keywords.changed_when && compile(keywords.changed_when),
     failedWhen: keywords.failed_when && compile(keywords.failed_when),

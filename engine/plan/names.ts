@@ -49,6 +49,8 @@ export interface KnownNames {
   readonly later?: ReadonlyMap<string, string>;
   /** Variables that some hosts lack: name → those hosts. */
   readonly partial?: ReadonlyMap<string, readonly string[]>;
+  /** Paths that a condition in force asks for with `has`: they are there, or nothing is done. */
+  readonly asked?: readonly string[];
 }
 
 /** The same with names of its own over them. */
@@ -80,6 +82,9 @@ function rootProblem(root: string, known: KnownNames): Problem | undefined {
   return { code: 'plan.name', message, hint: hint ?? (word && `did you mean \`${word}\`?`) };
 }
 
+const isBelow = (path: readonly string[], asked: readonly string[]): boolean =>
+  asked.some((one) => `${path.join('.')}.`.startsWith(`${one}.`));
+
 /** What is wrong with a name that a template reads. */
 export function referenceProblem(
   { root, rest, isOptional }: Reference,
@@ -93,7 +98,7 @@ export function referenceProblem(
   if (lacking !== undefined)
     return { code: 'plan.host', message: `\`${root}\` has no value on ${lacking.join(', ')}` };
   const found = follow(known.engine.get(root) ?? known.variables.get(root) ?? 'any', rest);
-  if (!isMissing(found)) return undefined;
+  if (!isMissing(found) || isBelow([root, ...rest], known.asked ?? [])) return undefined;
   const on = [root, ...found.path].join('.');
   return { code: 'plan.field', message: missingText(on, found), hint: found.hint };
 }

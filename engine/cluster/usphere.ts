@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import type { BoundRole, ClusterStatus } from '../core/cluster.ts';
+import type { Cluster, Guard } from '../core/host.ts';
+import type { Context } from '../core/module.ts';
+import { readPair } from './_drbd-pair.ts';
+import { drbdSettings, unit } from './_drbd-settings.ts';
+import type { Shape } from './_drbd-settings.ts';
+import { drbdGuard } from './_drbd-witnesses.ts';
+
+export { drbdBends as bends } from './_drbd-pair.ts';
+
+/** `settings` of a cluster of stack `usphere`. */
+export const settingsSchema = z.strictObject({
+  ...drbdSettings,
+  services: z
+    .strictObject({
+      database: unit.describe('Unit of the database: mysql'),
+      web: unit.describe('Unit of the web service: tomcat'),
+    })
+    .describe('What the primary runs'),
+  expected: z
+    .strictObject({
+      hosts: z.int().min(0).describe('Hosts that the platform is to manage'),
+      virtual_machines: z.int().min(0).describe('Virtual machines on them'),
+    })
+    .describe('What the database is to have room for'),
+  database_gb: z.number().positive().describe('Size of the database partition in GB'),
+  sync_partition: z
+    .strictObject({
+      ...drbdSettings.drbd.pick({ resource: true, device: true, disks: true, port: true }).shape,
+      directory: z.string().startsWith('/').describe('Where it is mounted'),
+      type: z.enum(['ext4', 'xfs']).default('ext4').describe('Its kind of file system'),
+    })
+    .optional()
+    .describe('Local partition for templates, kept in step on both nodes: a second DRBD resource'),
+});
+type Settings = z.output<typeof settingsSchema>;
+
+const shapeOf = ({ drbd, services }: Settings): Shape => ({
+  promotable: `${drbd.resource}-clone`,
+  units: [services.database, services.web],
+});
+
+export function readStatus(cluster: Cluster, contextOf: (node: string) => Context): Promise<ClusterStatus> {
+  const [first] = cluster.nodes;
+  const rendered = first === undefined ? undefined : contextOf(first).cluster?.settings;
+  const settings = settingsSchema.parse(rendered ?? cluster.settings);
+  return readPair(cluster, settings, shapeOf(settings), contextOf);
+}
+
+export function roleGuard(cluster: Cluster, node: string, wanted: BoundRole): Guard {
+  const settings = settingsSchema.parse(cluster.settings);
+  return drbdGuard(settings, shapeOf(settings), node, wanted);
+}
