@@ -204,6 +204,7 @@ export function pacemakerSettings(pair: () => Pair): Settings {
         arrived: { 'properties.key': () => attribute('crm_config', 'spare') },
       },
     ],
+    'pacemaker.quorum_device': [{ params: { host: 'none', wait: '1s' } }],
     'pacemaker.resource': [
       { params: { ...resource, clone: { spare: 'x' }, wait: 0 }, only: ['clone.key'] },
       { params: { ...resource, promotable: { spare: 'x' }, wait: 0 }, only: ['promotable.key'] },

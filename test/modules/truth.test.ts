@@ -359,6 +359,7 @@ const SITUATIONS: Readonly<Record<string, readonly Situation[]>> = {
 const ELSEWHERE = {
   fetch: 'a file of this machine, not of the node: fetch.test.ts',
   ssh_trust: 'keys of two nodes and a login: system-on-pair.test.ts',
+  'pacemaker.quorum_device': 'a pair and a third host: pacemaker/quorum-device.test.ts',
   ...Object.fromEntries(
     'auth cluster configuration constraint group node property resource'
       .split(' ')

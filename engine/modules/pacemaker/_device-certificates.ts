@@ -26,11 +26,12 @@ certutil -L -d ${NODE} -n 'Cluster Cert' 2>/dev/null | grep -qxF "        Subjec
 exit 0
 `;
 
-/** One that was left half made never signed anything. */
+/** One that was left half made never signed anything. Debian's daemon is no root, and its package sets the rights itself. */
 const FOUND = `
 if ! certutil -L -d ${SERVER} -n 'QNetd Cert' >/dev/null 2>&1; then
   rm -f ${SERVER}/*
   corosync-qnetd-certutil -i >&2 || exit
+  ! getent group coroqnetd >/dev/null || { chgrp -R coroqnetd ${SERVER} && chmod -R g+rX ${SERVER}; } || exit
 fi
 certutil -L -d ${SERVER} -n 'QNet CA' -a
 `;
