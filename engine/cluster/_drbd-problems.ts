@@ -43,14 +43,14 @@ function apart({ state, text }: Verdict): ClusterProblem {
     return problem(
       'drbd.disconnected',
       text,
-      'mend the replication network; where a node is StandAlone, playbooks/kwdb/drbd-reconnect.yml',
+      'mend the replication network; where a node is StandAlone, playbooks/drbd/reconnect.yml',
     );
   if (state === 'unrelated')
     return problem('drbd.unrelated', text, 'one of the disks has to be made anew, and synced from the other');
   return problem(
     'drbd.split_brain',
     text,
-    'playbooks/kwdb/split-brain.yml tells what each has, repair-split-brain.yml ends it with one of them saved and discarded',
+    'playbooks/drbd/split-brain.yml tells what each has, repair-split-brain.yml ends it with one of them saved and discarded',
   );
 }
 

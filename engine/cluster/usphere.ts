@@ -8,6 +8,7 @@ import type { Shape } from './_drbd-settings.ts';
 import { drbdGuard } from './_drbd-witnesses.ts';
 
 export { drbdBends as bends } from './_drbd-pair.ts';
+export { protectionBefore as protection } from './_drbd-problems.ts';
 
 /** `settings` of a cluster of stack `usphere`. */
 export const settingsSchema = z.strictObject({

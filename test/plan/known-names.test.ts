@@ -133,6 +133,24 @@ test.each([
   expect(rows.map((row) => [row.message, row.at.line])).toEqual([[message, 4]]);
 });
 
+const opt = 'cluster.settings.database.opt';
+test.each([
+  ['an `if` around it', shows(`{{#if ${opt}}}{{${opt}}} {{${opt}.sub}}{{/if}}`), []],
+  [
+    'an `if` in a block',
+    shows(`{{#each inputs.list}}{{#if @root.${opt}}}{{@root.${opt}.sub}}{{/if}}{{/each}}`),
+    [],
+  ],
+  ['`has` of the task', `- { debug: { msg: '{{${opt}.sub}}' }, when: 'has(${opt})' }`, []],
+  ['`has` of the block', `- { block: [{ debug: { msg: '{{${opt}}}' } }], when: 'has(${opt})' }`, []],
+  ['the `else` of it', shows(`{{#if ${opt}}}{{else}}{{${opt}}}{{/if}}`), ['opt']],
+  ['an `if` of another', shows(`{{#if cluster.settings.database.opts}}{{${opt}}}{{/if}}`), ['opt']],
+  ['`has` of another', `- { debug: { msg: '{{${opt}}}' }, when: 'has(${opt}s)' }`, ['opt']],
+])('what a condition asks for may be missing: %s', async (_, tasks, wanted) => {
+  const lacking = wanted.map((name) => `\`cluster.settings.database\` has no \`${name}\``);
+  expect((await lint(tasks)).map(({ message }) => message)).toEqual(lacking);
+});
+
 test('what is confirmed speaks of inputs and the cluster only', async () => {
   const rows = await lint(
     said,
