@@ -57,11 +57,14 @@ export async function playbook(
   if (!isCheck && !codes.has(key)) codes.set(key, codeOf(args, env));
   const yes = isCheck ? ['--check'] : ['--yes', (await codes.get(key)) ?? ''];
   const said = await drillbook(['run', ...args, ...yes, '--output', 'jsonl'], { env });
-  const steps = eventsOf(said).filter((event) => event.event === 'step_finished');
+  const events = eventsOf(said);
+  const steps = events.filter((event) => event.event === 'step_finished');
   const places = (test: (step: Finished) => boolean): string[] => steps.filter(test).map(placeOf).sort();
-  const reasons = steps
-    .filter(({ outcome }) => outcome === 'failed' || outcome === 'unreachable')
-    .map((step) => `${placeOf(step)}: ${step.reason}`);
+  const reasons = events.flatMap((event) => {
+    if (event.event === 'run_finished') return event.reason ?? [];
+    const isAmiss = event.event === 'step_finished' && !['ok', 'changed', 'skipped'].includes(event.outcome);
+    return isAmiss ? `${placeOf(event)} ${event.outcome}: ${event.reason}` : [];
+  });
   return {
     code: said.code,
     steps,

@@ -5,11 +5,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
-import { runIds } from '../../engine/run/journal/journal.ts';
 import { drillbook } from '../cli/_drillbook.ts';
 import { isFull } from '../_full.ts';
-import { kept, program, report, seeded } from '../run/_matrix.ts';
-import type { Died, Way } from '../run/_matrix.ts';
+import { dying, report, seeded } from '../run/_matrix.ts';
+import type { Way } from '../run/_matrix.ts';
 import { codeOf, playbook } from './_playbook.ts';
 import { freshLab } from '../lab/_fresh.ts';
 
@@ -85,29 +84,7 @@ async function killed(name: string, way: (part: number) => Way, inventory = lab.
   const state = await mkdtemp(join(folder, `${name}-`));
   const args = [join(import.meta.dirname, '../../playbooks/dbackup', `${name}.yml`), '-i', inventory];
   const code = await codeOf(args, { DRILLBOOK_STATE: state });
-  const begin = (part: number): Promise<Died> =>
-    program(['run', ...args, '--yes', code, '--state', state], way(part));
-  const resume = (part: number): Promise<Died> =>
-    program(['resume', runIds(state).at(-1) ?? '', '--state', state], way(part));
-  let deaths = 0;
-  for (;;) {
-    const last = await (kept(state).length === 0 ? begin(deaths) : resume(deaths));
-    if (last.signal === 'SIGKILL') deaths++;
-    const end = kept(state).at(-1);
-    // What died after its last event has nothing to go on with.
-    if (last.signal === 'SIGKILL' && end?.event === 'run_finished') {
-      expect([name, end.exitCode]).toEqual([name, 0]);
-      return deaths;
-    }
-    if (last.signal === 'SIGKILL') continue;
-    const why = kept(state).flatMap((event) => {
-      if (event.event === 'run_finished') return [event.reason];
-      if (event.event !== 'step_finished' || ['ok', 'changed', 'skipped'].includes(event.outcome)) return [];
-      return [`${event.name}@${event.host} ${event.outcome} ${event.reason}`];
-    });
-    expect([name, last.code, last.stderr, last.code === 0 ? [] : why]).toEqual([name, 0, '', []]);
-    return deaths;
-  }
+  return dying([...args, '--yes', code], state, way);
 }
 
 /** Dies at each event of a run once, or at some; see `_mortal-journal.ts`. */

@@ -145,6 +145,30 @@ export function program(args: readonly string[], { dies, afterMs, death, onEvent
   });
 }
 
+/**
+ * Runs a playbook that dies again and again, each part in its `way`, until it comes to its end, which is to be a good one.
+ * Gives the number of its deaths.
+ */
+export async function dying(
+  args: readonly string[],
+  state: string,
+  way: (part: number) => Way,
+): Promise<number> {
+  const isBegun = (): boolean => kept(state).length > 0;
+  for (let deaths = 0; ; deaths++) {
+    const command = isBegun() ? ['resume', runIds(state).at(-1) ?? ''] : ['run', ...args];
+    const last = await program([...command, '--state', state], way(deaths));
+    const events = kept(state);
+    const end = events.at(-1);
+    const hasEnded = end?.event === 'run_finished';
+    // What dies after its last event has nothing to go on with.
+    if (last.signal === 'SIGKILL' && !hasEnded) continue;
+    const code = last.signal === 'SIGKILL' && hasEnded ? end.exitCode : last.code;
+    expect([code, last.stderr, code === 0 ? [] : shown(events)]).toEqual([0, '', []]);
+    return last.signal === 'SIGKILL' ? deaths + 1 : deaths;
+  }
+}
+
 export const begin = (book: Project, way?: Way): Promise<Died> => {
   const secrets = join(book.dir, 'secrets.yml');
   const given = existsSync(secrets) ? ['-e', `@${secrets}`] : [];

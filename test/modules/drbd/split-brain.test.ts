@@ -13,7 +13,8 @@ import { openPair } from '../../cluster/_pair.ts';
 import type { Pair } from '../../cluster/_pair.ts';
 import { freshLab } from '../../lab/_fresh.ts';
 import { codeOf, playbook } from '../../playbooks/_playbook.ts';
-import { kept, program, report } from '../../run/_matrix.ts';
+import { dying, program, report } from '../../run/_matrix.ts';
+import type { Way } from '../../run/_matrix.ts';
 import { comeApart, isHarmless, isStandAlone, NODES, peerOf, splitOf } from './_splits.ts';
 import type { Node, On, Split } from './_splits.ts';
 
@@ -203,26 +204,8 @@ async function repaired(split: Split, nodes: Nodes): Promise<number> {
   const args = argsOf(split, nodes);
   const code = await codeOf(args, { DRILLBOOK_STATE: state });
   const healing = isCutStill ? on(peerOf(victim), isStandAlone).then(heal) : undefined;
-  let died = 0;
-  for (const at of [...deaths, undefined]) {
-    const way = at === undefined ? {} : { afterMs: 400 + at * 5000 };
-    const isFirst = kept(state).length === 0;
-    const last = await program(
-      isFirst
-        ? ['run', ...args, '--yes', code, '--state', state]
-        : ['resume', runIds(state).at(-1) ?? '', '--state', state],
-      way,
-    );
-    if (last.signal === 'SIGKILL') {
-      died++;
-      continue;
-    }
-    const why = kept(state).flatMap((event) =>
-      event.event === 'step_finished' && event.reason !== undefined ? [event.reason] : [],
-    );
-    expect([last.code, last.stderr, last.code === 0 ? [] : why]).toEqual([0, '', []]);
-    break;
-  }
+  const instant = (at: number | undefined): Way => (at === undefined ? {} : { afterMs: 400 + at * 5000 });
+  const died = await dying([...args, '--yes', code], state, (part) => instant(deaths[part]));
   await healing;
   return died;
 }
@@ -314,7 +297,7 @@ test.each(SEEDS.map(splitOf))(
 );
 
 /** Seconds after the beginning of the repair. */
-const OUTAGES = isFull ? [2] : [];
+const OUTAGES = isFull ? [2, 4] : [];
 
 test.each(OUTAGES)(
   'the victim loses power %d s into its repair, and the run ends as it would have',
