@@ -20,6 +20,7 @@ import { agreedRole, roleProblems, see, stateOf, votesBy } from './model.ts';
 
 export { bends } from './_dbackup-bends.ts';
 export { settingsSchema } from './_dbackup-settings.ts';
+export { dbackupWatch as watch } from './_dbackup-watch.ts';
 export { dbackupGuard as roleGuard } from './_dbackup-witnesses.ts';
 
 export type Seen = Node<Reading>;

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { Bend, BoundRole, ClusterStatus } from '../core/cluster.ts';
-import type { DrillbookError } from '../core/error.ts';
+import type { Bend, BoundRole, ClusterStatus, Watch } from '../core/cluster.ts';
+import { DrillbookError } from '../core/error.ts';
 import type { Cluster, Guard } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { suggest } from '../core/nearest.ts';
@@ -18,6 +18,8 @@ export interface Stack {
   roleGuard(cluster: Cluster, node: string, wanted: BoundRole): Guard;
   /** What guards the pair when its nodes lose each other, and what that means then; by its settings alone. */
   protection?(cluster: Cluster): string;
+  /** How a node is watched while a drill runs; left out where a stack has no drills. */
+  watch?(cluster: Cluster): Watch;
 }
 
 const STACKS: Record<string, () => Promise<Stack>> = {
@@ -96,4 +98,11 @@ export const roleGuard = async (cluster: Cluster, node: string, wanted: BoundRol
 export async function bendsOf(cluster: Cluster, status: ClusterStatus): Promise<readonly Bend[]> {
   const load = STACKS[cluster.stack];
   return load === undefined ? [] : (await load()).bends(status);
+}
+
+/** How the nodes of a pair are watched; `cluster` with its settings rendered. Throws where its stack has no drills. */
+export async function watchOf(cluster: Cluster): Promise<Watch> {
+  const { watch } = await stackOf(cluster);
+  if (watch) return watch(cluster);
+  throw new DrillbookError('usage.drill', `there are no drills for clusters of stack ${cluster.stack} yet`);
 }

@@ -60,3 +60,23 @@ export interface ClusterStatus {
   readonly arbitration: Readonly<Record<string, unknown>>;
   readonly problems: readonly ClusterProblem[];
 }
+
+/** What a node is like at one moment, as a look of some milliseconds tells. */
+export interface Glance {
+  readonly role: Role;
+  /** Its database takes writes. */
+  readonly isWritable: boolean;
+  /** VIPs that it has on a link. */
+  readonly vips: readonly string[];
+  /** normal, disconnected, broken, absent, unknown. */
+  readonly replication: string;
+  readonly lagSeconds: number | null;
+}
+
+/** A script that looks at its node several times a second, and prints a line for each look. */
+export interface Watch {
+  readonly script: string;
+  readonly args: readonly string[];
+  readonly stdin: string;
+  read(line: string): Glance | undefined;
+}

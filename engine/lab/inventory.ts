@@ -44,9 +44,9 @@ export async function renameInInventory({ inventory }: LabState, old: string, no
   await writeFile(inventory, text.replaceAll(old, now), { mode: 0o600 });
 }
 
-/** What presses the power button of a lab node, for playbooks that wait for it. */
-const powerOn = (lab: string, node: string): string =>
-  `'${process.execPath}' '${join(checkout, 'engine/cli/drillbook.js')}' lab power-on ${node} --name ${lab}`;
+/** What presses the power button of a lab node, for playbooks that wait for it and drills that take its power. */
+const power = (verb: 'on' | 'off', lab: string, node: string): string =>
+  `'${process.execPath}' '${join(checkout, 'engine/cli/drillbook.js')}' lab power-${verb} ${node} --name ${lab}`;
 
 type Each = <T>(value: (node: NodeState) => T) => Record<string, T>;
 
@@ -65,7 +65,8 @@ function inventory(lab: LabState, packages: string): Record<string, unknown> {
       vars: {
         ...(lab.stack === 'dbackup' ? { server_id: 232 + 2 * node.number } : {}),
         ...(node.serial === undefined ? {} : { data_disk: `/dev/disk/by-id/ubd-${node.serial}` }),
-        power_on_command: powerOn(lab.name, node.name),
+        power_on_command: power('on', lab.name, node.name),
+        power_off_command: power('off', lab.name, node.name),
       },
     })),
     ...(lab.stack === 'dbackup' ? dbackup(lab, each) : {}),

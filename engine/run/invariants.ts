@@ -11,8 +11,8 @@ export interface BrokenInvariant {
   readonly message: string;
 }
 
-/** The cluster as an invariant sees it: as written and as read, with the names of those who hold each role. */
-function viewOf(cluster: Cluster, status: ClusterStatus): object {
+/** The cluster as invariants and drills see it: as written and as read, with the names of those who hold each role. */
+export function clusterView(cluster: Cluster, status: ClusterStatus): object {
   const holding = (role: string): string[] =>
     status.nodes.filter((node) => node.role === role).map((node) => node.name);
   return { ...cluster, ...status, primaries: holding('primary'), standbys: holding('standby') };
@@ -43,7 +43,7 @@ export async function brokenInvariant(
   for (const [name, cluster] of inventory.clusters) {
     const status = await read(name);
     const roles = status.nodes.map((node) => `${node.name} is ${node.role}`).join(', ');
-    const scope = overlay(scopeOn(cluster.nodes[0]) ?? {}, { cluster: viewOf(cluster, status) });
+    const scope = overlay(scopeOn(cluster.nodes[0]) ?? {}, { cluster: clusterView(cluster, status) });
     const found = broken(world.plan, scope, ` on ${name} (${roles})`);
     if (found) return found;
   }

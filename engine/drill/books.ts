@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DrillbookError, StepFailed } from '../core/error.ts';
+import type { Context } from '../core/module.ts';
+import { withServer } from '../modules/mysql/_connect.ts';
+import { databaseOf, loginOf } from '../modules/mysql/_settings.ts';
+import { LEDGER } from './ledger.ts';
+import type { LedgerLogin } from './ledger.ts';
+
+const ACCOUNT = 'drillbook';
+const REPLICATED_MS = 15_000;
+
+/** The address from which this machine reaches another; nothing is sent. */
+export const addressTowards = (host: string, port: number): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    socket.on('error', reject);
+    socket.connect(port, host, () => {
+      const { address } = socket.address();
+      socket.close();
+      resolve(address);
+    });
+  });
+
+const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+
+/**
+ * Makes table and account, and waits until the standby has both. In the replicated database, for only what is said there
+ * reaches the standby (replicate-do-db goes by the database in use).
+ */
+export async function openBooks(
+  primary: Context,
+  standby: Context,
+  { vip, from }: { readonly vip: string; readonly from: string | undefined },
+): Promise<LedgerLogin> {
+  const { name: database, port } = databaseOf(primary.cluster);
+  const password = randomBytes(18).toString('base64url');
+  primary.secret(password);
+  const account = `${quoted(ACCOUNT)}@${quoted(from ?? (await addressTowards(vip, port)))}`;
+  const mark = randomBytes(6).toString('hex');
+  const admin = loginOf(primary.cluster, undefined);
+  await withServer(primary, admin, (server) =>
+    server.script([
+      `USE \`${database}\``,
+      `DROP TABLE IF EXISTS ${LEDGER}`,
+      `CREATE TABLE ${LEDGER} (n BIGINT NOT NULL, attempt INT NOT NULL, PRIMARY KEY (n, attempt)) ENGINE = InnoDB COMMENT = 'drill ${mark}; may be dropped'`,
+      `DROP USER IF EXISTS ${account}`,
+      `CREATE USER ${account} IDENTIFIED BY ${quoted(password)}`,
+      `GRANT SELECT, INSERT ON \`${database}\`.${LEDGER} TO ${account}`,
+    ]),
+  );
+  const end = performance.now() + REPLICATED_MS;
+  for (;;) {
+    const [row] = await withServer(standby, loginOf(standby.cluster, undefined), ({ rows }) =>
+      rows(
+        'SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND TABLE_COMMENT LIKE ?) AS tables, (SELECT COUNT(*) FROM mysql.user WHERE User = ?) AS accounts',
+        [database, LEDGER, `drill ${mark}%`, ACCOUNT],
+      ),
+    );
+    if (Number(row?.['tables']) > 0 && Number(row?.['accounts']) > 0) break;
+    if (performance.now() > end)
+      throw new StepFailed(
+        `the ledger's table and account did not reach ${standby.host.name} within ${REPLICATED_MS / 1000} s`,
+        {},
+        { hint: 'is its replication running, and does it replicate what is done in the database in use?' },
+      );
+    await delay(200);
+  }
+  return { host: vip, port, user: ACCOUNT, password, database };
+}
+
+/** Rows that are there now: number → how many. Read through the VIP. */
+export async function readBooks(login: LedgerLogin): Promise<ReadonlyMap<number, number>> {
+  const { createConnection } = await import('mysql2/promise');
+  const connection = await createConnection({ ...login, connectTimeout: 10_000 });
+  try {
+    const [rows] = await connection.query({
+      sql: `SELECT n, COUNT(*) AS copies FROM ${LEDGER} GROUP BY n`,
+      timeout: 60_000,
+    });
+    return new Map(
+      (rows as unknown as readonly { n: number; copies: number }[]).map(({ n, copies }) => [Number(n), Number(copies)]),
+    );
+  } catch (cause) {
+    throw new DrillbookError('doubt.ledger', `the ledger cannot be read: ${(cause as Error).message}`, { cause });
+  } finally {
+    connection.destroy();
+  }
+}
+
+/** Takes table and accounts away again; on the primary, from where the standby hears of it. */
+export async function closeBooks(primary: Context): Promise<void> {
+  const { name: database } = databaseOf(primary.cluster);
+  await withServer(primary, loginOf(primary.cluster, undefined), async (server) => {
+    const accounts = await server.rows('SELECT Host AS host FROM mysql.user WHERE User = ?', [ACCOUNT]);
+    await server.script([
+      `USE \`${database}\``,
+      `DROP TABLE IF EXISTS ${LEDGER}`,
+      ...accounts.map(({ host }) => `DROP USER IF EXISTS ${quoted(ACCOUNT)}@${quoted(String(host))}`),
+    ]);
+  });
+}

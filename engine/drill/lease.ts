@@ -1,0 +1,142 @@
+import { spawn } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { StepFailed } from '../core/error.ts';
+import type { ShOptions, ShResult } from '../core/host.ts';
+
+/** Where a fault is begun and kept: a shell on the node it strikes, or on this machine. */
+export type Shell = (script: string, options?: ShOptions) => Promise<ShResult>;
+
+/**
+ * What makes a fault and what heals it: POSIX shell as root, both with the same `$1`, `$2`, …; they may keep things in
+ * the folder `$AT`, which goes with the fault. `heal` may come before `start` is done, and more than once.
+ */
+export interface FaultScripts {
+  readonly start: string;
+  readonly heal: string;
+  readonly args: readonly string[];
+  /** Kept in `$AT/secret`, readable for root alone. */
+  readonly secret?: string | undefined;
+}
+
+/** Folders of faults on a node: gone with a reboot, as most faults are. */
+export const FAULTS_DIR = '/run/drillbook-faults';
+
+/** By the clock that nobody can set. */
+const NOW = 'now() { IFS=" ." read -r now _ </proc/uptime; }';
+
+/**
+ * Watches over a fault from beside it: heals it when it is told to, when the lease is no longer renewed, and at the
+ * latest after `$3` seconds. `$1` folder, `$2` what heals.
+ */
+const GUARD = `AT=$1 heal=$2 most=$3; shift 3; export AT
+trap '' HUP INT TERM PIPE
+${NOW}
+now; end=$((now + most))
+while :; do
+  now
+  [ ! -e "$AT/stop" ] || { why=asked; break; }
+  read -r until <"$AT/until" || until=0
+  [ "$now" -lt "$until" ] || { why=lease; break; }
+  [ "$now" -lt "$end" ] || { why=time; break; }
+  sleep 0.2 2>/dev/null || sleep 1
+done
+while ! sh -c "$heal" fault "$@" >"$AT/said" 2>&1; do
+  now; [ "$now" -lt $((end + 600)) ] || { why=failed; break; }
+  sleep 1
+done
+echo "$why" >"$AT/healed.new" && mv "$AT/healed.new" "$AT/healed"`;
+
+/** `$1\` folder, \`$2\` seconds of lease, \`$3\` seconds at most, \`$4\` start, \`$5\` heal, \`$6\` guard, then their own; the secret comes on standard input. */
+const BEGIN = `AT=$1 lease=$2 most=$3 start=$4 heal=$5 guard=$6; shift 6; export AT
+umask 077
+mkdir -p "\${AT%/*}" && mkdir "$AT" || exit 73
+cat >"$AT/secret" || exit 73
+${NOW}
+now; echo $((now + lease)) >"$AT/until" || exit 73
+detach=$(command -v setsid)
+$detach sh -c "$guard" drillbook-fault "$AT" "$heal" "$most" "$@" </dev/null >/dev/null 2>&1 &
+sh -c "$start" fault "$@" </dev/null || { code=$?; : >"$AT/stop"; exit "$code"; }`;
+
+const RENEW = `AT=$1 lease=$2
+[ ! -e "$AT/healed" ] || { cat "$AT/healed"; exit 0; }
+${NOW}
+now; echo $((now + lease)) >"$AT/until.new" && mv "$AT/until.new" "$AT/until"`;
+
+/** Tells the guard, and waits \`$2\` seconds at most; a folder that is gone went with its node's reboot. */
+const HEAL = `AT=$1 most=$2
+[ -d "$AT" ] || { echo gone; exit 0; }
+: >"$AT/stop"
+${NOW}
+now; end=$((now + most))
+while [ ! -e "$AT/healed" ] && [ "$now" -lt "$end" ]; do sleep 0.1 2>/dev/null || sleep 1; now; done
+if [ -e "$AT/healed" ]; then cat "$AT/healed"; cat "$AT/said" >&2; rm -rf "$AT"; else echo unhealed; cat "$AT/said" >&2; fi`;
+
+/** Runs on this machine what a node cannot do to itself. Detached: it outlives a Ctrl-C. */
+export const localShell: Shell = (script, { args = [], stdin = '' } = {}) =>
+  new Promise((resolve, reject) => {
+    const child = spawn('sh', ['-c', script, 'sh', ...args], { detached: true, stdio: 'pipe' });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(stdin);
+    child.on('error', reject);
+    child.on('exit', (code) => resolve({ code: code ?? 255, stdout, stderr }));
+  });
+
+/** Why a fault ended: it was asked to, its lease ran out, its time was over, it went with a reboot, or it did not. */
+export type Healed = 'asked' | 'lease' | 'time' | 'gone' | 'failed' | 'unhealed';
+
+/** A fault that is in force. */
+export interface Lease {
+  /** Renews it until \`heal\`; a renewal that fails is tried again. Resolves early to why, where it has ended by itself. */
+  keep(signal: AbortSignal): Promise<Healed | undefined>;
+  heal(): Promise<{ readonly how: Healed; readonly said: string }>;
+}
+
+export interface LeaseOptions {
+  /** Folder of the fault. */
+  readonly at: string;
+  /** How long it lasts without a word from us. */
+  readonly leaseMs: number;
+  /** How long it lasts at most. */
+  readonly mostMs: number;
+}
+
+const seconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1000)));
+const HEAL_SECONDS = 90;
+
+/** Begins a fault, and what watches over it before that. Throws StepFailed where it could not be begun; it is healed then. */
+export async function begin(sh: Shell, scripts: FaultScripts, options: LeaseOptions): Promise<Lease> {
+  const { at, leaseMs, mostMs } = options;
+  const { start, heal, args, secret = '' } = scripts;
+  const { code, stderr } = await sh(BEGIN, {
+    args: [at, seconds(leaseMs), seconds(mostMs), start, heal, GUARD, ...args],
+    stdin: secret,
+  });
+  const end: Lease['heal'] = async () => {
+    const { stdout, stderr: said } = await sh(HEAL, { args: [at, String(HEAL_SECONDS)] });
+    return { how: stdout.trim() as Healed, said: said.trim() };
+  };
+  if (code !== 0) {
+    await end();
+    throw new StepFailed(stderr.trim() || `the fault could not be begun (exit code ${code})`, { code });
+  }
+  return {
+    heal: end,
+    async keep(signal) {
+      while (!signal.aborted) {
+        await delay(leaseMs / 4, undefined, { signal }).catch(() => undefined);
+        if (signal.aborted) return undefined;
+        // A node that is out of reach for a while still has the rest of its lease.
+        const said = await sh(RENEW, { args: [at, seconds(leaseMs)], signal }).catch(() => undefined);
+        if (said?.stdout) return said.stdout.trim() as Healed;
+      }
+      return undefined;
+    },
+  };
+}
+
+/** The faults that are in force on a node, by their folders; healed ones of engines that died are removed. */
+export const LEFT_FAULTS = `cd ${FAULTS_DIR} 2>/dev/null || exit 0
+for one in *; do [ -d "$one" ] || continue; if [ -e "$one/healed" ]; then rm -rf "$one"; else echo "$one"; fi; done`;
