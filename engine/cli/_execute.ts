@@ -25,6 +25,8 @@ export interface Execution {
   readonly onInterrupt?: 'rerun' | 'skip' | 'fail' | undefined;
   readonly acceptChanges?: boolean;
   readonly isAsBegun?: boolean;
+  /** Where its view goes; standard output when left out. */
+  readonly out?: NodeJS.WriteStream;
 }
 
 /** `--step`: asks until one of the answers is given, so that a stray Enter runs nothing. */
@@ -79,7 +81,7 @@ export async function executeWithView(execution: Execution): Promise<number> {
   const isDiff = invocation.options['diff'] === true;
   const letGo = holdRun(invocation.stateDir, journal.run);
   const view: View = await openView(kind, {
-    stdout: process.stdout,
+    stdout: execution.out ?? process.stdout,
     stderr: process.stderr,
     isColor,
     isVerbose,

@@ -9,6 +9,7 @@ import {
   taskSchema,
 } from '../parse/playbook-schema.ts';
 import { BUILT_IN } from '../parse/playbook.ts';
+import { drillSchema } from '../drill/schema.ts';
 import { jsonSchemaOf, type JsonSchema } from './_reference.ts';
 
 const DRAFT = 'https://json-schema.org/draft/2020-12/schema';
@@ -85,4 +86,11 @@ export const inventoryJsonSchema = (): object => ({
   $schema: DRAFT,
   title: 'drillbook inventory',
   ...jsonSchemaOf(inventorySchema),
+});
+
+/** JSON Schema of a drill. */
+export const drillJsonSchema = (): object => ({
+  $schema: DRAFT,
+  title: 'drillbook drill',
+  ...jsonSchemaOf(drillSchema),
 });

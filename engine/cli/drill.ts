@@ -30,8 +30,40 @@ function clusterNamed(clusters: ReadonlyMap<string, Cluster>, name: unknown): Cl
 
 const sentence = (drill: Drill, cluster: Cluster): string =>
   `${drill.name}: ${drill.faults
-    .map((fault) => `${kindOf(fault).kind.replace('_', ' ')} of ${kindOf(fault).on} for ${durationText(fault.for)}`)
+    .map(
+      (fault) =>
+        `${kindOf(fault).kind.replace('_', ' ')} of ${kindOf(fault).on} for ${durationText(fault.for)}`,
+    )
     .join(', ')}, on ${cluster.name} (${cluster.nodes.join(', ')}), which is no lab.`;
+
+/** A playbook of the drill, in this process: the drill was confirmed as a whole. */
+async function runPlaybook(
+  invocation: Invocation,
+  playbook: string,
+  given: Readonly<Record<string, unknown>>,
+): Promise<{ readonly id: string; readonly exitCode: number }> {
+  const { redactor, stateDir, options, output } = invocation;
+  const [{ prepare }, { executeWithView }, { createJournal, newRunId }] = await Promise.all([
+    import('./_prepare.ts'),
+    import('./_execute.ts'),
+    import('../run/journal/journal.ts'),
+  ]);
+  const { absoluteSpec } = await import('../parse/inventory.ts');
+  const keys = keysOf({ options }, redactor);
+  const inventory = absoluteSpec([String(options['inventory'])]);
+  const passwords = await passwordsOf({ options, redactor });
+  const asked = { playbook, inventory, given, selection: {}, passwords };
+  const prepared = await prepare(asked, redactor, undefined, undefined, keys);
+  const id = newRunId(new Date());
+  const journal = createJournal(stateDir, id, redactor);
+  const exitCode = await executeWithView({
+    // What a machine reads of the drill is not mixed with what its playbooks say.
+    ...{ prepared, journal, isCheck: false, options: { selection: {} } },
+    invocation: { ...invocation, output: 'plain', options: { ...options, yes: prepared.plan.code } },
+    out: output === 'plain' || output === 'live' ? process.stdout : process.stderr,
+  });
+  return { id, exitCode };
+}
 
 /** Outside a lab the operator says that it is meant. */
 async function confirm(drill: Drill, cluster: Cluster, yes: unknown): Promise<void> {
@@ -63,8 +95,6 @@ function lineOf(event: DrillEvent): string {
       return `${event.isMet ? 'happened' : 'did not happen'} after ${durationText(event.tookMs)}: ${event.name}`;
     case 'playbook':
       return `${event.run}: ${event.state}`;
-    case 'note':
-      return event.message;
   }
 }
 
@@ -72,7 +102,9 @@ function teller({ output, redactor }: Invocation, drill: string): (event: DrillE
   return (event) => {
     if (output === 'jsonl') process.stdout.write(`${JSON.stringify(redactor.value({ drill, ...event }))}\n`);
     else if (output !== 'json')
-      process.stdout.write(`${(event.ms / 1000).toFixed(1).padStart(7)}  ${harmless(redactor.text(lineOf(event)))}\n`);
+      process.stdout.write(
+        `${(event.ms / 1000).toFixed(1).padStart(7)}  ${harmless(redactor.text(lineOf(event)))}\n`,
+      );
   };
 }
 
@@ -100,22 +132,35 @@ export default command({
     const [file, surplus] = positionals;
     const spec = options['inventory'];
     if (file === undefined || surplus !== undefined)
-      throw new DrillbookError('usage.drill', file === undefined ? 'which drill?' : `one drill at a time; \`${surplus ?? ''}\` is one too many`);
+      throw new DrillbookError(
+        'usage.drill',
+        file === undefined ? 'which drill?' : `one drill at a time; \`${surplus ?? ''}\` is one too many`,
+      );
     if (typeof spec !== 'string')
       throw new DrillbookError('usage.inventory', 'which inventory?', { hint: 'give it with -i' });
-    const [{ loadInventory, absoluteSpec }, stacks, { contextsOf }, { loadDrill }, { perform }, records, { labWith }, { newRunId }, { openTransport }, { operatorHere }] =
-      await Promise.all([
-        import('../parse/inventory.ts'),
-        import('../cluster/stacks.ts'),
-        import('./_contexts.ts'),
-        import('../drill/load.ts'),
-        import('../drill/perform.ts'),
-        import('../drill/record.ts'),
-        import('../lab/owner.ts'),
-        import('../run/journal/journal.ts'),
-        import('../transports/open.ts'),
-        import('./_execute.ts'),
-      ]);
+    const [
+      { loadInventory, absoluteSpec },
+      stacks,
+      { contextsOf },
+      { loadDrill },
+      { perform },
+      records,
+      { labWith },
+      { newRunId },
+      { openTransport },
+      { operatorHere },
+    ] = await Promise.all([
+      import('../parse/inventory.ts'),
+      import('../cluster/stacks.ts'),
+      import('./_contexts.ts'),
+      import('../drill/load.ts'),
+      import('../drill/perform.ts'),
+      import('../drill/record.ts'),
+      import('../lab/owner.ts'),
+      import('../run/journal/journal.ts'),
+      import('../transports/open.ts'),
+      import('./_execute.ts'),
+    ]);
     const keys = keysOf({ options }, redactor);
     const drill = await withKeys(keys, () => loadDrill(file, keys.loading));
     const read = withPasswords(
@@ -149,7 +194,7 @@ export default command({
         open: (host) => openTransport(host, { redactor }),
         interrupt: signal,
         tell: teller(invocation, id),
-        run: () => Promise.reject(new Error('not yet')),
+        run: (playbook, inputs) => runPlaybook(invocation, playbook, inputs),
       });
       const shown = redactor.value(record);
       records.keepRecord(stateDir, shown);
@@ -164,7 +209,8 @@ export default command({
 
 function tellEnd(record: DrillRecord, output: Invocation['output']): void {
   if (output === 'json') process.stdout.write(`${JSON.stringify(record, undefined, 2)}\n`);
-  else if (output === 'jsonl') process.stdout.write(`${JSON.stringify({ event: 'drill_finished', ...record })}\n`);
+  else if (output === 'jsonl')
+    process.stdout.write(`${JSON.stringify({ event: 'drill_finished', ...record })}\n`);
   else process.stdout.write(`${harmless([...endLines(record)].join('\n'))}\n`);
 }
 
@@ -176,9 +222,11 @@ function* endLines({ measures, outcome, exitCode, reasons }: DrillRecord): Gener
     yield `RTO ${time(rtoMs)}  RPO ${rpo.rows} rows${rpo.rows > 0 ? ` (${time(rpo.ms)})` : ''}`;
     yield `detected ${time(detectMs)}  promoted ${time(promoteMs)}  reached by the VIP ${time(vipMs)}`;
     yield `${acknowledged} rows acknowledged at ${rate.toFixed(0)} a second, ${duplicates} written twice`;
-    yield `what clients heard: ${Object.entries(errors)
-      .map(([word, count]) => `${word} ${count}×`)
-      .join(', ') || 'no errors'}`;
+    yield `what clients heard: ${
+      Object.entries(errors)
+        .map(([word, count]) => `${word} ${count}×`)
+        .join(', ') || 'no errors'
+    }`;
   }
   for (const reason of reasons) yield reason;
   yield `${outcome.replace('_', ' ')} · exit code ${exitCode}`;

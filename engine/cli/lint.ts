@@ -5,6 +5,7 @@ import { nearest } from '../core/nearest.ts';
 import { moduleNames } from '../modules/registry.ts';
 import { isInventory, loadInventory } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
+import { loadDrill } from '../drill/load.ts';
 import { loadPlaybook, loadTasks } from '../parse/playbook.ts';
 import type { Playbook } from '../parse/playbook.ts';
 import { disk, isProgram } from '../core/files.ts';
@@ -114,7 +115,10 @@ const STILL: Files = {
   },
 };
 
-function kindOf(file: string, loading: Loading): 'playbook' | 'inventory' | 'tasks' | 'vars' | 'other' {
+function kindOf(
+  file: string,
+  loading: Loading,
+): 'playbook' | 'drill' | 'inventory' | 'tasks' | 'vars' | 'other' {
   // Named by the operator, and no YAML: an inventory of Ansible's, or a program that prints one.
   if (!isYaml(file)) return 'inventory';
   const { value } = loadYaml(file, 'file', undefined, loading);
@@ -122,7 +126,10 @@ function kindOf(file: string, loading: Loading): 'playbook' | 'inventory' | 'tas
   if (value === null || typeof value !== 'object') return 'other';
   const isPlaybook =
     'plays' in value || ('name' in value && nearest('plays', Object.keys(value)) !== undefined);
-  return isPlaybook ? 'playbook' : isInventory(value) ? 'inventory' : 'vars';
+  if (isPlaybook) return 'playbook';
+  const isDrill =
+    'faults' in value || ('name' in value && nearest('faults', Object.keys(value)) !== undefined);
+  return isDrill ? 'drill' : isInventory(value) ? 'inventory' : 'vars';
 }
 
 const isWarning = ({ code }: DrillbookError): boolean => code.startsWith('lint.');
@@ -154,7 +161,7 @@ async function say(
 }
 
 export default command({
-  summary: 'check playbooks and inventories; nothing is touched',
+  summary: 'check playbooks, drills and inventories; nothing is touched',
   usage: '[PATH…] [-i INVENTORY]',
   options: {
     inventory: { type: 'string', short: 'i', multiple: true },
@@ -202,7 +209,8 @@ export default command({
           if (inventory) problems.push(...(await settingsProblems(inventory)));
           const isSecret = (value: string): boolean => secrets.has(value);
           problems.push(...(await lintPlaybook(playbook, inventory, unopened.length > 0, isSecret)));
-        } else if (kind === 'inventory')
+        } else if (kind === 'drill') await withKeys(keys, () => loadDrill(file, loading));
+        else if (kind === 'inventory')
           problems.push(
             ...(await settingsProblems(
               await withKeys(keys, () =>
@@ -212,7 +220,7 @@ export default command({
           );
         else if (kind === 'other') others.push(file);
         else if (kind === 'tasks') tasks.push(file);
-        if ((kind === 'playbook' || kind === 'inventory') && misread.length === 0) count++;
+        if (['playbook', 'drill', 'inventory'].includes(kind) && misread.length === 0) count++;
       } catch (error) {
         problems.push(...problemsIn(error));
       }

@@ -1,16 +1,17 @@
 import { DrillbookError } from '../core/error.ts';
 import { suggest } from '../core/nearest.ts';
 import { command } from './_command.ts';
-import { inventoryJsonSchema, playbookJsonSchema } from './_schema.ts';
+import { drillJsonSchema, inventoryJsonSchema, playbookJsonSchema } from './_schema.ts';
 
 const SCHEMAS: Readonly<Record<string, () => object | Promise<object>>> = {
   playbook: playbookJsonSchema,
   inventory: inventoryJsonSchema,
+  drill: drillJsonSchema,
 };
 
 export default command({
-  summary: 'print the JSON Schema of playbooks or inventories, for editors',
-  usage: '[playbook|inventory]',
+  summary: 'print the JSON Schema of playbooks, inventories or drills, for editors',
+  usage: '[playbook|inventory|drill]',
   options: {},
   help: {},
   async run({ positionals: [name = 'playbook'] }) {

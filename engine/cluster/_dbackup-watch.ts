@@ -46,11 +46,7 @@ export function dbackupGlance(line: string): Glance | undefined {
   const vips = held === '' ? [] : held.split(',');
   const isWritable = readOnly === 'off';
   const role =
-    readOnly === 'unknown' || isWritable !== vips.length > 0
-      ? 'unknown'
-      : isWritable
-        ? 'primary'
-        : 'standby';
+    readOnly === 'unknown' || isWritable !== vips.length > 0 ? 'unknown' : isWritable ? 'primary' : 'standby';
   const replication =
     readOnly === 'unknown'
       ? 'unknown'

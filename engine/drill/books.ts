@@ -80,10 +80,15 @@ export async function readBooks(login: LedgerLogin): Promise<ReadonlyMap<number,
       timeout: 60_000,
     });
     return new Map(
-      (rows as unknown as readonly { n: number; copies: number }[]).map(({ n, copies }) => [Number(n), Number(copies)]),
+      (rows as unknown as readonly { n: number; copies: number }[]).map(({ n, copies }) => [
+        Number(n),
+        Number(copies),
+      ]),
     );
   } catch (cause) {
-    throw new DrillbookError('doubt.ledger', `the ledger cannot be read: ${(cause as Error).message}`, { cause });
+    throw new DrillbookError('doubt.ledger', `the ledger cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
   } finally {
     connection.destroy();
   }

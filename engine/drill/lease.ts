@@ -104,7 +104,8 @@ export interface LeaseOptions {
 }
 
 const seconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1000)));
-const HEAL_SECONDS = 90;
+/** How long one exchange waits for a fault to be healed. */
+export const HEAL_SECONDS = 90;
 
 /** Begins a fault, and what watches over it before that. Throws StepFailed where it could not be begun; it is healed then. */
 export async function begin(sh: Shell, scripts: FaultScripts, options: LeaseOptions): Promise<Lease> {

@@ -1,5 +1,7 @@
 import { dirname, resolve } from 'node:path';
-import { DrillbookError, Problems } from '../core/error.ts';
+import { z } from 'zod';
+import type { DrillbookError } from '../core/error.ts';
+import { Problems } from '../core/error.ts';
 import { disk } from '../core/files.ts';
 import { suggest } from '../core/nearest.ts';
 import { fieldsOf } from '../parse/known.ts';
@@ -33,36 +35,42 @@ const STEADY: KnownNames = {
 /** Playbooks are named from the folder of the drill. */
 export const playbookOf = ({ file }: Pick<Drill, 'file'>, run: string): string => resolve(dirname(file), run);
 
+/** A drill as far as its shape is right: parts that are not are left out. */
+type Rough = Partial<DrillWords>;
+
 /** Every condition with where it stands. */
-function* conditionsOf(drill: DrillWords): Generator<readonly [readonly string[], Path, KnownNames]> {
-  yield [drill.steady.that, ['steady', 'that'], STEADY];
-  for (const [i, one] of drill.expect.entries()) yield [one.that, ['expect', i, 'that'], KNOWN];
-  for (const [i, one] of drill.then.entries())
+function* conditionsOf(drill: Rough): Generator<readonly [readonly string[], Path, KnownNames]> {
+  yield [drill.steady?.that ?? [], ['steady', 'that'], STEADY];
+  for (const [i, one] of drill.expect?.entries() ?? []) yield [one.that, ['expect', i, 'that'], KNOWN];
+  for (const [i, one] of drill.then?.entries() ?? [])
     if (one.when !== undefined) yield [one.when, ['then', i, 'when'], KNOWN];
 }
 
 /** What is wrong with a drill beyond its shape. */
-function* problemsOf(drill: DrillWords, source: Source, loading: Loading): Generator<DrillbookError> {
+function* problemsOf(drill: Rough, source: Source, loading: Loading): Generator<DrillbookError> {
+  const { faults = [], expect = [], then = [] } = drill;
   for (const [texts, path, known] of conditionsOf(drill))
     for (const text of texts) yield* conditionProblems(text, source, path, known);
-  for (const [i, { run }] of drill.then.entries()) {
+  for (const [i, { run }] of then.entries()) {
     const path = playbookOf(source, run);
     const files = loading.files ?? disk;
     if (files.find([path]) !== undefined) continue;
-    const there = (files.list(dirname(path)) ?? []).map((entry) => entry.path.slice(dirname(path).length + 1));
+    const there = (files.list(dirname(path)) ?? []).map((entry) =>
+      entry.path.slice(dirname(path).length + 1),
+    );
     const hint = suggest(run.split('/').at(-1) ?? run, there);
     yield source.error('parse.drill', ['then', i, 'run'], `there is no playbook ${run}`, hint);
   }
-  const last = Math.max(...drill.faults.map((fault) => fault.after + fault.for));
-  for (const [i, { name, within }] of drill.expect.entries())
-    if (within > last)
+  const last = Math.max(...faults.map((fault) => fault.after + fault.for));
+  for (const [i, { name, within }] of expect.entries())
+    if (faults.length > 0 && within > last)
       yield source.error(
         'parse.drill',
         ['expect', i, 'within'],
         `\`${name}\` may come when the faults are over already (after ${last / 1000} s)`,
         'let the fault last longer with `for`, or expect it sooner',
       );
-  for (const [i, fault] of drill.faults.entries())
+  for (const [i, fault] of faults.entries())
     if (kindOf(fault).kind === 'conflicting_row' && kindOf(fault).on === 'primary')
       yield source.error(
         'parse.drill',
@@ -71,12 +79,35 @@ function* problemsOf(drill: DrillWords, source: Source, loading: Loading): Gener
       );
 }
 
+/** The parts of a drill whose shape is right, though that of others is not. */
+function roughly(value: unknown): Rough {
+  const { shape } = drillSchema;
+  const whole = value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : {};
+  const parts = (Object.keys(shape) as (keyof typeof shape)[]).flatMap((key) => {
+    const part = shape[key].safeParse(whole[key]);
+    return part.success ? [[key, part.data]] : [];
+  });
+  return Object.fromEntries(parts) as Rough;
+}
+
+/** A fault whose kind is misspelt lacks one too; once is enough. */
+function withoutEchoes(error: z.ZodError): z.ZodError {
+  const { issues } = error;
+  const at = (path: readonly PropertyKey[]): string => path.join('/');
+  const misspelt = new Set(
+    issues.flatMap(({ code, path }) => (code === 'unrecognized_keys' ? [at(path)] : [])),
+  );
+  return new z.ZodError(issues.filter(({ code, path }) => code !== 'custom' || !misspelt.has(at(path))));
+}
+
 /** Reads a drill file; throws `Problems` with everything that is wrong in it. */
 export function loadDrill(file: string, loading: Loading = {}): Drill {
   const source = loadYaml(resolve(file), 'drill', undefined, loading);
   const parsed = drillSchema.safeParse(source.value);
-  if (!parsed.success) throw new Problems(schemaProblems(parsed.error, source, [], drillSchema));
-  const problems = [...problemsOf(parsed.data, source, loading)];
-  if (problems.length > 0) throw new Problems(problems);
+  const misshapen = parsed.success
+    ? []
+    : schemaProblems(withoutEchoes(parsed.error), source, [], drillSchema);
+  const problems = [...misshapen, ...problemsOf(parsed.data ?? roughly(source.value), source, loading)];
+  if (!parsed.success || problems.length > 0) throw new Problems(problems);
   return { ...parsed.data, file: source.file, source };
 }

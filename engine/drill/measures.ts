@@ -102,6 +102,10 @@ export interface Observed {
   readonly server: string;
 }
 
+/** The smaller of those that are there. */
+const least = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined ? b : b === undefined ? a : Math.min(a, b);
+
 /** All figures of a drill. Pure. */
 export function measure(observed: Observed): Measures {
   const { written, there, pages, seen, whole, faultMs, primary, server } = observed;
@@ -109,9 +113,12 @@ export function measure(observed: Observed): Measures {
   const acks = entries.flatMap(({ ackMs }) => ackMs ?? []).toSorted((a, b) => a - b);
   const gap = longestGap(acks, whole, faultMs);
   const acknowledged = new Set(entries.flatMap(({ n, ackMs }) => (ackMs === undefined ? [] : [n])));
-  const since = (ms: number | undefined): number | null => (ms === undefined ? null : Math.max(0, ms - faultMs));
+  const since = (ms: number | undefined): number | null =>
+    ms === undefined ? null : Math.max(0, ms - faultMs);
   const others = seen.filter(({ node, ms }) => node !== primary && ms >= faultMs);
-  const first = reaches.find((reach) => reach.ms >= faultMs && reach.server !== undefined && reach.server !== server);
+  const first = reaches.find(
+    (reach) => reach.ms >= faultMs && reach.server !== undefined && reach.server !== server,
+  );
   const good = pages?.filter(({ isOk }) => isOk).map(({ ms }) => ms);
   const pageGap = good && longestGap(good, whole, faultMs);
   return {
@@ -124,7 +131,9 @@ export function measure(observed: Observed): Measures {
     duplicates: [...there.values()].filter((copies) => copies > 1).length,
     unacknowledged: [...there.keys()].filter((n) => !acknowledged.has(n)).length,
     errors: counted([...entries, ...reaches].map(({ error }) => error)),
-    detectMs: since(others.find(({ vips, isWritable }) => vips.length > 0 || isWritable)?.ms),
+    detectMs: since(
+      least(others.find(({ vips, isWritable }) => vips.length > 0 || isWritable)?.ms, first?.ms),
+    ),
     promoteMs: since(others.find(({ isWritable }) => isWritable)?.ms),
     vipMs: since(first?.ms),
     page:

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import { join } from 'node:path';
 import { DrillbookError } from '../core/error.ts';
 import type { Healed } from './lease.ts';
-import type { Written } from './ledger.ts';
+import type { Entry, Written } from './ledger.ts';
 import type { Measures, Seen } from './measures.ts';
 import type { FaultKind, Goals } from './schema.ts';
 
@@ -12,11 +12,21 @@ export type DrillEvent = {
   readonly ms: number;
 } & (
   | { readonly event: 'phase'; readonly phase: Phase }
-  | { readonly event: 'fault'; readonly fault: string; readonly host: string; readonly state: 'in force' | 'healed'; readonly how?: Healed }
+  | {
+      readonly event: 'fault';
+      readonly fault: string;
+      readonly host: string;
+      readonly state: 'ordered' | 'in force' | 'healed';
+      readonly how?: Healed;
+    }
   | ({ readonly event: 'seen' } & Seen)
   | { readonly event: 'check'; readonly name: string; readonly isMet: boolean; readonly tookMs: number }
-  | { readonly event: 'playbook'; readonly run: string; readonly state: 'begun' | 'done' | 'failed' | 'not needed'; readonly id?: string }
-  | { readonly event: 'note'; readonly message: string }
+  | {
+      readonly event: 'playbook';
+      readonly run: string;
+      readonly state: 'begun' | 'done' | 'failed' | 'not needed';
+      readonly id?: string;
+    }
 );
 
 /** The parts of a drill, in their order. */
@@ -140,3 +150,14 @@ export const ledgerCsv = ({ entries }: Written): string =>
     ),
     '',
   ].join('\n');
+
+/** Acknowledgements in each bar of the picture. */
+export function histogram(entries: readonly Entry[]): readonly number[] {
+  const bars: number[] = [];
+  for (const { ackMs } of entries) {
+    if (ackMs === undefined) continue;
+    const bar = Math.floor(ackMs / BUCKET_MS);
+    bars[bar] = (bars[bar] ?? 0) + 1;
+  }
+  return Array.from(bars, (count) => count ?? 0);
+}

@@ -33,7 +33,9 @@ export const FAULTS = {
       how: z
         .enum(['stop', 'kill', 'freeze'])
         .default('kill')
-        .describe('stop: in order; kill: SIGKILL; freeze: SIGSTOP. It does not come back while the fault lasts'),
+        .describe(
+          'stop: in order; kill: SIGKILL; freeze: SIGSTOP. It does not come back while the fault lasts',
+        ),
     })
     .describe('A service ends, or no longer answers'),
   database: z
@@ -44,12 +46,16 @@ export const FAULTS = {
     .describe("The database server of the pair's settings ends, or no longer answers"),
   cut: z
     .strictObject({ on, links, network, direction })
-    .describe('A network is cut, silently: the carrier stays. The way drillbook reaches the node by is left open'),
+    .describe(
+      'A network is cut, silently: the carrier stays. The way drillbook reaches the node by is left open',
+    ),
   slow: z
     .strictObject({
       on,
       network,
-      delay: zDuration.optional().describe("Added to each packet that the node sends; needs the kernel's netem"),
+      delay: zDuration
+        .optional()
+        .describe("Added to each packet that the node sends; needs the kernel's netem"),
       jitter: zDuration.optional().describe('The delay goes up and down by so much'),
       loss: z.number().gt(0).lt(100).optional().describe('Percent of the packets that are lost'),
     })
@@ -78,10 +84,14 @@ export const FAULTS = {
       by: zDuration.describe('How far it goes'),
       direction: z.enum(['ahead', 'back']).default('ahead').describe('Which way'),
     })
-    .describe("The node's clock is wrong; time synchronisation is stopped meanwhile. Not in containers, which share it"),
+    .describe(
+      "The node's clock is wrong; time synchronisation is stopped meanwhile. Not in containers, which share it",
+    ),
   wrong_password: z
     .strictObject({ on: on.default('primary') })
-    .describe('The account of the replication has another password on this node, and its replica is thrown out'),
+    .describe(
+      'The account of the replication has another password on this node, and its replica is thrown out',
+    ),
 } as const;
 
 export type FaultKind = keyof typeof FAULTS;
@@ -119,14 +129,16 @@ export const drillSchema = z.strictObject({
   description: z.string().optional(),
   steady: z
     .strictObject({
-      that: conditions.describe('CEL over `cluster`, as in invariants; all must hold before the fault, and again at the end'),
+      that: conditions.describe(
+        'CEL over `cluster`, as in invariants; all must hold before the fault, and again at the end',
+      ),
       within: within(120_000).describe('How long the pair may take to get there in the end'),
       holds: within(3000).describe('How long they must hold without a break in the end'),
     })
     .describe('What the pair is like when all is well'),
   ledger: z
     .strictObject({
-      rate: z.int().min(1).max(2000).default(100).describe('Rows a second'),
+      rate: z.int().min(1).max(2000).default(120).describe('Rows a second'),
       connections: z.int().min(1).max(32).default(4).describe('Clients that write side by side'),
       timeout: within(500).describe('How long a client waits for an answer before it tries again'),
       vip: z.string().optional().describe('The VIP to write through (default: the first)'),
@@ -173,7 +185,11 @@ export const drillSchema = z.strictObject({
       rpo: z.int().min(0).optional().describe('Acknowledged rows that may be lost'),
       detect: zDuration.optional().describe('Until the other node begins to take over'),
       promote: zDuration.optional().describe('Until the other node takes writes'),
-      duplicates: z.int().min(0).optional().describe('Rows that may be written twice by clients that tried again'),
+      duplicates: z
+        .int()
+        .min(0)
+        .optional()
+        .describe('Rows that may be written twice by clients that tried again'),
     })
     .default({})
     .describe('What the figures must not exceed'),

@@ -1,51 +1,52 @@
 import { readStatus } from '../cluster/stacks.ts';
 import type { ClusterStatus } from '../core/cluster.ts';
 import { Unreachable } from '../core/error.ts';
-import type { Cluster } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { compileCondition } from '../parse/condition.ts';
 import { clusterView } from '../run/invariants.ts';
 import { pause } from '../run/waiting.ts';
+import type { Before, Course } from './course.ts';
 
-/** A node that is struck may not answer; a look does not wait longer for it. */
-const PATIENCE_MS = 2500;
+/** A node whose peer is away takes some seconds to find that out. */
+const PATIENCE_MS = 10_000;
+const GLANCE_MS = 100;
 const LOOK_EVERY_MS = 500;
 
-export interface Before {
-  readonly primary: string;
-  readonly standby: string;
-}
-
-/** The context with a bound on each exchange: a node that takes longer counts as out of reach. */
-export function bounded(context: Context, ms: number): Context {
+/** The context with a bound on each exchange: a node that takes longer, or is away, counts as out of reach. */
+export function bounded(context: Context, ms: number, isAway: () => boolean = () => false): Context {
   const { name } = context.host;
   return {
     ...context,
     async sh(script, options) {
       let timer: NodeJS.Timeout | undefined;
+      const end = performance.now() + ms;
       const late = new Promise<never>((_, reject) => {
-        const why = new Unreachable(name, 'silent', `${name} does not answer within ${ms / 1000} s`);
-        timer = setTimeout(() => reject(why), ms);
+        timer = setInterval(() => {
+          if (performance.now() > end || isAway())
+            reject(new Unreachable(name, 'silent', `${name} does not answer`));
+        }, GLANCE_MS);
       });
       const said = context.sh(script, options);
       said.catch(() => undefined);
       try {
         return await Promise.race([said, late]);
       } finally {
-        clearTimeout(timer);
+        clearInterval(timer);
       }
     },
   };
 }
 
-/** The pair as it is now. */
-export const look = (cluster: Cluster, on: (node: string) => Context): Promise<ClusterStatus> =>
-  readStatus(cluster, (node) => bounded(on(node), PATIENCE_MS));
+/** The pair as it is now; a node that the watch has lost sight of is not waited for. */
+export function look({ request, isAway }: Course): Promise<ClusterStatus> {
+  const on = (node: string): Context => bounded(request.on(node), PATIENCE_MS, () => isAway(node));
+  return readStatus(request.cluster, on);
+}
 
 /** Conditions that do not hold, as written; what cannot be told does not hold. */
 export function unmet(
   texts: readonly string[],
-  cluster: Cluster,
+  { request: { cluster } }: Course,
   status: ClusterStatus,
   before?: Before,
 ): readonly string[] {

@@ -25,7 +25,11 @@ export const goalsOf = (goals: Goals, measures: Measures): readonly GoalRecord[]
 
 /** `4.2s`, `3 rows`. */
 export const figureText = (goal: keyof Goals, value: number | null): string =>
-  value === null ? 'not reached' : isCount(goal) ? `${value} ${value === 1 ? 'row' : 'rows'}` : durationText(value);
+  value === null
+    ? 'not reached'
+    : isCount(goal)
+      ? `${value} ${value === 1 ? 'row' : 'rows'}`
+      : durationText(value);
 
 export const goalText = ({ goal, wanted, found }: GoalRecord): string =>
   `${goal.length === 3 ? goal.toUpperCase() : goal} ${figureText(goal, found)}, wanted at most ${figureText(goal, wanted)}`;

@@ -62,7 +62,8 @@ function wordsAllowed(schema: z.ZodType | undefined, path: Path): readonly strin
   let inner = schema as unknown as { shape?: Record<string, unknown>; unwrap?: () => unknown } | undefined;
   for (const key of path) {
     while (inner && !inner.shape && inner.unwrap) inner = inner.unwrap() as typeof inner;
-    inner = inner?.shape?.[String(key)] as typeof inner;
+    // A list was unwrapped to its items already.
+    if (typeof key !== 'number') inner = inner?.shape?.[key] as typeof inner;
   }
   while (inner && !inner.shape && inner.unwrap) inner = inner.unwrap() as typeof inner;
   return Object.keys(inner?.shape ?? {});

@@ -1,0 +1,117 @@
+import { durationText } from '../core/duration.ts';
+import { DrillbookError } from '../core/error.ts';
+import { pause } from '../run/waiting.ts';
+import type { Before, Course } from './course.ts';
+import { LEFT_FAULTS } from './lease.ts';
+import { playbookOf } from './load.ts';
+import { look, unmet, until } from './stage.ts';
+
+/** Throws where the drill must not begin: the pair is not as it should be, or another drill's fault is in force. */
+export async function steadyBefore(course: Course): Promise<Before> {
+  const { drill, cluster, on } = course.request;
+  const status = await look(course);
+  const wrong = unmet(drill.steady.that, course, status);
+  if (wrong.length > 0) {
+    const problems = status.problems.map(({ message }) => message).join('; ');
+    throw new DrillbookError(
+      'guard.steady',
+      `the steady state does not hold, so nothing was done: ${wrong.join('; ')}${problems && ` (${problems})`}`,
+    );
+  }
+  const holding = (role: string): string | undefined => status.nodes.find((node) => node.role === role)?.name;
+  const [primary, standby] = [holding('primary'), holding('standby')];
+  if (primary === undefined || standby === undefined)
+    throw new DrillbookError('guard.steady', 'no primary and standby were found, so nothing was done');
+  for (const node of cluster.nodes) {
+    const left = (await on(node).sh(LEFT_FAULTS)).stdout.trim();
+    if (left !== '')
+      throw new DrillbookError('guard.fault', `a fault of another drill is in force on ${node}: ${left}`, {
+        hint: 'it heals itself when its lease runs out: look again then',
+      });
+  }
+  return { primary, standby };
+}
+
+/** Tells, asked again and again, whether the steady state has held long enough; and what does not hold. */
+export function steadiness(course: Course): { isSteady(): Promise<boolean>; wrong(): readonly string[] } {
+  const { steady } = course.request.drill;
+  let sinceMs: number | undefined;
+  let wrong: readonly string[] = [];
+  return {
+    wrong: () => wrong,
+    async isSteady() {
+      const askedMs = course.now();
+      wrong = unmet(steady.that, course, await look(course));
+      sinceMs = wrong.length > 0 ? undefined : (sinceMs ?? askedMs);
+      return sinceMs !== undefined && course.now() - sinceMs >= steady.holds;
+    },
+  };
+}
+
+/** All is well again, and stays so for a while; otherwise the drill ends in doubt. */
+export async function steadyAfter(course: Course, signal: AbortSignal): Promise<void> {
+  const { within, holds } = course.request.drill.steady;
+  const { isSteady, wrong } = steadiness(course);
+  const took = await until(isSteady, within + holds, signal);
+  if (took !== undefined || signal.aborted) return;
+  const why = wrong().join('; ') || 'it does not last';
+  course.worsen('in_doubt', `the steady state is not back within ${durationText(within)}: ${why}`);
+}
+
+/** What should happen by itself, looked for until each has happened or its time is over. */
+export async function expectAll(
+  course: Course,
+  before: Before,
+  faultMs: number,
+  stop: AbortSignal,
+): Promise<void> {
+  const { now, tell, worsen, request } = course;
+  const { drill } = request;
+  const over = AbortSignal.any([request.interrupt, stop]);
+  const open = new Set(drill.expect);
+  await pause(Math.max(0, faultMs - now()), over);
+  while (open.size > 0 && !over.aborted) {
+    const askedMs = now() - faultMs;
+    const status = await look(course);
+    for (const check of open) {
+      const { name, within } = check;
+      const isMet = askedMs <= within && unmet(check.that, course, status, before).length === 0;
+      if (!isMet && now() - faultMs < within) continue;
+      open.delete(check);
+      course.checks.push({ name, withinMs: within, tookMs: isMet ? askedMs : null });
+      tell({ event: 'check', name, isMet, tookMs: isMet ? askedMs : within });
+      if (!isMet) worsen('failed', `it did not happen within ${durationText(within)}: ${name}`);
+    }
+    if (open.size > 0) await pause(200, over);
+  }
+}
+
+/** Playbooks for what did not happen by itself, each where its condition comes to hold before all is well. */
+export async function runThen(course: Course, before: Before): Promise<void> {
+  const { now, tell, worsen, request } = course;
+  const { drill, interrupt } = request;
+  for (const { run, when, within, with: inputs = {} } of drill.then) {
+    const playbook = playbookOf(drill, run);
+    const fromMs = now();
+    const { isSteady } = steadiness(course);
+    let isDue = when === undefined;
+    const isDecided = async (): Promise<boolean> => {
+      isDue = when === undefined || unmet(when, course, await look(course), before).length === 0;
+      return isDue || (await isSteady());
+    };
+    await until(isDecided, within, interrupt);
+    if (interrupt.aborted) return;
+    if (!isDue) {
+      course.playbooks.push({ playbook, fromMs, untilMs: now(), run: null, exitCode: null });
+      tell({ event: 'playbook', run, state: 'not needed' });
+      continue;
+    }
+    tell({ event: 'playbook', run, state: 'begun' });
+    const { id, exitCode } = await request.run(playbook, inputs);
+    course.playbooks.push({ playbook, fromMs, untilMs: now(), run: id, exitCode });
+    tell({ event: 'playbook', run, state: exitCode === 0 ? 'done' : 'failed', id });
+    if (exitCode === 0) continue;
+    worsen(exitCode === 4 ? 'in_doubt' : 'failed', `${run} ended with exit code ${exitCode} (run ${id})`);
+    return;
+  }
+}
