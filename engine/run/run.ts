@@ -135,6 +135,8 @@ export async function execute(request: RunRequest): Promise<number> {
 
   const walk = async (): Promise<Finish> => {
     await confirm({ ...request, plan }, history);
+    // Who holds a lock can be taken up again: no run takes one that its own journal would not know of.
+    await journal.commit();
     await locks.take(pool);
     if (plan.needsStatus) await findRoles(world, journal, live, roles, interrupt);
     await journal.commit();

@@ -7,6 +7,7 @@ import type { RunEvent } from '../../engine/core/event.ts';
 import { runIds } from '../../engine/run/journal/journal.ts';
 import { localInventory, project } from './_engine.ts';
 import type { Project, Ran } from './_engine.ts';
+import { begin, resume } from './_matrix.ts';
 
 /** Who is what, and how often the pair was read: stands in for reading it on its nodes. */
 const pair = vi.hoisted(() => ({ roles: (): Record<string, Role> => ({}), reads: 0, changes: 0 }));
@@ -326,4 +327,11 @@ plays:
   await expect(book.go({ onEvent })).rejects.toMatchObject({ code: 'journal.unwritable' });
   expect(readdirSync(join(book.dir, 'a'))).toEqual(['one']);
   expect(heard).toEqual(['one']);
+});
+
+test('a run that dies as it has got its locks can be taken up again: who holds one is in a journal', async () => {
+  const book = onPair("plays: [{ hosts: a, tasks: [{ name: one, command: 'true' }] }]");
+  const died = await begin(book, { dies: 'before 2' });
+  expect([died.signal, existsSync('/var/lib/drillbook/locks/pair/1')]).toEqual(['SIGKILL', true]);
+  expect((await resume(book)).code).toBe(0);
 });
