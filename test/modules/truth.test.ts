@@ -363,7 +363,7 @@ const ELSEWHERE = {
   ...Object.fromEntries(
     'auth cluster configuration constraint group node property resource'
       .split(' ')
-      .map((name) => [`pacemaker.${name}`, 'a cluster of two nodes: pacemaker/cluster.test.ts']),
+      .map((name) => [`pacemaker.${name}`, 'a cluster of two nodes: `reach` of pacemaker/cluster.test.ts']),
   ),
 };
 

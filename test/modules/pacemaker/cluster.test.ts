@@ -35,8 +35,28 @@ const dummy = (name: string, more: Record<string, unknown> = {}) => ({
   agent: 'ocf:pacemaker:Dummy',
   ...more,
 });
-const reach = (module: string, params: Record<string, unknown> = {}): ReturnType<Pair['reach']> =>
-  pair.reach('dbk1', module, params);
+/** What Pacemaker is told to do, without what becomes of it. */
+const configured = (): Promise<string> => on('dbk1', 'cibadmin -Q -o configuration');
+const linesOf = (text: string): Set<string> => new Set(text.split('\n'));
+
+/** As the runner does it; what is told of in check mode, and that alone, is changed. */
+async function reach(module: string, params: Record<string, unknown> = {}): ReturnType<Pair['reach']> {
+  const isInCib = module !== 'pacemaker.cluster';
+  const before = isInCib ? await configured() : '';
+  const told = (await pair.check('dbk1', module, params)).changes.map(({ what }) => what);
+  if (isInCib) expect(await configured()).toBe(before);
+  const changes = await pair.reach('dbk1', module, params);
+  expect(changes.map(({ what }) => what)).toEqual(told);
+  if (!isInCib) return changes;
+  const after = await configured();
+  expect([module, told.length > 0]).toEqual([module, before !== after]);
+  // Where the same lines are in another order, any may have been meant.
+  const differs = [...linesOf(before).symmetricDifference(linesOf(after))].join('\n') || after;
+  for (const [, names = ''] of told.join('\n').matchAll(/^(?:resource|group|\w+ of) (.*)$/gm))
+    for (const name of names.split(' and ').filter((one) => !/^dbk\d$/.test(one)))
+      expect(differs).toContain(name);
+  return changes;
+}
 const where = async (resource: string): Promise<(string | null)[]> => {
   const { result } = await pair.run('dbk1', 'pacemaker.status');
   const { instances } = result as { instances: { id: string; node: string | null }[] };
