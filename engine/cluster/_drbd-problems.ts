@@ -86,7 +86,12 @@ function ofDrbd({ replication: { state, percent }, verdict }: Known): readonly C
   }
 }
 
-function ofPacemaker({ all, nodes, heartbeats }: Known): readonly ClusterProblem[] {
+function ofPacemaker({
+  all,
+  nodes,
+  heartbeats,
+  settings: { arbitration },
+}: Known): readonly ClusterProblem[] {
   const problems: ClusterProblem[] = [];
   for (const { name, witnesses } of nodes) {
     if (witnesses['node'] === 'standby')
@@ -125,8 +130,10 @@ function ofPacemaker({ all, nodes, heartbeats }: Known): readonly ClusterProblem
     problems.push(
       problem('resource-failed', failuresText(first.failures), 'mend the cause, then pacemaker.cleanup'),
     );
+  // Where corosync-qdevice does not run nothing is told of a vote.
+  const isGuarded = arbitration !== 'none' && 'qnetd' in arbitration;
   for (const { name, reading } of all)
-    if (reading?.hasVote === false)
+    if (reading?.hasVote === false || (isGuarded && reading?.cluster && reading.hasVote === undefined))
       problems.push(
         problem(
           'no-device',
