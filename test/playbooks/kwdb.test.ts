@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -9,7 +9,9 @@ import type { Lab } from '../../engine/lab/lab.ts';
 import { isFull } from '../_full.ts';
 import { drillbook } from '../cli/_drillbook.ts';
 import { freshLab } from '../lab/_fresh.ts';
+import { kept } from '../run/_matrix.ts';
 import { playbook } from './_playbook.ts';
+import type { Ran } from './_playbook.ts';
 
 const OPEN = 'secure=false';
 let lab: Lab;
@@ -33,10 +35,18 @@ afterAll(async () => {
   if (state !== undefined) await rm(state, { recursive: true, force: true });
 }, 60_000);
 
-async function done(name: string, extra: readonly string[] = []): Promise<readonly string[]> {
-  const ran = await playbook(`kwdb/${name}`, lab.inventory, { state: state ?? '', extra });
+const run = (name: string, extra: readonly string[] = [], inventory = lab.inventory): Promise<Ran> =>
+  playbook(`kwdb/${name}`, inventory, { state: state ?? '', extra });
+async function done(...given: Parameters<typeof run>): Promise<readonly string[]> {
+  const ran = await run(...given);
   expect(ran.code, ran.told).toBe(0);
   return ran.changed;
+}
+/** The inventory with some of its text changed. */
+async function edited(name: string, change: (text: string) => string): Promise<string> {
+  const file = join(state ?? '', `${name}.yml`);
+  await writeFile(file, change(await readFile(lab.inventory, 'utf8')), { mode: 0o600 });
+  return file;
 }
 async function status(): Promise<ClusterStatus> {
   const said = await drillbook(['status', '-i', lab.inventory, '--output', 'json']);
@@ -89,6 +99,31 @@ async function lost(numbers: readonly number[]): Promise<number[]> {
 }
 
 long(
+  'preflight tells every condition that is not met, and changes nothing',
+  async () => {
+    expect(await done('preflight')).toEqual([]);
+    await lab.ssh('dbk2', 'mkfs.ext4 -q -F /dev/ubdb');
+    const broken = await edited('broken', (text) =>
+      text.replace(/(disks:\s+dbk1: ).*/, '$1/dev/ubdb').replaceAll(`${vip}`, vip.replace('.100', '.1')),
+    );
+    const ran = await run('preflight', [], broken);
+    expect([ran.code, ran.changed, ran.failed]).toEqual([
+      1,
+      [],
+      [
+        'The disk is there, by a name that stays',
+        "The disk is empty, or the pair's already",
+        'No other machine has the virtual address',
+        'Every condition is met',
+      ],
+    ]);
+    expect(ran.told).toContain('dbk1 does not meet all conditions: disk; virtual address');
+    await lab.ssh('dbk2', 'wipefs -aq /dev/ubdb; dd if=/dev/zero of=/dev/ubdb bs=1M count=1 conv=fsync');
+  },
+  120_000,
+);
+
+long(
   'two bare nodes become a pair that serves, by one playbook, and a second time nothing changes',
   async () => {
     await done('build', [OPEN]);
@@ -99,6 +134,8 @@ long(
     expect(now.problems.map(({ code }) => code)).toEqual(['unguarded']);
     expect(now.arbitration['protection']).toMatch(/^none: .*split brain/);
     expect(await done('build', [OPEN])).toEqual([]);
+    expect(await done('preflight')).toEqual([]);
+    expect(await done('verify')).toEqual([]);
   },
   600_000,
 );
@@ -109,8 +146,11 @@ long(
     await ask('CREATE DATABASE steady');
     await ask('CREATE TABLE steady.rows_of (n INT PRIMARY KEY)');
     const client = writer();
-    await done('switch');
+    const { steps } = await run('switch');
     const { numbers, gapMs } = await client.stop();
+    expect(JSON.stringify(steps.map(({ result }) => result))).toMatch(
+      /The move took [\d.]+ s, [\d.]+ s (less|more) than the 40 s of the document/,
+    );
     process.stderr.write(`kwdb: switch under ${numbers.length} writes, none for ${Math.round(gapMs)} ms\n`);
     expect(await roles()).toEqual(['standby', 'primary']);
     expect(numbers.length).toBeGreaterThan(20);
@@ -163,4 +203,55 @@ long(
     expect(await count()).toEqual(before);
   },
   600_000,
+);
+
+long(
+  'a node that was replaced by a bare one is whole again, while the other serves all along',
+  async () => {
+    const before = await status();
+    const [survivor, node] = ['primary', 'standby'].map(
+      (role) => before.nodes.find((one) => one.role === role)?.name ?? '',
+    ) as [string, string];
+    await ask('DELETE FROM steady.rows_of');
+    const client = writer();
+    await lab.powerOff(node);
+    await lab.replaceNode(node);
+    await lab.powerOn(node);
+    const given = [OPEN, `node=${node}`];
+    expect((await run('recover-node', [OPEN, `node=${survivor}`])).failed).toEqual([
+      'The other node is primary',
+    ]);
+    await lab.ssh(node, 'mkfs.ext4 -q -F /dev/ubdb');
+    const refused = await run('recover-node', given);
+    expect([refused.code, refused.failed]).toEqual([1, ['Metadata on the new disk']]);
+    expect((await lab.ssh(node, 'blkid -p -s TYPE -o value /dev/ubdb')).stdout.trim()).toBe('ext4');
+    expect((await run('give-up-disk', [`node=${survivor}`])).failed).toEqual(['The other node is primary']);
+    await done('give-up-disk', [`node=${node}`]);
+    // Slow, so that there is something to see.
+    const slow = await edited('slow', (text) =>
+      text.replace(/^( +)resource: drbd3$/m, '$&\n$1resync_rate: 1M'),
+    );
+    await done('recover-node', given, slow);
+    const percents = kept(state ?? '').flatMap((event) =>
+      event.event === 'step_progress' && event.percent !== undefined ? [event.percent] : [],
+    );
+    expect(percents.length).toBeGreaterThan(1);
+    expect(percents).toEqual(percents.toSorted((a, b) => a - b));
+    const { numbers, gapMs } = await client.stop();
+    process.stderr.write(
+      `kwdb: a node brought back under ${numbers.length} writes, none for ${Math.round(gapMs)} ms\n`,
+    );
+    expect(numbers.length).toBeGreaterThan(100);
+    expect(gapMs).toBeLessThan(20_000);
+    expect(await lost(numbers)).toEqual([]);
+    const now = await status();
+    expect([now.state, now.replication.state]).toEqual(['running', 'normal']);
+    expect(now.nodes.find(({ name }) => name === node)?.role).toBe('standby');
+    await done('verify');
+    // What was copied serves.
+    await done('switch');
+    expect(await lost(numbers)).toEqual([]);
+    expect(await done('recover-node', [OPEN, `node=${survivor}`], slow)).toEqual([]);
+  },
+  1_200_000,
 );

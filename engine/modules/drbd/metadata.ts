@@ -19,7 +19,8 @@ type Params = z.output<typeof params>;
 
 /**
  * For each volume of resource `$1` on this node: `disk DEVICE BYTES`, `metadata` where it has some, what it is in use for
- * and what is on it. Metadata of a resource that is up cannot be dumped, and is there.
+ * and what is on it. Of a resource that is up it is there, whatever can be read of it; where the node went down with it, it can be
+ * read and not be dumped.
  */
 const LOOK = `${BLOCK_DEVICE}
 resource=$1
@@ -31,7 +32,7 @@ for disk in $disks; do
   path=$(readlink -f "$disk")
   [ -b "$path" ] || { echo "$disk is no block device" >&2; exit 1; }
   printf 'disk %s %s\\n' "$disk" "$(blockdev --getsize64 "$path")"
-  if [ -n "$isUp" ] || drbdadm dump-md "$resource/$volume" >/dev/null 2>&1 </dev/null; then echo metadata
+  if [ -n "$isUp" ] || drbdadm get-gi "$resource/$volume" >/dev/null 2>&1 </dev/null; then echo metadata
   else uses "$path" && holds "$path" || exit; fi
   volume=$((volume + 1))
 done

@@ -18,6 +18,9 @@ export interface Cib {
 const epochOf = ({ attributes }: Element): string =>
   `${attributes['admin_epoch'] ?? '0'}.${attributes['epoch'] ?? '0'}`;
 
+/** Of what `cibadmin --query` printed. */
+export const epochIn = (text: string): string => epochOf(parse(text));
+
 function isNew(schema: string | undefined): boolean {
   const [, major, minor] = /^pacemaker-(\d+)\.(\d+)/.exec(schema ?? '') ?? [];
   return Number(major) > 3 || (Number(major) === 3 && Number(minor) >= 7);
@@ -37,9 +40,14 @@ export async function readCib(ctx: Context): Promise<Cib> {
   };
 }
 
-/** Standard input: the new configuration. `$1`: the epoch it was made from; a cluster changed meanwhile is left alone. */
+/**
+ * Standard input: the new configuration. `$1`: the epoch it was made from; a cluster changed meanwhile is left alone. The
+ * node that decides is asked: one that has just come in answers with an empty configuration of its own for a moment.
+ */
 const PUSH = `
-now=$(cibadmin --query | head -n 1) || exit
+dc=$(crmadmin --quiet --dc_lookup 2>/dev/null | sed 's/.*: *//')
+[ -n "$dc" ] || { echo 'no node of the cluster decides yet' >&2; exit 1; }
+now=$(cibadmin --query --node "$dc" | head -n 1) || exit
 field() { printf %s "$now" | sed -n "s/.* $1=\\"\\([0-9]*\\)\\".*/\\1/p"; }
 if [ "$(field admin_epoch).$(field epoch)" != "$1" ]; then
   echo "it was changed by someone else at this moment: now $(field admin_epoch).$(field epoch), looked at $1" >&2

@@ -7,6 +7,7 @@ import { state } from '../../core/module.ts';
 import { renderLocal } from '../_local.ts';
 import { succeeded } from '../_sh.ts';
 import { waitUntil } from '../_wait.ts';
+import { epochIn } from './_cib.ts';
 import { CONFIG, digestOf, identityOf, isRunning, KEYS, lookAt } from './_members.ts';
 import type { Identity, KeyName, Member } from './_members.ts';
 import { readStatus } from './_status.ts';
@@ -180,11 +181,23 @@ async function build(ctx: Context, seen: Look): Promise<void> {
     await each(ctx, [running], 'The configuration cannot be reloaded by', 'corosync-cfgtool -R');
 }
 
+/** Who is in the cluster as a node sees it, and which configuration it has; undefined before it has heard of one. */
+async function viewOf(ctx: Context): Promise<{ online: ReadonlySet<string>; of: string | undefined }> {
+  const status = await readStatus(ctx);
+  const said = await ctx.sh('cibadmin --query', { isLook: true });
+  const online = new Set(status?.nodes.flatMap(({ name, is_online }) => (is_online ? [name] : [])));
+  const dc = status?.dc ?? undefined;
+  return { online, of: dc === undefined || said.code !== 0 ? undefined : `${dc} ${epochIn(said.stdout)}` };
+}
+
+/** A node that has just come in counts as online for a moment before it has the configuration of the others. */
 async function comeTogether(ctx: Context, members: readonly Member[], waitMs: number): Promise<void> {
+  const names = members.map(({ name }) => name);
   const missing = await waitUntil(ctx.signal, waitMs, async () => {
-    const status = await readStatus(ctx);
-    const online = new Set(status?.nodes.flatMap(({ name, is_online }) => (is_online ? [name] : [])));
-    const value = members.map(({ name }) => name).filter((name) => !online.has(name));
+    const views = await Promise.all(names.map((name) => viewOf(ctx.on(name))));
+    const absent = names.filter((name) => !views.every(({ online }) => online.has(name)));
+    const isOne = new Set(views.map(({ of }) => of)).size === 1 && views[0]?.of !== undefined;
+    const value = absent.length > 0 || isOne ? absent : names;
     if (value.length > 0) ctx.progress(`${value.join(', ')}: not in the cluster yet`);
     return { value, isDone: value.length === 0 };
   });
