@@ -13,7 +13,7 @@ let pair: Pair;
 let disk: string;
 
 beforeAll(async () => {
-  const how = { stack: 'kwdb', database: 'mariadb', drbd: true, dataMb: 64 } as const;
+  const how = { stack: 'kwdb', database: 'mariadb', drbd: true, installed: true, dataMb: 64 } as const;
   lab = await freshLab({ name: 'test-filesystem', ...how });
   pair = openPair(lab.inventory);
   disk = await on('ls /dev/disk/by-id/ubd-*');

@@ -56,7 +56,7 @@ beforeAll(async () => {
   state = await mkdtemp(join(tmpdir(), 'kwdb-database-'));
   lab = await freshLab({
     ...{ name: 'test-kwdb', stack: 'kwdb', database: 'mariadb' },
-    ...{ drbd: true, dataMb: 128 },
+    ...{ drbd: true, installed: true, dataMb: 128 },
   });
   vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
   for (const name of ['install', 'drbd-create-md', 'drbd-sync']) await done(name);
