@@ -29,7 +29,6 @@ export function confirmationsOf(
         }
       : { name: 'these hosts' },
   };
-  const own = playbook.confirm === undefined ? [] : [renderText(playbook.confirm, scope, 'confirm')];
   // What only the run will know stays as it is written.
   const told = (text: string): string => {
     try {
@@ -38,6 +37,10 @@ export function confirmationsOf(
       return text;
     }
   };
+  // `lint` has no values for inputs; which names there are was checked before.
+  const isWhole = Object.keys(playbook.inputs).every((name) => Object.hasOwn(scope.inputs, name));
+  const { confirm } = playbook;
+  const own = confirm === undefined ? [] : [isWhole ? renderText(confirm, scope, 'confirm') : told(confirm)];
   const steps = plays.flatMap((play) => [...stepsOf(play.nodes), ...play.handlers]);
   const destroying = steps.flatMap((step) => {
     return step.destroys === undefined || !step.isSelected ? [] : [`${step.name}: ${told(step.destroys)}`];

@@ -133,6 +133,10 @@ test.each([
   expect(rows.map((row) => [row.message, row.at.line])).toEqual([[message, 4]]);
 });
 
+test('what is confirmed may speak of an input that has no value yet', async () => {
+  expect(await lint(said, HEAD.replace('inputs:', "confirm: 'To {{inputs.version}}'\ninputs:"))).toEqual([]);
+});
+
 const opt = 'cluster.settings.database.opt';
 test.each([
   ['an `if` around it', shows(`{{#if ${opt}}}{{${opt}}} {{${opt}.sub}}{{/if}}`), []],
