@@ -76,7 +76,7 @@ async function pairNow(): Promise<unknown> {
 async function bare(): Promise<void> {
   for (const node of NODES) await lab.powerOff(node);
   for (const node of NODES) await lab.replaceNode(node);
-  await Promise.all(NODES.map((node) => lab.powerOn(node)));
+  for (const node of NODES) await lab.powerOn(node);
 }
 
 test.runIf(isFull)(

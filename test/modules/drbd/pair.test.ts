@@ -97,8 +97,11 @@ test('a resource gets its role, and goes down and up', async () => {
   await expect(pair.reach('dbk1', 'drbd.resource', { name: 'drbd3', role: 'primary' })).rejects.toThrow(
     'drbd3 cannot become primary',
   );
+  await on('dbk2', 'mount /dev/drbd3 /mnt && echo more >/mnt/more && umount /mnt');
   await pair.reach('dbk2', 'drbd.resource', { name: 'drbd3', role: 'secondary' });
   await pair.reach('dbk2', 'drbd.resource', { name: 'drbd3', state: 'down' });
+  // Its activity log is not applied, so that drbdmeta would not dump it.
+  expect((await pair.check('dbk2', 'drbd.metadata', { resource: 'drbd3' })).changes).toEqual([]);
   await expect(
     pair.reach('dbk1', 'drbd.resource', { name: 'drbd3', state: 'connected', wait: '1s' }),
   ).rejects.toThrow('is not so far after 1 s');
