@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { durationText } from '../core/duration.ts';
 import { DrillbookError } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
@@ -9,6 +9,7 @@ import { kindOf } from '../drill/schema.ts';
 import { harmless } from '../report/text.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import { terminalAsk } from './_ask.ts';
+import { drillText, formatOf } from './_drill-formats.ts';
 import { command } from './_command.ts';
 import type { Invocation } from './_command.ts';
 import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
@@ -110,10 +111,11 @@ function teller({ output, redactor }: Invocation, drill: string): (event: DrillE
 
 export default command({
   summary: 'carry out a drill: a fault on purpose, and what it costs in time and rows',
-  usage: 'FILE -i INVENTORY',
+  usage: 'FILE -i INVENTORY [--out PAGE]',
   options: {
     inventory: { type: 'string', short: 'i', multiple: true },
     cluster: { type: 'string' },
+    out: { type: 'string', short: 'o' },
     yes: { type: 'string' },
     operator: { type: 'string' },
     ...PASSWORD_OPTIONS,
@@ -122,6 +124,7 @@ export default command({
   help: {
     inventory: 'hosts, groups and clusters',
     cluster: 'which pair, where the inventory has several',
+    out: 'write the report there too: .html, .json, .xml (JUnit) or .csv',
     yes: 'the code that confirms a drill outside a lab',
     operator: 'who carries it out, for the record',
     ...PASSWORD_HELP,
@@ -161,6 +164,7 @@ export default command({
       import('../transports/open.ts'),
       import('./_execute.ts'),
     ]);
+    if (typeof options['out'] === 'string') formatOf(undefined, options['out']);
     const keys = keysOf({ options }, redactor);
     const drill = await withKeys(keys, () => loadDrill(file, keys.loading));
     const read = withPasswords(
@@ -200,6 +204,10 @@ export default command({
       records.keepRecord(stateDir, shown);
       if (rows) records.keep(stateDir, id, 'ledger.csv', records.ledgerCsv(rows));
       tellEnd(shown, output);
+      if (typeof options['out'] === 'string')
+        writeFileSync(options['out'], await drillText(shown, formatOf(undefined, options['out'])), {
+          mode: 0o600,
+        });
       return record.exitCode;
     } finally {
       await contexts.close();

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { countsText, durationText, lastWords, OUTCOMES, outcomeWord, protectionTexts } from '../wording.ts';
 import { pen } from '../text.ts';
 import { failuresOf, lastResults, type Chronicle, type StepResult } from './chronicle.ts';
 import { badge, stepsSection } from './html-steps.ts';
-import { STYLE } from './html-style.ts';
+import { pageOf, table } from './html-page.ts';
 import { timeline } from './html-timeline.ts';
 import { markup, type Html } from './markup.ts';
 
@@ -22,37 +21,6 @@ const timeText = (iso: string | null): string =>
 
 const span = (from: string, to: string): string =>
   durationText(Math.max(0, Date.parse(to) - Date.parse(from)));
-
-/** Rows under a heading; nothing where there are none. */
-function list(
-  title: string,
-  id: string,
-  heads: readonly string[],
-  rows: readonly (readonly (string | Html)[])[],
-): Html {
-  if (rows.length === 0) return markup``;
-  const body = rows.map(
-    (cells) =>
-      markup`<tr>
-        ${cells.map((cell) => markup`<td>${cell}</td>`)}
-      </tr>`,
-  );
-  return markup`<section id="${id}">
-    <h2>${title}</h2>
-    <div class="wide">
-      <table>
-        <thead>
-          <tr>
-            ${heads.map((head) => markup`<th>${head}</th>`)}
-          </tr>
-        </thead>
-        <tbody>
-          ${body}
-        </tbody>
-      </table>
-    </div>
-  </section>`;
-}
 
 function header(chronicle: Chronicle): Html {
   const { run, name, playbook, inventory, operator, isCheck, startedAt, endedAt, sessions } = chronicle;
@@ -235,31 +203,14 @@ function chronicleRows(chronicle: Chronicle): readonly (readonly string[])[] {
     .map(([at = '', ...rest]) => [timeText(at), ...rest]);
 }
 
-/** One page that needs nothing else: no script, no address, one style that its policy knows by its hash. */
+/** A page of a run. */
 export function htmlPage(chronicle: Chronicle): string {
-  const hash = createHash('sha256').update(STYLE).digest('base64');
-  const policy = `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`;
-  const title = `${chronicle.name === '' ? 'Run' : chronicle.name} · ${chronicle.run}`;
-  const page = markup`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta http-equiv="Content-Security-Policy" content="${policy}" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <meta name="referrer" content="no-referrer" />
-        <title>${title}</title>
-        ${{ html: `<style>${STYLE}</style>` }}
-      </head>
-      <body>
-        <main>
-          ${header(chronicle)} ${totals(chronicle)} ${attention(chronicle)} ${timeline(chronicle)}
-          ${stepsSection(chronicle)} ${list('Hosts', 'hosts', ['Host', 'Steps'], hostRows(chronicle))}
-          ${list('Roles', 'roles', ['When looked at (UTC)', 'Cluster', 'Roles'], roleRows(chronicle))}
-          ${list('Obligations', 'obligations', ['State', 'What', 'Host', 'Name', 'Since (UTC)', 'Put right'], obligationRows(chronicle))}
-          ${list('What else happened', 'else', ['When (UTC)', 'What', 'About'], chronicleRows(chronicle))}
-        </main>
-      </body>
-    </html> `;
-  return page.html;
+  return pageOf(
+    `${chronicle.name === '' ? 'Run' : chronicle.name} · ${chronicle.run}`,
+    markup`${header(chronicle)} ${totals(chronicle)} ${attention(chronicle)} ${timeline(chronicle)}
+      ${stepsSection(chronicle)} ${table('Hosts', 'hosts', ['Host', 'Steps'], hostRows(chronicle))}
+      ${table('Roles', 'roles', ['When looked at (UTC)', 'Cluster', 'Roles'], roleRows(chronicle))}
+      ${table('Obligations', 'obligations', ['State', 'What', 'Host', 'Name', 'Since (UTC)', 'Put right'], obligationRows(chronicle))}
+      ${table('What else happened', 'else', ['When (UTC)', 'What', 'About'], chronicleRows(chronicle))}`,
+  );
 }

@@ -4,7 +4,8 @@ import { isBad, lastResults, type Chronicle, type StepResult, type StepStory } f
 import { escaped } from './markup.ts';
 import { changesText } from './rows.ts';
 
-interface Case {
+/** One thing that passed or did not. */
+export interface Case {
   readonly classname: string;
   readonly name: string;
   readonly seconds: number;
@@ -85,13 +86,18 @@ export function junitXml(chronicle: Chronicle): string {
       cases.push(caseOf(step, result));
     }
   const suites = [...byHost].filter(([, cases]) => cases.length > 0);
-  const own = [caseOfRun(chronicle)];
-  const all = [...own, ...suites.flatMap(([, cases]) => cases)];
-  return [
+  return suitesXml(name, startedAt, [[name, [caseOfRun(chronicle)]], ...suites]);
+}
+
+/** Suites by their names, as Jenkins and GitLab read them. */
+export const suitesXml = (
+  name: string,
+  at: string,
+  suites: readonly (readonly [string, readonly Case[]])[],
+): string =>
+  [
     '<?xml version="1.0" encoding="UTF-8"?>',
-    `<testsuites name="${escaped(name)}" ${totals(all)}>`,
-    suiteXml(name, startedAt, own),
-    ...suites.map(([host, cases]) => suiteXml(host, startedAt, cases)),
+    `<testsuites name="${escaped(name)}" ${totals(suites.flatMap(([, cases]) => cases))}>`,
+    ...suites.map(([suite, cases]) => suiteXml(suite, at, cases)),
     '</testsuites>\n',
   ].join('\n');
-}
