@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { DrillbookError } from '../core/error.ts';
 import type { Result } from '../core/module.ts';
+import { isDrillOver } from '../drill/hold.ts';
 import { openView } from '../report/view.ts';
 import type { View } from '../report/view.ts';
 import { harmless } from '../report/text.ts';
@@ -94,7 +95,7 @@ export async function executeWithView(execution: Execution): Promise<number> {
     return await execute({
       ...prepared,
       frozen: frozenStore(invocation.stateDir, journal.run),
-      hasReleased: (run) => hasReleased(invocation.stateDir, run),
+      hasReleased: (run) => hasReleased(invocation.stateDir, run) || isDrillOver(invocation.stateDir, run),
       tell: (text) => void process.stderr.write(`${harmless(text)}\n`),
       journal,
       open: (host, tools) => openTransport(host, { ...tools, ask }),

@@ -30,6 +30,8 @@ export interface DrillRequest {
   /** Folder for what only this machine holds of the drill. */
   readonly dir: string;
   tell(event: DrillEvent): void;
+  /** Locks the pair against runs and other drills; what lets it go again. Throws `guard.lock`. */
+  lock(): Promise<() => Promise<void>>;
   /** Runs a playbook to its end. */
   run(
     playbook: string,

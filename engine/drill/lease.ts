@@ -16,13 +16,19 @@ export interface FaultScripts {
   readonly args: readonly string[];
   /** Kept in `$AT/secret`, readable for root alone. */
   readonly secret?: string | undefined;
+  /** A reboot does not heal it. */
+  readonly isLasting?: boolean | undefined;
 }
 
-/** Folders of faults on a node: gone with a reboot, as most faults are. */
-export const FAULTS_DIR = '/run/drillbook-faults';
+/** Folders of faults on a node: gone with a reboot, as most faults are; and of faults that outlast one. */
+export const FAULT_DIRS = { passing: '/run/drillbook-faults', lasting: '/var/lib/drillbook-faults' } as const;
 
 /** By the clock that nobody can set. */
-const NOW = 'now() { IFS=" ." read -r now _ </proc/uptime; }';
+const NOW = `now() { IFS=" ." read -r now _ </proc/uptime; }
+boot() { read -r boot </proc/sys/kernel/random/boot_id; }`;
+
+/** Written over in place, so that it can be done on a full disk too. */
+const UNTIL = `until_is() { printf '%-12s\\n' "$1" 1<>"$AT/until"; }`;
 
 /**
  * Watches over a fault from beside it: heals it when it is told to, when the lease is no longer renewed, and at the
@@ -34,42 +40,67 @@ ${NOW}
 now; end=$((now + most))
 while :; do
   now
-  [ ! -e "$AT/stop" ] || { why=asked; break; }
   read -r until <"$AT/until" || until=0
+  [ "$until" != stop ] || { why=asked; break; }
   [ "$now" -lt "$until" ] || { why=lease; break; }
   [ "$now" -lt "$end" ] || { why=time; break; }
   sleep 0.2 2>/dev/null || sleep 1
 done
-while ! sh -c "$heal" fault "$@" >"$AT/said" 2>&1; do
+while ! said=$(sh -c "$heal" fault "$@" 2>&1); do
+  printf '%s\\n' "$said" >"$AT/said"
   now; [ "$now" -lt $((end + 600)) ] || { why=failed; break; }
   sleep 1
 done
 echo "$why" >"$AT/healed.new" && mv "$AT/healed.new" "$AT/healed"`;
 
-/** `$1\` folder, \`$2\` seconds of lease, \`$3\` seconds at most, \`$4\` start, \`$5\` heal, \`$6\` guard, then their own; the secret comes on standard input. */
+/** `$1` folder, `$2` seconds of lease, `$3` seconds at most, `$4` start, `$5` heal, `$6` guard, then their own; the secret comes on standard input. */
 const BEGIN = `AT=$1 lease=$2 most=$3 start=$4 heal=$5 guard=$6; shift 6; export AT
 umask 077
 mkdir -p "\${AT%/*}" && mkdir "$AT" || exit 73
-cat >"$AT/secret" || exit 73
 ${NOW}
-now; echo $((now + lease)) >"$AT/until" || exit 73
+${UNTIL}
+cat >"$AT/secret" && printf '%s\\n' "$heal" >"$AT/heal" && printf '%s\\n' "$@" >"$AT/args" &&
+boot && echo "$boot" >"$AT/boot" && now && until_is $((now + lease)) || exit 73
 detach=$(command -v setsid)
 $detach sh -c "$guard" drillbook-fault "$AT" "$heal" "$most" "$@" </dev/null >/dev/null 2>&1 &
-sh -c "$start" fault "$@" </dev/null || { code=$?; : >"$AT/stop"; exit "$code"; }`;
+sh -c "$start" fault "$@" </dev/null || { code=$?; until_is stop; exit "$code"; }`;
 
 const RENEW = `AT=$1 lease=$2
 [ ! -e "$AT/healed" ] || { cat "$AT/healed"; exit 0; }
 ${NOW}
-now; echo $((now + lease)) >"$AT/until.new" && mv "$AT/until.new" "$AT/until"`;
+${UNTIL}
+read -r until <"$AT/until" || exit 0
+now; [ "$until" = stop ] || until_is $((now + lease))`;
 
-/** Tells the guard, and waits \`$2\` seconds at most; a folder that is gone went with its node's reboot. */
-const HEAL = `AT=$1 most=$2
+/** A fault whose guard went with a reboot, and which did not: healed here. */
+const ORPHAN = `orphan() {
+  boot; read -r born <"$AT/boot"
+  [ "$boot" != "$born" ] || return 1
+  set --; while IFS= read -r word; do set -- "$@" "$word"; done <"$AT/args"
+  sh -c "$(cat "$AT/heal")" fault "$@" >"$AT/said" 2>&1 && echo gone >"$AT/healed"
+}`;
+
+/** Tells the guard, and waits `$2` seconds at most; a folder that is gone went with its node's reboot. */
+const HEAL = `AT=$1 most=$2; export AT
 [ -d "$AT" ] || { echo gone; exit 0; }
-: >"$AT/stop"
 ${NOW}
+${UNTIL}
+${ORPHAN}
 now; end=$((now + most))
-while [ ! -e "$AT/healed" ] && [ "$now" -lt "$end" ]; do sleep 0.1 2>/dev/null || sleep 1; now; done
-if [ -e "$AT/healed" ]; then cat "$AT/healed"; cat "$AT/said" >&2; rm -rf "$AT"; else echo unhealed; cat "$AT/said" >&2; fi`;
+# A renewal that is under way may write over it.
+while [ ! -e "$AT/healed" ] && until_is stop && ! orphan && [ "$now" -lt "$end" ]; do sleep 0.1 2>/dev/null || sleep 1; now; done
+[ ! -e "$AT/said" ] || cat "$AT/said" >&2
+if [ -e "$AT/healed" ]; then cat "$AT/healed"; rm -rf "$AT"; else echo unhealed; fi`;
+
+/** The faults that are in force on a node, by their folders. Those whose guard went with a reboot are healed, healed ones removed. */
+export const LEFT_FAULTS = `${NOW}
+${ORPHAN}
+for AT in ${FAULT_DIRS.passing}/* ${FAULT_DIRS.lasting}/*; do
+  [ -d "$AT" ] || continue
+  export AT
+  [ -e "$AT/healed" ] || orphan || { echo "\${AT##*/}"; continue; }
+  rm -rf "$AT"
+done`;
 
 /** Runs on this machine what a node cannot do to itself. Detached: it outlives a Ctrl-C. */
 export const localShell: Shell = (script, { args = [], stdin = '' } = {}) =>
@@ -137,7 +168,3 @@ export async function begin(sh: Shell, scripts: FaultScripts, options: LeaseOpti
     },
   };
 }
-
-/** The faults that are in force on a node, by their folders; healed ones of engines that died are removed. */
-export const LEFT_FAULTS = `cd ${FAULTS_DIR} 2>/dev/null || exit 0
-for one in *; do [ -d "$one" ] || continue; if [ -e "$one/healed" ]; then rm -rf "$one"; else echo "$one"; fi; done`;

@@ -13,6 +13,8 @@ import { measure } from './measures.ts';
 import type { Measures } from './measures.ts';
 import type { DrillRecord } from './record.ts';
 import { look } from './stage.ts';
+import { pairLock } from './pair-lock.ts';
+import type { PairLock } from './pair-lock.ts';
 import { expectAll, runThen, steadyAfter, steadyBefore } from './states.ts';
 import { strikesOf } from './strikes.ts';
 import { watchNode } from './watch.ts';
@@ -32,8 +34,10 @@ export async function perform(request: DrillRequest): Promise<Performed> {
   let before: Before | undefined;
   let audit: Audit | undefined;
   let hasBooks = false;
+  const lock = pairLock(request);
   try {
     course.begin('steady before');
+    await lock.take();
     before = await steadyBefore(course);
     const watch = await watchOf(cluster);
     for (const node of cluster.nodes) {
@@ -41,7 +45,7 @@ export async function perform(request: DrillRequest): Promise<Performed> {
       if (host) watching.push(watchNode(host, watch, request.open, course.now, endWatch.signal, course.see));
     }
     hasBooks = true;
-    audit = await underWrites(course, before);
+    audit = await underWrites(course, before, lock);
     if (interrupt.aborted) {
       course.worsen('interrupted', 'interrupted; the fault is healed');
       await steadyAfter(course, new AbortController().signal);
@@ -55,6 +59,7 @@ export async function perform(request: DrillRequest): Promise<Performed> {
     endWatch.abort();
     await Promise.allSettled(watching);
     if (hasBooks) await putAway(course);
+    await lock.release();
   }
   return {
     record: course.end({ before, measures: audit?.measures, written: audit?.written }),
@@ -68,7 +73,7 @@ interface Audit {
 }
 
 /** The part of the drill in which clients write. */
-async function underWrites(course: Course, before: Before): Promise<Audit> {
+async function underWrites(course: Course, before: Before, lock: PairLock): Promise<Audit> {
   const { request, now } = course;
   const { drill, cluster, on, interrupt } = request;
   const { ledger } = drill;
@@ -90,7 +95,7 @@ async function underWrites(course: Course, before: Before): Promise<Audit> {
     if (writer.count() === 0 && !interrupt.aborted) throw noWrite(vip, writer.written);
     if (!interrupt.aborted) {
       faultMs = now() + Math.min(...drill.faults.map(({ after }) => after));
-      await fallAndRise(course, before, faultMs);
+      await fallAndRise(course, before, faultMs, lock);
       await pause(ledger.after, interrupt);
     }
   } finally {
@@ -109,7 +114,7 @@ async function underWrites(course: Course, before: Before): Promise<Audit> {
 }
 
 /** The faults, what happens by itself, playbooks for the rest, and the steady state again. */
-async function fallAndRise(course: Course, before: Before, faultMs: number): Promise<void> {
+async function fallAndRise(course: Course, before: Before, faultMs: number, lock: PairLock): Promise<void> {
   const { interrupt } = course.request;
   const strikes = strikesOf(course);
   const hasFailed = new AbortController();
@@ -124,7 +129,7 @@ async function fallAndRise(course: Course, before: Before, faultMs: number): Pro
     await strikes.healAll();
   }
   course.begin('healed');
-  await runThen(course, before);
+  await runThen(course, before, lock);
   if (interrupt.aborted) return;
   course.begin('steady after');
   await steadyAfter(course, interrupt);

@@ -4,6 +4,7 @@ import { pause } from '../run/waiting.ts';
 import type { Before, Course } from './course.ts';
 import { LEFT_FAULTS } from './lease.ts';
 import { playbookOf } from './load.ts';
+import type { PairLock } from './pair-lock.ts';
 import { look, unmet, until } from './stage.ts';
 
 /** Throws where the drill must not begin: the pair is not as it should be, or another drill's fault is in force. */
@@ -87,7 +88,7 @@ export async function expectAll(
 }
 
 /** Playbooks for what did not happen by itself, each where its condition comes to hold before all is well. */
-export async function runThen(course: Course, before: Before): Promise<void> {
+export async function runThen(course: Course, before: Before, lock: PairLock): Promise<void> {
   const { now, tell, worsen, request } = course;
   const { drill, interrupt } = request;
   for (const { run, when, within, with: inputs = {} } of drill.then) {
@@ -107,7 +108,9 @@ export async function runThen(course: Course, before: Before): Promise<void> {
       continue;
     }
     tell({ event: 'playbook', run, state: 'begun' });
+    await lock.release();
     const { id, exitCode } = await request.run(playbook, inputs);
+    await lock.take();
     course.playbooks.push({ playbook, fromMs, untilMs: now(), run: id, exitCode });
     tell({ event: 'playbook', run, state: exitCode === 0 ? 'done' : 'failed', id });
     if (exitCode === 0) continue;

@@ -3,7 +3,7 @@ import { DrillbookError, Unreachable } from '../core/error.ts';
 import { pause } from '../run/waiting.ts';
 import type { Before, Course } from './course.ts';
 import { strokeOf } from './faults/faults.ts';
-import { begin, FAULTS_DIR, HEAL_SECONDS, localShell } from './lease.ts';
+import { begin, FAULT_DIRS, HEAL_SECONDS, localShell } from './lease.ts';
 import type { Healed, Lease, Shell } from './lease.ts';
 import type { FaultRecord } from './record.ts';
 import { kindOf } from './schema.ts';
@@ -52,7 +52,9 @@ export function strikesOf(course: Course): Strikes {
     const { scripts, isFromHere } = strokeOf(id, fault, host, context.cluster ?? cluster);
     const there = bounded(context, HEAL_SECONDS * 1000 + EXCHANGE_MS);
     const sh: Shell = isFromHere ? localShell : (script, options) => there.sh(script, options);
-    const at = isFromHere ? join(request.dir, id) : `${FAULTS_DIR}/${id}`;
+    const at = isFromHere
+      ? join(request.dir, id)
+      : `${FAULT_DIRS[scripts.isLasting === true ? 'lasting' : 'passing']}/${id}`;
     const fromMs = now();
     tell({ event: 'fault', fault: name, host: host.name, state: 'ordered' });
     const lease = await begin(sh, scripts, { at, leaseMs: LEASE_MS, mostMs: fault.for + SPARE_MS });

@@ -3,9 +3,12 @@ import { databaseOf } from '../../modules/mysql/_settings.ts';
 import type { FaultScripts } from '../lease.ts';
 import type { FaultWords } from '../schema.ts';
 import { kindOf } from '../schema.ts';
+import { clockFault } from './clock.ts';
+import { fullDisk, readOnly } from './disk.ts';
 import { networksOf } from './_node.ts';
 import { cutFault, slowFault } from './network.ts';
 import { powerFault } from './power.ts';
+import { conflictingRow, wrongPassword } from './replication.ts';
 import { serviceFault } from './service.ts';
 
 /** A fault as it is carried out. */
@@ -28,5 +31,11 @@ function scriptsOf(id: string, fault: FaultWords, host: Host, cluster: Cluster):
   if (fault.cut) return cutFault(id, networks, fault.cut);
   if (fault.slow) return slowFault(id, networks, fault.slow);
   if (fault.power_off) return powerFault(host);
+  if (fault.full_disk) return fullDisk(fault.full_disk.directory);
+  if (fault.read_only) return readOnly(fault.read_only.directory);
+  if (fault.conflicting_row) return conflictingRow(databaseOf(cluster));
+  if (fault.wrong_password) return wrongPassword(databaseOf(cluster));
+  if (fault.clock)
+    return clockFault(Math.round(fault.clock.by / 1000) * (fault.clock.direction === 'back' ? -1 : 1));
   throw new Error(`no way to do ${kindOf(fault).kind}`);
 }

@@ -1,0 +1,230 @@
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { settingsProblems } from '../cluster/stacks.ts';
+import { durationText } from '../core/duration.ts';
+import { DrillbookError } from '../core/error.ts';
+import type { Cluster, Host } from '../core/host.ts';
+import { holdDrill, isDrillOver } from '../drill/hold.ts';
+import { loadDrill } from '../drill/load.ts';
+import type { Drill } from '../drill/load.ts';
+import { perform } from '../drill/perform.ts';
+import { drillDir, keep, keepRecord, ledgerCsv } from '../drill/record.ts';
+import type { DrillEvent, DrillRecord } from '../drill/record.ts';
+import { kindOf } from '../drill/schema.ts';
+import { labWith } from '../lab/owner.ts';
+import { absoluteSpec, loadInventory } from '../parse/inventory.ts';
+import type { Inventory } from '../parse/inventory.ts';
+import { harmless } from '../report/text.ts';
+import { connections } from '../run/connections.ts';
+import { createJournal, hasReleased, newRunId } from '../run/journal/journal.ts';
+import type { Journal } from '../run/journal/journal.ts';
+import { clusterLocks } from '../run/lock/cluster-lock.ts';
+import { withKeys } from '../secrets/encrypted.ts';
+import { openTransport } from '../transports/open.ts';
+import { terminalAsk } from './_ask.ts';
+import type { Invocation } from './_command.ts';
+import { contextsOf } from './_contexts.ts';
+import { drillText, formatOf } from './_drill-formats.ts';
+import { executeWithView, operatorHere } from './_execute.ts';
+import { keysOf } from './_keys.ts';
+import { passwordsOf, withPasswords } from './_passwords.ts';
+import { prepare } from './_prepare.ts';
+
+/** A node that is struck is not waited for as long as in a run. */
+const CONNECT_MS = 3000;
+
+function clusterNamed(clusters: ReadonlyMap<string, Cluster>, name: unknown): Cluster {
+  const [first, second] = clusters.values();
+  const found = typeof name === 'string' ? clusters.get(name) : second ? undefined : first;
+  if (found !== undefined) return found;
+  throw new DrillbookError(
+    'usage.cluster',
+    typeof name === 'string' ? `\`${name}\` is no cluster of the inventory` : 'which cluster?',
+    { hint: `give one with --cluster: ${[...clusters.keys()].join(', ') || 'the inventory has none'}` },
+  );
+}
+
+const sentence = (drill: Drill, cluster: Cluster): string =>
+  `${drill.name}: ${drill.faults
+    .map(
+      (fault) =>
+        `${kindOf(fault).kind.replace('_', ' ')} of ${kindOf(fault).on} for ${durationText(fault.for)}`,
+    )
+    .join(', ')}, on ${cluster.name} (${cluster.nodes.join(', ')}), which is no lab.`;
+
+/** A playbook of the drill, in this process: the drill was confirmed as a whole. */
+async function runPlaybook(
+  invocation: Invocation,
+  inventory: string,
+  playbook: string,
+  given: Readonly<Record<string, unknown>>,
+): Promise<{ readonly id: string; readonly exitCode: number }> {
+  const { redactor, stateDir, options, output } = invocation;
+  const keys = keysOf({ options }, redactor);
+  const passwords = await passwordsOf({ options, redactor });
+  const asked = { playbook, inventory, given, selection: {}, passwords };
+  const prepared = await prepare(asked, redactor, undefined, undefined, keys);
+  const id = newRunId(new Date());
+  const journal = createJournal(stateDir, id, redactor);
+  const exitCode = await executeWithView({
+    // What a machine reads of the drill is not mixed with what its playbooks say.
+    ...{ prepared, journal, isCheck: false, options: { selection: {} } },
+    invocation: { ...invocation, output: 'plain', options: { ...options, yes: prepared.plan.code } },
+    out: output === 'plain' || output === 'live' ? process.stdout : process.stderr,
+  });
+  return { id, exitCode };
+}
+
+/** Outside a lab the operator says that it is meant. */
+async function confirm(drill: Drill, cluster: Cluster, yes: unknown): Promise<void> {
+  const question = sentence(drill, cluster);
+  const code = createHash('sha256')
+    .update(JSON.stringify([drill.name, drill.faults, cluster.name, cluster.nodes]))
+    .digest('hex')
+    .slice(0, 6);
+  const ask = terminalAsk();
+  const given =
+    typeof yes === 'string' ? yes : await ask?.(`${harmless(question)}\nType the code ${code} to go on: `);
+  if (given?.trim() === code) return;
+  throw new DrillbookError(
+    'guard.confirmation',
+    `this drill ${given === undefined ? 'has to be confirmed' : 'was not confirmed: the code is wrong'}: ${question}`,
+    { hint: `read it, then give --yes ${code}` },
+  );
+}
+
+function lineOf(event: DrillEvent): string {
+  switch (event.event) {
+    case 'phase':
+      return `— ${event.phase}`;
+    case 'fault':
+      return `${event.fault}: ${event.state}`;
+    case 'seen':
+      return `${event.node}: ${event.role}, ${event.vips.length > 0 ? `VIP ${event.vips.join(', ')}` : 'no VIP'}, replication ${event.replication}`;
+    case 'check':
+      return `${event.isMet ? 'happened' : 'did not happen'} after ${durationText(event.tookMs)}: ${event.name}`;
+    case 'playbook':
+      return `${event.run}: ${event.state}`;
+  }
+}
+
+function teller({ output, redactor }: Invocation, drill: string): (event: DrillEvent) => void {
+  return (event) => {
+    if (output === 'jsonl') process.stdout.write(`${JSON.stringify(redactor.value({ drill, ...event }))}\n`);
+    else if (output !== 'json')
+      process.stdout.write(
+        `${(event.ms / 1000).toFixed(1).padStart(7)}  ${harmless(redactor.text(lineOf(event)))}\n`,
+      );
+  };
+}
+
+/** How the pair is locked for the drill, and let go again. */
+function locking(
+  invocation: Invocation,
+  {
+    id,
+    operator,
+    cluster,
+    inventory,
+  }: { id: string; operator: string; cluster: Cluster; inventory: Inventory },
+): { lock(): Promise<() => Promise<void>>; close(): Promise<void> } {
+  const { redactor, stateDir } = invocation;
+  const pool = connections((host) => openTransport(host, { redactor }), redactor);
+  return {
+    close: () => pool.close(),
+    async lock() {
+      const isOver = (run: string): boolean => hasReleased(stateDir, run) || isDrillOver(stateDir, run);
+      // What a drill does is in its own record.
+      const append: Journal['append'] = (event) => ({
+        ...event,
+        run: id,
+        seq: 0,
+        at: new Date().toISOString(),
+      });
+      const journal = { run: id, append };
+      const locks = clusterLocks([cluster], inventory, { journal, operator, hasReleased: isOver });
+      await locks.take(pool);
+      return () => locks.release(pool).finally(locks.stop);
+    },
+  };
+}
+
+/** The inventory as a drill goes by it. */
+async function inventoryFor({ options, redactor }: Invocation, spec: string): Promise<Inventory> {
+  const keys = keysOf({ options }, redactor);
+  const read = await withKeys(keys, () => loadInventory(spec, keys.loading));
+  const inventory = withPasswords(read, await passwordsOf({ options, redactor }));
+  const [wrong] = await settingsProblems(inventory);
+  if (wrong !== undefined) throw wrong;
+  const hosts = [...inventory.hosts].map(([name, host]): [string, Host] => {
+    const connectTimeoutMs = Math.min(CONNECT_MS, host.connection.connectTimeoutMs ?? CONNECT_MS);
+    return [name, { ...host, connection: { ...host.connection, connectTimeoutMs } }];
+  });
+  return { ...inventory, hosts: new Map(hosts) };
+}
+
+/** Carries a drill out, keeps what came of it, and tells the exit code. */
+export async function carryOut(invocation: Invocation, file: string, given: string): Promise<number> {
+  const { options, redactor, signal, stateDir, output } = invocation;
+  const out = typeof options['out'] === 'string' ? options['out'] : undefined;
+  const format = out === undefined ? undefined : formatOf(undefined, out);
+  const keys = keysOf({ options }, redactor);
+  const drill = await withKeys(keys, () => loadDrill(file, keys.loading));
+  const spec = absoluteSpec([given]);
+  const inventory = await inventoryFor(invocation, spec);
+  const { hosts } = inventory;
+  const written = clusterNamed(inventory.clusters, options['cluster']);
+  const addresses = written.nodes.map((node) => hosts.get(node)?.connection.address ?? node);
+  if ((await labWith(addresses)) === undefined) await confirm(drill, written, options['yes']);
+  // Not ended by the first Ctrl-C: what is in force has to be healed.
+  const contexts = contextsOf(inventory, redactor, new AbortController().signal);
+  const cluster = contexts.on(written.nodes[0] ?? '').cluster ?? written;
+  const id = newRunId(new Date());
+  const operator = typeof options['operator'] === 'string' ? options['operator'] : operatorHere();
+  const letGo = holdDrill(stateDir, id);
+  const locks = locking(invocation, { id, operator, cluster, inventory });
+  if (output !== 'json') process.stderr.write(`drill ${id}\n`);
+  try {
+    const { record, written: rows } = await perform({
+      ...{ drill, id, cluster, hosts, operator, inventory: spec, dir: drillDir(stateDir, id) },
+      ...{ lock: locks.lock, on: contexts.on, interrupt: signal, tell: teller(invocation, id) },
+      open: (host) => openTransport(host, { redactor }),
+      run: (playbook, inputs) => runPlaybook(invocation, spec, playbook, inputs),
+    });
+    const shown = redactor.value(record);
+    keepRecord(stateDir, shown);
+    if (rows) keep(stateDir, id, 'ledger.csv', ledgerCsv(rows));
+    tellEnd(shown, output);
+    if (out !== undefined && format !== undefined)
+      writeFileSync(out, await drillText(shown, format), { mode: 0o600 });
+    return record.exitCode;
+  } finally {
+    await Promise.all([contexts.close(), locks.close()]);
+    letGo();
+  }
+}
+
+function tellEnd(record: DrillRecord, output: Invocation['output']): void {
+  if (output === 'json') process.stdout.write(`${JSON.stringify(record, undefined, 2)}\n`);
+  else if (output === 'jsonl')
+    process.stdout.write(`${JSON.stringify({ event: 'drill_finished', ...record })}\n`);
+  else process.stdout.write(`${harmless([...endLines(record)].join('\n'))}\n`);
+}
+
+function* endLines({ measures, outcome, exitCode, reasons }: DrillRecord): Generator<string> {
+  yield '';
+  if (measures) {
+    const { rtoMs, rpo, detectMs, promoteMs, vipMs, acknowledged, rate, duplicates, errors } = measures;
+    const time = (ms: number | null): string => (ms === null ? '–' : `${(ms / 1000).toFixed(1)} s`);
+    yield `RTO ${time(rtoMs)}  RPO ${rpo.rows} rows${rpo.rows > 0 ? ` (${time(rpo.ms)})` : ''}`;
+    yield `detected ${time(detectMs)}  promoted ${time(promoteMs)}  reached by the VIP ${time(vipMs)}`;
+    yield `${acknowledged} rows acknowledged at ${rate.toFixed(0)} a second, ${duplicates} written twice`;
+    yield `what clients heard: ${
+      Object.entries(errors)
+        .map(([word, count]) => `${word} ${count}×`)
+        .join(', ') || 'no errors'
+    }`;
+  }
+  for (const reason of reasons) yield reason;
+  yield `${outcome.replace('_', ' ')} · exit code ${exitCode}`;
+}
