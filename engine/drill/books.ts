@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DrillbookError, StepFailed } from '../core/error.ts';
+import { DrillbookError } from '../core/error.ts';
 import type { Context } from '../core/module.ts';
 import { withServer } from '../modules/mysql/_connect.ts';
 import { databaseOf, loginOf } from '../modules/mysql/_settings.ts';
@@ -9,7 +9,7 @@ import { LEDGER } from './ledger.ts';
 import type { LedgerLogin } from './ledger.ts';
 
 const ACCOUNT = 'drillbook';
-const REPLICATED_MS = 15_000;
+const REPLICATED_MS = 60_000;
 
 /** The address from which this machine reaches another; nothing is sent. */
 export const addressTowards = (host: string, port: number): Promise<string> =>
@@ -60,9 +60,9 @@ export async function openBooks(
     );
     if (Number(row?.['tables']) > 0 && Number(row?.['accounts']) > 0) break;
     if (performance.now() > end)
-      throw new StepFailed(
-        `the ledger's table and account did not reach ${standby.host.name} within ${REPLICATED_MS / 1000} s`,
-        {},
+      throw new DrillbookError(
+        'guard.ledger',
+        `the ledger's table and account did not reach ${standby.host.name} within ${REPLICATED_MS / 1000} s, so nothing was done`,
         { hint: 'is its replication running, and does it replicate what is done in the database in use?' },
       );
     await delay(200);

@@ -5,7 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import type { Database } from '../../engine/lab/state.ts';
+import { isFull } from '../_full.ts';
 import { drillbook, eventsOf, start } from '../cli/_drillbook.ts';
+import { drillUnderProbe, killedInMidFault } from '../drill/_on-pair.ts';
 import { codeOf, playbook } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 import { readJobs, writer } from './_writer.ts';
@@ -155,6 +157,28 @@ export const operations = (database: Database) =>
       expect(await sql('dbk1', 'SELECT COUNT(*) FROM dbackup3.jobs')).toBe(before);
       expect((await fetch(`http://${vip}/health`)).status).toBe(200);
     }, 240_000);
+
+    // On one server in `npm test`, for its time is short.
+    const drills = test.skipIf(database === 'mysql' && !isFull);
+
+    drills(
+      'a drill measures what an independent client sees, and finds every row that is lost',
+      async () => {
+        await drillUnderProbe({ lab, vip, state });
+        expect(rolesOf(await status())).toEqual(['standby', 'primary']);
+      },
+      180_000,
+    );
+
+    drills(
+      'a fault heals itself when the engine dies, and what it held is nobody’s',
+      async () => {
+        await killedInMidFault({ lab, state, vip });
+        await well('failback');
+        expect(rolesOf(await status())).toEqual(['primary', 'standby']);
+      },
+      180_000,
+    );
 
     /** Builds the cluster, its process killed when a step has ended, and goes on with `resume`. */
     async function buildKilledAndResumed(lastStep: string): Promise<void> {
