@@ -103,6 +103,16 @@ test('each wrong condition is told with its own message, all at once', async () 
     expect(ran.told).toContain(said);
 }, 120_000);
 
+test('each condition counts in the end', async () => {
+  const text = await readFile(new URL('../../playbooks/usphere/preflight.yml', import.meta.url), 'utf8');
+  const [conditions = '', end = ''] = text.split(`name: ${END}`);
+  const registered = [...conditions.matchAll(/register: (check_\w+)/g)].map(([, name = '']) => name);
+  expect(registered.length).toBeGreaterThan(15);
+  expect(
+    registered.filter((name) => !end.includes(`${name}.failed'`) && !end.includes(`${name}.failed)`)),
+  ).toEqual([]);
+});
+
 test('a build stops there, and has changed nothing', async () => {
   const ran = await playbook('usphere/build', lab.inventory, { state });
   expect(ran.code).toBe(1);
