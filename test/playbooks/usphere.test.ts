@@ -66,7 +66,10 @@ async function serving(): Promise<string> {
 }
 
 /** Enters hosts by the virtual address; the names that were acknowledged, and the longest time without one. */
-function writer(word: string): { stop: () => Promise<{ names: string[]; gapMs: number }> } {
+function writer(word: string): {
+  begun: () => Promise<void>;
+  stop: () => Promise<{ names: string[]; gapMs: number }>;
+} {
   const names: string[] = [];
   let isOver = false;
   let [last, gapMs] = [performance.now(), 0];
@@ -87,6 +90,7 @@ function writer(word: string): { stop: () => Promise<{ names: string[]; gapMs: n
     }
   })();
   return {
+    begun: () => expect.poll(() => names.length, { timeout: 120_000 }).toBeGreaterThan(10),
     stop: async () => {
       isOver = true;
       await going;
@@ -128,7 +132,7 @@ long(
 
 long('whom the other host and the arbiter lose serves no more, and the other one does', async () => {
   const client = writer('cut');
-  await pause(2000);
+  await client.begun();
   for (const link of ['net1', 'net2', 'mgmt'] as const) await lab.cut('dbk1', link);
   await expect.poll(serving, { timeout: 180_000 }).toBe('dbk2');
   const { names, gapMs } = await client.stop();
@@ -142,7 +146,7 @@ long('whom the other host and the arbiter lose serves no more, and the other one
 
 long('when the primary loses its power the other host serves with every acknowledged row', async () => {
   const client = writer('power');
-  await pause(2000);
+  await client.begun();
   await lab.powerOff('dbk2');
   await expect.poll(serving, { timeout: 180_000 }).toBe('dbk1');
   const { names, gapMs } = await client.stop();
