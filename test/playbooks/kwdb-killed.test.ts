@@ -35,7 +35,7 @@ const DIGEST = `
 cat /etc/corosync/corosync.conf /etc/hosts
 cat /etc/drbd.d/global_common.conf /etc/drbd.d/drbd3.res | grep -v shared-secret
 for scope in crm_config rsc_defaults op_defaults resources constraints; do cibadmin --query --scope $scope 2>/dev/null; done
-crm_mon --one-shot --inactive --exclude=all --include=nodes,resources,failures
+crm_mon --one-shot --inactive --exclude=all --include=nodes,resources,failures | grep -v '^Status of pacemakerd'
 for unit in corosync pacemaker pcsd kaiwudb drbd multipathd; do
   echo "$unit $(systemctl is-enabled $unit 2>&1) $(systemctl is-active $unit)"
 done
