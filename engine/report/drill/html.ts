@@ -59,7 +59,7 @@ function verdict({ wanted, isMet, unit }: Figure): Html {
 
 const figureRows = (record: DrillRecord): readonly (readonly (string | Html)[])[] =>
   figuresOf(record).map((one) => [
-    markup`<b>${one.figure.replace('_', ' ')}</b>`,
+    markup`<b>${one.figure.replace('_', ' ').replace(/^r[tp]o\b/, (word) => word.toUpperCase())}</b>`,
     figureText(one.value, one.unit),
     verdict(one),
     one.about,

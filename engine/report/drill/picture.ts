@@ -8,6 +8,8 @@ import { durationText } from '../wording.ts';
 const HEAD = 20;
 const ROW = 22;
 const WRITES = 72;
+/** Times the usual number of writes that still fit. */
+const USUAL = 4;
 
 /** What stands in a row, from when to when. */
 export interface Stretch {
@@ -124,15 +126,22 @@ const percent = (x: number): string => `${x.toFixed(2)}%`;
 
 /** Acknowledged writes as one shape, a step for each bar. */
 function shapeOf(writes: readonly number[], count: number, most: number): string {
-  const steps = Array.from({ length: count }, (_, i) => `V${(most - (writes[i] ?? 0)).toFixed(0)}H${i + 1}`);
+  const steps = Array.from({ length: count }, (_, i) => `V${most - Math.min(most, writes[i] ?? 0)}H${i + 1}`);
   return `M0 ${most}${steps.join('')}V${most}Z`;
+}
+
+/** Height of the picture in writes: what clients catch up with after a gap would make all else flat. */
+function heightOf(writes: readonly number[]): number {
+  const busy = writes.filter((count) => count > 0).toSorted((a, b) => a - b);
+  const usual = busy[Math.floor(busy.length / 2)] ?? 1;
+  return Math.max(1, Math.min(busy.at(-1) ?? 1, usual * USUAL));
 }
 
 const secondsText = (ms: number): string => durationText(Math.round(ms / 100) * 100);
 
 function writesRow({ writes, endedMs, measures }: DrillRecord, x: (ms: number) => number): Html {
   const count = Math.max(1, Math.ceil(endedMs / BUCKET_MS));
-  const most = Math.max(1, ...writes);
+  const most = heightOf(writes);
   const gap = measures?.gap;
   return markup`<svg
       x="0"
@@ -202,7 +211,7 @@ export function picture(record: DrillRecord): Html {
       </svg>
     </div>
     <p class="legend">
-      Writes: acknowledged in each 100 ms, at most ${String(Math.max(0, ...record.writes))}; in red the longest time without one. Times are
+      Writes: acknowledged in each 100 ms (${String(heightOf(record.writes))} and more fill the height); in red the longest time without one. Times are
       seconds since the drill began.
     </p>
   </section>`;
