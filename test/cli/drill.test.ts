@@ -1,0 +1,73 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { drillbook } from './_drillbook.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'drill-cli-'));
+const env = { DRILLBOOK_STATE: join(dir, 'state') };
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const DRILL = `name: Lights out
+steady: { that: cluster.state == "running" }
+faults: [{ power_off: { on: primary }, for: 20s }]
+`;
+// Addresses for documents (RFC 5737): nobody answers there.
+const INVENTORY = `
+connection: { connect_timeout: 1s }
+hosts:
+  a: { connection: { address: 192.0.2.1 } }
+  b: { connection: { address: 192.0.2.2 } }
+clusters:
+  p:
+    stack: dbackup
+    nodes: [a, b]
+    settings:
+      heartbeats: [{ addresses: { a: 192.0.2.1, b: 192.0.2.2 } }]
+      vips: [{ address: 192.0.2.3, interfaces: { a: eth0, b: eth0 } }]
+`;
+const [file, hosts] = [join(dir, 'drill.yml'), join(dir, 'hosts.yml')];
+beforeAll(() => {
+  writeFileSync(file, DRILL);
+  writeFileSync(hosts, INVENTORY);
+});
+const drill = (...more: readonly string[]) => drillbook(['drill', file, '-i', hosts, ...more], { env });
+
+test('outside a lab it asks for a code that says what is done, and does not begin where all is not well', async () => {
+  const asked = await drill();
+  expect([asked.code, asked.stdout]).toEqual([5, '']);
+  expect(asked.stderr).toContain('power off of primary for 20s, on p (a, b), which is no lab');
+  const code = /--yes (\w{6})/.exec(asked.stderr)?.[1] ?? '';
+  expect((await drill('--yes', 'wrong')).stderr).toContain('the code is wrong');
+  const begun = await drill('--yes', code, '--output', 'json');
+  const record = JSON.parse(begun.stdout) as { outcome: string; faults: unknown[]; reasons: string[] };
+  expect([begun.code, record.outcome, record.faults]).toEqual([5, 'stopped', []]);
+  expect(record.reasons.join()).toMatch(/nothing was done/);
+}, 60_000);
+
+test('the history shows RTO beside the one before, and writes the report of one', async () => {
+  const kept = (id: string, rtoMs: number): void => {
+    mkdirSync(join(env.DRILLBOOK_STATE, 'drills', id), { recursive: true });
+    const measures = { rtoMs, rpo: { rows: 0, ms: 0, numbers: [] }, errors: {}, page: null, rate: 1 };
+    const record = {
+      ...{ drill: id, name: 'Night', cluster: 'p', startedAt: '2026-01-01T00:00:00.000Z', outcome: 'passed' },
+      ...{ nodes: [], seen: [], writes: [], phases: [], faults: [], checks: [], playbooks: [], goals: [] },
+      ...{ reasons: [], before: null, endedMs: 1000, exitCode: 0, description: null, measures },
+    };
+    writeFileSync(join(env.DRILLBOOK_STATE, 'drills', id, 'drill.json'), JSON.stringify(record));
+  };
+  kept('20270101-000000-00000', 5000);
+  kept('20270102-000000-00000', 3500);
+  const { stdout } = await drillbook(['drills', '--limit', '2'], { env });
+  expect(stdout).toMatch(/^20270102.*RTO +3\.5 s +-1\.5 +0 lost +p: Night\n20270101.*RTO +5\.0 s/);
+  const csv = await drillbook(['drills', 'last', '--format', 'csv'], { env });
+  expect(csv.stdout).toContain('20270102-000000-00000,2026-01-01T00:00:00.000Z,rto,3500,ms,,');
+  expect((await drillbook(['drills', 'last', '--format', 'xls'], { env })).code).toBe(2);
+  expect((await drillbook(['drills', 'none', '--format', 'csv'], { env })).code).toBe(2);
+});
+
+test('lint tells drills from playbooks by their content', async () => {
+  writeFileSync(join(dir, 'slip.yml'), DRILL.replace('faults', 'fautls'));
+  const { code, stderr } = await drillbook(['lint', join(dir, 'slip.yml')]);
+  expect([code, stderr]).toEqual([2, expect.stringContaining('did you mean `faults`?')]);
+});
