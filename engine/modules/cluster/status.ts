@@ -1,6 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ClusterStatus } from '../../core/cluster.ts';
+import { durationText, zDuration } from '../../core/duration.ts';
 import { query } from '../../core/module.ts';
+import type { Context } from '../../core/module.ts';
 
 const zRole = z.enum(['primary', 'standby', 'free', 'unknown']);
 
@@ -26,8 +29,13 @@ const params = z.strictObject({
     })
     .optional()
     .describe('Fails when the pair is otherwise'),
+  holds: zDuration
+    .default(0)
+    .describe('How long what is expected has to hold without a break: a gate before the next step'),
+  wait: zDuration.default(0).describe('How long the pair may take until what is expected begins to hold'),
 });
-type Expected = NonNullable<z.output<typeof params>['expect']>;
+type Params = z.output<typeof params>;
+type Expected = NonNullable<Params['expect']>;
 
 /** In what the pair differs from what is expected, one clause each. */
 export function differences(status: ClusterStatus, expected: Expected): readonly string[] {
@@ -54,6 +62,31 @@ export function differences(status: ClusterStatus, expected: Expected): readonly
   return found;
 }
 
+const PAUSE_MS = 1000;
+
+interface Look {
+  readonly status: ClusterStatus;
+  readonly wrong: readonly string[];
+}
+
+/** The last look: at what has held for long enough, or does not hold in time. */
+async function gated(ctx: Context, { expect, holds, wait }: Params): Promise<Look> {
+  const startedAt = performance.now();
+  let since: number | undefined;
+  for (;;) {
+    const status = await ctx.status();
+    const wrong = expect === undefined ? [] : differences(status, expect);
+    const now = performance.now();
+    since = wrong.length === 0 ? (since ?? now) : undefined;
+    const isHeld = since !== undefined && now - since >= holds;
+    if (isHeld || (since === undefined && now - startedAt >= wait)) return { status, wrong };
+    const [why] = wrong;
+    const seconds = Math.floor((now - (since ?? now)) / 1000);
+    ctx.progress(why ?? `as expected for ${seconds} s of ${durationText(holds)}`);
+    await pause(PAUSE_MS, undefined, { signal: ctx.signal });
+  }
+}
+
 export default query({
   summary: "Reads the state of the host's pair on its nodes",
   source: 'docs/contract.md (status --output json)',
@@ -63,6 +96,8 @@ export default query({
   cluster.status:
     expect: { state: running, roles: { dbk1: primary, dbk2: standby }, replication: normal }
   register: pair
+- name: Nothing has been amiss for half a minute
+  cluster.status: { expect: { state: running, no_problems: true }, holds: 30s, wait: 2m }
 `,
   returns: {
     cluster: z.string().describe('Name of the pair'),
@@ -100,15 +135,14 @@ export default query({
       .array(z.object({ code: z.string(), message: z.string(), hint: z.string() }))
       .describe('All that is amiss'),
   },
-  read: async (ctx, { expect }) => {
-    const status = await ctx.status();
+  read: async (ctx, params) => {
+    const { status, wrong } = await gated(ctx, params);
     const only = (role: string): string | null => {
       const names = status.nodes.filter((node) => node.role === role).map(({ name }) => name);
       return names.length === 1 ? (names[0] ?? null) : null;
     };
     const roles = Object.fromEntries(status.nodes.map(({ name, role }) => [name, role]));
     const result = { ...status, roles, primary: only('primary'), standby: only('standby') };
-    const wrong = expect === undefined ? [] : differences(status, expect);
     return wrong.length === 0
       ? { result }
       : { result, failed: `The pair ${status.cluster} is not as expected: ${wrong.join('; ')}` };

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ClusterStatus } from '../../../engine/core/cluster.ts';
-import { differences } from '../../../engine/modules/cluster/status.ts';
+import type { Context } from '../../../engine/core/module.ts';
+import { default as module, differences } from '../../../engine/modules/cluster/status.ts';
 
 const node = (name: string, role: 'primary' | 'standby') => ({
   name,
@@ -41,4 +42,27 @@ test.each([
   expect(differences(STATUS, structuredClone(expected) as Parameters<typeof differences>[1])).toEqual(
     sentences,
   );
+});
+
+/** Reads a pair that is in these states one look after the other, and stays in the last. */
+async function gate(states: readonly ClusterStatus['state'][], params: object): Promise<[number, unknown]> {
+  let looks = 0;
+  const ctx = {
+    status: () => Promise.resolve({ ...STATUS, state: states[Math.min(looks++, states.length - 1)] }),
+    progress: () => undefined,
+    signal: new AbortController().signal,
+  };
+  if (module.kind !== 'query') throw new Error('no query');
+  const given = module.params.parse({ expect: { state: 'running' }, ...params });
+  const { failed } = await module.read(ctx as unknown as Context, given);
+  return [looks, failed];
+}
+
+test('a gate opens when what is expected has held for long enough, counted anew after a break', async () => {
+  expect(await gate(['degraded'], {})).toEqual([1, expect.stringContaining('it is degraded')]);
+  expect(await gate(['running', 'degraded', 'running'], { holds: '1s', wait: '5s' })).toEqual([4, undefined]);
+  expect(await gate(['degraded'], { holds: '1s', wait: '1s' })).toEqual([
+    2,
+    expect.stringContaining('degraded'),
+  ]);
 });
