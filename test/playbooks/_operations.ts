@@ -13,8 +13,7 @@ import type { Ran } from './_playbook.ts';
 import { readJobs, writer } from './_writer.ts';
 import { freshLab } from '../lab/_fresh.ts';
 
-/** A planned move may stop writes for this long at most, as an independent client sees it. */
-/** Some 0.5 s to 0.9 s on a machine that has nothing else to do. */
+/** A planned move may stop writes for this long at most, as an independent client sees it: 0.5 s to 0.9 s where nothing else runs. */
 const LONGEST_GAP_MS = 10_000;
 
 /** What operators do with a running pair, each test beginning where the one before ended; a file for each server. */
