@@ -16,11 +16,12 @@ const die = (): never => {
   throw new Error('dead');
 };
 
+/** What another part of the run says otherwise: a run that dies before it says so would never get past it. */
+const VOLATILE = ['durationMs', 'boot', 'tokens', 'value'];
+
 /** What makes an event the same one in another part of the run. */
-function keyOf(happening: Happening): string {
-  const { durationMs: _, boot: __, tokens: ___, ...rest } = happening as Happening & Record<string, unknown>;
-  return JSON.stringify(rest);
-}
+const keyOf = (happening: Happening): string =>
+  JSON.stringify(happening, (name, value: unknown) => (VOLATILE.includes(name) ? undefined : value));
 
 /** True for an event to die at that no process has met yet; `file` has those that were, one a line. */
 function isNew(happening: Happening): boolean {
