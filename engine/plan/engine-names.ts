@@ -113,11 +113,18 @@ export function clusterOfInvariants(engine: ReadonlyMap<string, Known>): Known {
   return fieldsOf({ name: 'text', settings: settings ?? 'any', ...read, primaries: TEXTS, standbys: TEXTS });
 }
 
+const results = { plain: new WeakMap<Module, Known>(), looped: new WeakMap<Module, Known>() };
+
 /** What a task's result is known by: its `register`, and in its own conditions `result`. */
 export function resultOf(module: Module | undefined, hasLoop: boolean): Known {
   if (!module) return 'any';
+  const before = hasLoop ? results.looped : results.plain;
+  const known = before.get(module);
+  if (known !== undefined) return known;
   const fields = Object.entries(registeredFields(module, hasLoop));
-  return fieldsOf(Object.fromEntries(fields.map(([name, type]) => [name, knownOfType(type)])));
+  const made = fieldsOf(Object.fromEntries(fields.map(([name, type]) => [name, knownOfType(type)])));
+  before.set(module, made);
+  return made;
 }
 
 /** What a task gives values to, beside its `vars`. */
