@@ -5,6 +5,7 @@ import { DrillbookError } from '../core/error.ts';
 import type { Context } from '../core/module.ts';
 import { withServer } from '../modules/mysql/_connect.ts';
 import { databaseOf, loginOf } from '../modules/mysql/_settings.ts';
+import replication from '../modules/mysql/replication.ts';
 import { LEDGER } from './ledger.ts';
 import type { LedgerLogin } from './ledger.ts';
 
@@ -94,9 +95,19 @@ export async function readBooks(login: LedgerLogin): Promise<ReadonlyMap<number,
   }
 }
 
+/** A row that a node wrote right before it went down comes when it is back, and must find its table: it would break the replication. */
+async function catchUp(primary: Context): Promise<void> {
+  for (const state of ['replicating', 'caught_up']) {
+    const params = replication.params.parse({ state, wait: '1m' });
+    const found = await replication.check(primary, params);
+    if (found.changes.length > 0) await replication.apply(primary, params, found);
+  }
+}
+
 /** Takes table and accounts away again; on the primary, from where the standby hears of it. */
 export async function closeBooks(primary: Context): Promise<void> {
   const { name: database } = databaseOf(primary.cluster);
+  await catchUp(primary);
   await withServer(primary, loginOf(primary.cluster, undefined), async (server) => {
     const accounts = await server.rows('SELECT Host AS host FROM mysql.user WHERE User = ?', [ACCOUNT]);
     await server.script([
