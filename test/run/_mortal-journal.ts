@@ -21,7 +21,11 @@ const VOLATILE = ['durationMs', 'boot', 'tokens', 'value'];
 
 /** What makes an event the same one in another part of the run. */
 const keyOf = (happening: Happening): string =>
-  JSON.stringify(happening, (name, value: unknown) => (VOLATILE.includes(name) ? undefined : value));
+  JSON.stringify(happening, (name, value: unknown) => {
+    if (VOLATILE.includes(name)) return undefined;
+    // `copied in 18m37s`
+    return name === 'message' && typeof value === 'string' ? value.replaceAll(/\d+/g, '#') : value;
+  });
 
 /** True for an event to die at that no process has met yet; `file` has those that were, one a line. */
 function isNew(happening: Happening): boolean {
