@@ -93,7 +93,7 @@ test(
     const least = isFull ? 200 : 5;
     // Some are through before their instant comes.
     function* instants(): Generator<number> {
-      for (let i = 0; i < 2 * least && tally.killed < least; i++) yield random();
+      for (let i = 0; i < 6 * least && tally.killed < least; i++) yield random();
     }
     await sideBySide(instants(), async (when) => {
       const book = constructs(connection);
