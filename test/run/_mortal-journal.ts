@@ -17,7 +17,7 @@ const die = (): never => {
 };
 
 /** What another part of the run says otherwise: a run that dies before it says so would never get past it. */
-const VOLATILE = ['durationMs', 'boot', 'tokens', 'value'];
+const VOLATILE = ['durationMs', 'boot', 'tokens', 'value', 'result'];
 
 /** What makes an event the same one in another part of the run. */
 const keyOf = (happening: Happening): string =>
