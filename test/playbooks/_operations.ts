@@ -186,7 +186,7 @@ export const operations = (database: Database) =>
         await expect.poll(async () => rolesOf(await status()), { timeout: 60_000 }).toContain('primary');
         const alone = await run('recover-service');
         expect([alone.code, alone.failed]).toEqual([1, ['dbk1 is back']]);
-        await sql('dbk2', 'INSERT INTO dbackup3.jobs (name, state) VALUES ("meanwhile", "done")');
+        await sql('dbk2', 'INSERT INTO dbackup3.jobs (name, node, created_at) VALUES ("meanwhile", "dbk2", "now")');
         await lab.powerOn('dbk1');
         await well('recover-service');
         const now = await status();
