@@ -179,25 +179,6 @@ export const operations = (database: Database) =>
       180_000,
     );
 
-    once(
-      'a node that is gone is told, the other serves, and once it is back it stands by with all rows',
-      async () => {
-        await lab.powerOff('dbk1');
-        await expect.poll(async () => rolesOf(await status()), { timeout: 60_000 }).toContain('primary');
-        const alone = await run('recover-service');
-        expect([alone.code, alone.failed]).toEqual([1, ['dbk1 is back']]);
-        await sql('dbk2', 'INSERT INTO dbackup3.jobs (name, node, created_at) VALUES ("meanwhile", "dbk2", "now")');
-        await lab.powerOn('dbk1');
-        await well('recover-service');
-        const now = await status();
-        expect([now.state, rolesOf(now)]).toEqual(['running', ['standby', 'primary']]);
-        expect(await sql('dbk1', 'SELECT COUNT(*) FROM dbackup3.jobs WHERE name = "meanwhile"')).toBe('1');
-        expect((await well('recover-service')).changed).toEqual([]);
-        await well('failback');
-      },
-      240_000,
-    );
-
     /** Builds the cluster, its process killed when a step has ended, and goes on with `resume`. */
     async function buildKilledAndResumed(lastStep: string): Promise<void> {
       const env = { DRILLBOOK_STATE: join(state, 'killed') };
