@@ -27,22 +27,12 @@ import { contextsOf } from './_contexts.ts';
 import { drillText, formatOf } from './_drill-formats.ts';
 import { executeWithView, operatorHere } from './_execute.ts';
 import { keysOf } from './_keys.ts';
+import { oneCluster } from './_one-cluster.ts';
 import { passwordsOf, withPasswords } from './_passwords.ts';
 import { prepare } from './_prepare.ts';
 
 /** A node that is struck is not waited for as long as in a run. */
 const CONNECT_MS = 3000;
-
-function clusterNamed(clusters: ReadonlyMap<string, Cluster>, name: unknown): Cluster {
-  const [first, second] = clusters.values();
-  const found = typeof name === 'string' ? clusters.get(name) : second ? undefined : first;
-  if (found !== undefined) return found;
-  throw new DrillbookError(
-    'usage.cluster',
-    typeof name === 'string' ? `\`${name}\` is no cluster of the inventory` : 'which cluster?',
-    { hint: `give one with --cluster: ${[...clusters.keys()].join(', ') || 'the inventory has none'}` },
-  );
-}
 
 const sentence = (drill: Drill, cluster: Cluster): string =>
   `${drill.name}: ${drill.faults
@@ -173,7 +163,8 @@ export async function carryOut(invocation: Invocation, file: string, given: stri
   const spec = absoluteSpec([given]);
   const inventory = await inventoryFor(invocation, spec);
   const { hosts } = inventory;
-  const written = clusterNamed(inventory.clusters, options['cluster']);
+  const asked = typeof options['cluster'] === 'string' ? options['cluster'] : undefined;
+  const written = oneCluster(inventory.clusters, asked, 'give one with --cluster');
   const addresses = written.nodes.map((node) => hosts.get(node)?.connection.address ?? node);
   if ((await labWith(addresses)) === undefined) await confirm(drill, written, options['yes']);
   // Not ended by the first Ctrl-C: what is in force has to be healed.

@@ -1,25 +1,12 @@
 import { DrillbookError } from '../core/error.ts';
-import type { Cluster } from '../core/host.ts';
 import { terminalAsk } from './_ask.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import { command } from './_command.ts';
 import { PASSWORD_HELP, PASSWORD_OPTIONS, passwordsOf, withPasswords } from './_passwords.ts';
 import { KEY_HELP, KEY_OPTIONS, keysOf } from './_keys.ts';
 import type { Invocation } from './_command.ts';
+import { oneCluster } from './_one-cluster.ts';
 import type { LockLook } from '../run/lock/unlock.ts';
-
-function oneOf(clusters: ReadonlyMap<string, Cluster>, name: string | undefined): Cluster {
-  const [first] = clusters.values();
-  const found = name === undefined && clusters.size === 1 ? first : clusters.get(name ?? '');
-  if (found) return found;
-  const hint =
-    clusters.size === 0 ? 'the inventory has none' : `there are: ${[...clusters.keys()].join(', ')}`;
-  throw new DrillbookError(
-    'usage.cluster',
-    name === undefined ? 'which cluster?' : `\`${name}\` is no cluster of the inventory`,
-    { hint },
-  );
-}
 
 /** Who holds it and what that means, for a person to read. */
 async function* storyOf({ cluster, seen, away }: LockLook): AsyncGenerator<string> {
@@ -112,7 +99,7 @@ export default command({
     const keys = keysOf({ options }, redactor);
     const read = await withKeys(keys, () => loadInventory(file, keys.loading));
     const inventory = withPasswords(read, await passwordsOf(invocation));
-    const cluster = oneOf(inventory.clusters, positionals[0]);
+    const cluster = oneCluster(inventory.clusters, positionals[0]);
     const contexts = contextsOf(inventory, redactor, signal);
     try {
       const look = await locks.lookAtLock(cluster, contexts.on);

@@ -2,7 +2,13 @@ import type { Glance, Watch } from '../core/cluster.ts';
 import type { Cluster } from '../core/host.ts';
 import { optionText } from '../modules/mysql/_client.ts';
 import { settingsSchema } from './_dbackup-settings.ts';
-import { sql } from './_dbackup-witnesses.ts';
+import { serverSays, sql } from './_dbackup-witnesses.ts';
+
+const REPLICA = [
+  `'Replica_IO_Running: '* | 'Slave_IO_Running: '*) case \${line#*: } in Yes) echo 'io=yes' ;; *) echo 'io=no' ;; esac ;;`,
+  `'Replica_SQL_Running: '* | 'Slave_SQL_Running: '*) case \${line#*: } in Yes) echo 'run=yes' ;; *) echo 'run=no' ;; esac ;;`,
+  `'Seconds_Behind_Source: '[0-9]* | 'Seconds_Behind_Master: '[0-9]*) echo "lag=\${line#*: }" ;;`,
+];
 
 /**
  * A line for each look, several a second: read_only, the two threads of the replication and its lag, VIPs that are here.
@@ -16,19 +22,7 @@ IFS=' .' read -r now _ </proc/uptime
 end=$((now + $4))
 while [ "$now" -lt "$end" ]; do
   read_only= io= run= lag=
-  eval "$(
-    [ -z "$client" ] || sql 'SELECT @@GLOBAL.read_only AS read_only; SHOW REPLICA STATUS; SHOW SLAVE STATUS' 2>/dev/null |
-    while IFS= read -r line; do
-      line=\${line#"\${line%%[! ]*}"}
-      case $line in
-        'read_only: '0 | 'read_only: '[Oo][Ff][Ff]) echo ': "\${read_only:=off}"' ;;
-        'read_only: '*) echo ': "\${read_only:=on}"' ;;
-        'Replica_IO_Running: '* | 'Slave_IO_Running: '*) case \${line#*: } in Yes) echo 'io=yes' ;; *) echo 'io=no' ;; esac ;;
-        'Replica_SQL_Running: '* | 'Slave_SQL_Running: '*) case \${line#*: } in Yes) echo 'run=yes' ;; *) echo 'run=no' ;; esac ;;
-        'Seconds_Behind_Source: '[0-9]* | 'Seconds_Behind_Master: '[0-9]*) echo "lag=\${line#*: }" ;;
-      esac
-    done
-  )"
+  ${serverSays(...REPLICA)}
   links=$(ip -o addr show 2>/dev/null) held=
   for one in $vips; do case $links in *" inet $one/"* | *" inet6 $one/"*) held="$held,$one" ;; esac; done
   echo "read_only=\${read_only:-unknown} io=\${io:-none} run=\${run:-none} lag=\${lag:--} vips=\${held#,}"

@@ -33,6 +33,22 @@ export const sql = (mode: string, seconds: number): string => `sql() {
 }`;
 
 /**
+ * Sets `read_only` (on, off, or nothing where the server does not tell), and what `arms` of a `case` make of a line of the
+ * replica's status. Needs `sql` and `$client`.
+ */
+export const serverSays = (...arms: readonly string[]): string => `eval "$(
+  [ -z "$client" ] || sql 'SELECT @@GLOBAL.read_only AS read_only; SHOW REPLICA STATUS; SHOW SLAVE STATUS' 2>/dev/null |
+  while IFS= read -r line; do
+    line=\${line#"\${line%%[! ]*}"}
+    case $line in
+      'read_only: '0 | 'read_only: '[Oo][Ff][Ff]) echo ': "\${read_only:=off}"' ;;
+      'read_only: '*) echo ': "\${read_only:=on}"' ;;
+      ${arms.join('\n      ')}
+    esac
+  done
+)"`;
+
+/**
  * `$1` socket, `$2` account, `$3` its password, `$4` hactl, `$5` VIPs, with spaces between.
  * A VIP that answers and is not on a link here is elsewhere.
  */
@@ -41,17 +57,7 @@ ${sql('--vertical --force', 4)}
 ${hactlSays(4)}
 client=$(command -v mariadb || command -v mysql)
 read_only= source=
-eval "$(
-  [ -z "$client" ] || sql 'SELECT @@GLOBAL.read_only AS read_only; SHOW REPLICA STATUS; SHOW SLAVE STATUS' 2>/dev/null |
-  while IFS= read -r line; do
-    line=\${line#"\${line%%[! ]*}"}
-    case $line in
-      'read_only: '0 | 'read_only: '[Oo][Ff][Ff]) echo ': "\${read_only:=off}"' ;;
-      'read_only: '*) echo ': "\${read_only:=on}"' ;;
-      'Source_Host: '[!\\ ]* | 'Master_Host: '[!\\ ]*) echo "source='from a source'" ;;
-    esac
-  done
-)"
+${serverSays(`'Source_Host: '[!\\ ]* | 'Master_Host: '[!\\ ]*) echo "source='from a source'" ;;`)}
 replication=\${source:-none}
 [ -n "$read_only" ] || replication=unknown
 links=$(ip -o addr show 2>/dev/null) held=

@@ -1,4 +1,6 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { RunEvent } from '../../engine/core/event.ts';
 import { drillbook, eventsOf } from '../cli/_drillbook.ts';
 
@@ -38,6 +40,22 @@ export async function codeOf(
   const { stdout, stderr, code } = await drillbook(['plan', ...args, '--output', 'json'], { env });
   if (code !== 0) throw new Error(`plan: exit ${code}: ${stderr}`);
   return (JSON.parse(stdout) as { code: string }).code;
+}
+
+/** A pair as `drillbook status` tells it. */
+export async function statusOf(inventory: string): Promise<ClusterStatus> {
+  const { stdout } = await drillbook(['status', '-i', inventory, '--output', 'json']);
+  return JSON.parse(stdout) as ClusterStatus;
+}
+
+/** An inventory with some of its text changed, written to `file`. */
+export async function editedInventory(
+  inventory: string,
+  file: string,
+  change: (text: string) => string,
+): Promise<string> {
+  await writeFile(file, change(await readFile(inventory, 'utf8')), { mode: 0o600 });
+  return file;
 }
 
 /** Runs a playbook of playbooks/, of dbackup unless its stack is named, by the command line, confirmed where it asks. */

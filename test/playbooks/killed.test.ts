@@ -5,11 +5,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
-import { drillbook } from '../cli/_drillbook.ts';
 import { isFull } from '../_full.ts';
 import { dying, report, seeded } from '../run/_matrix.ts';
 import type { Way } from '../run/_matrix.ts';
-import { codeOf, playbook } from './_playbook.ts';
+import { codeOf, playbook, statusOf } from './_playbook.ts';
 import { freshLab } from '../lab/_fresh.ts';
 
 const DATABASE = process.env['DRILLBOOK_MATRIX_DATABASE'] === 'mysql' ? 'mysql' : 'mariadb';
@@ -58,10 +57,7 @@ async function onNodes(script: string, ...args: string[]): Promise<string[]> {
   return (await Promise.all(said)).map(({ stdout }) => stdout.replaceAll(/ +/g, ' '));
 }
 
-async function statusNow(): Promise<ClusterStatus> {
-  const { stdout } = await drillbook(['status', '-i', lab.inventory, '--output', 'json']);
-  return JSON.parse(stdout) as ClusterStatus;
-}
+const statusNow = (): Promise<ClusterStatus> => statusOf(lab.inventory);
 
 /** The pair as it comes to rest. */
 async function pairNow(): Promise<unknown> {

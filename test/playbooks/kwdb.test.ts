@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -7,10 +7,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { isFull } from '../_full.ts';
-import { drillbook } from '../cli/_drillbook.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { kept } from '../run/_matrix.ts';
-import { playbook } from './_playbook.ts';
+import { editedInventory, playbook, statusOf } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 
 const OPEN = 'secure=false';
@@ -43,15 +42,9 @@ async function done(...given: Parameters<typeof run>): Promise<readonly string[]
   return ran.changed;
 }
 /** The inventory with some of its text changed. */
-async function edited(name: string, change: (text: string) => string): Promise<string> {
-  const file = join(state ?? '', `${name}.yml`);
-  await writeFile(file, change(await readFile(lab.inventory, 'utf8')), { mode: 0o600 });
-  return file;
-}
-async function status(): Promise<ClusterStatus> {
-  const said = await drillbook(['status', '-i', lab.inventory, '--output', 'json']);
-  return JSON.parse(said.stdout) as ClusterStatus;
-}
+const edited = (name: string, change: (text: string) => string): Promise<string> =>
+  editedInventory(lab.inventory, join(state ?? '', `${name}.yml`), change);
+const status = (): Promise<ClusterStatus> => statusOf(lab.inventory);
 const roles = async (): Promise<string[]> => (await status()).nodes.map(({ role }) => role);
 
 /** A new connection for each statement, as one that hangs on a node that is gone would hide that the other serves. */

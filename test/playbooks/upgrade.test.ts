@@ -5,11 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import type { Database } from '../../engine/lab/state.ts';
-import { drillbook } from '../cli/_drillbook.ts';
 import { isFull } from '../_full.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { dying, report } from '../run/_matrix.ts';
-import { codeOf, playbook } from './_playbook.ts';
+import { codeOf, playbook, statusOf } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 import { readJobs, writer } from './_writer.ts';
 
@@ -24,10 +23,7 @@ describe.each(DATABASES)('a pair on %s', (database) => {
   const wish = (...more: readonly string[]): string[] => ['version=8.0-10', 'soak=2s', 'gate=40s', ...more];
   const run = (name: string, extra: readonly string[] = []): Promise<Ran> =>
     playbook(name, lab.inventory, { state: folder, extra });
-  async function status(): Promise<ClusterStatus> {
-    const { stdout } = await drillbook(['status', '-i', lab.inventory, '--output', 'json']);
-    return JSON.parse(stdout) as ClusterStatus;
-  }
+  const status = (): Promise<ClusterStatus> => statusOf(lab.inventory);
   const releases = async (): Promise<string[]> => {
     const ask = "dpkg-query -W -f '${Version}\\n' 'dbackup3-*' | sort -u | tr '\\n' ' '";
     const said = await Promise.all(lab.nodes.map(({ name }) => lab.ssh(name, ask)));

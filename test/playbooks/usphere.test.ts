@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -6,9 +6,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { isFull } from '../_full.ts';
-import { drillbook } from '../cli/_drillbook.ts';
 import { freshLab } from '../lab/_fresh.ts';
-import { playbook } from './_playbook.ts';
+import { editedInventory, playbook, statusOf } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 
 let lab: Lab;
@@ -44,15 +43,9 @@ async function done(name: string, inventory = lab.inventory, extra: readonly str
   return ran;
 }
 /** The inventory with some of its text changed. */
-async function edited(name: string, change: (text: string) => string): Promise<string> {
-  const file = join(state ?? '', `${name}.yml`);
-  await writeFile(file, change(await readFile(lab.inventory, 'utf8')), { mode: 0o600 });
-  return file;
-}
-async function status(): Promise<ClusterStatus> {
-  const said = await drillbook(['status', '-i', lab.inventory, '--output', 'json']);
-  return JSON.parse(said.stdout) as ClusterStatus;
-}
+const edited = (name: string, change: (text: string) => string): Promise<string> =>
+  editedInventory(lab.inventory, join(state ?? '', `${name}.yml`), change);
+const status = (): Promise<ClusterStatus> => statusOf(lab.inventory);
 const roles = async (): Promise<string[]> => (await status()).nodes.map(({ role }) => role);
 /** The view of the guide. */
 const view = async (inventory = lab.inventory): Promise<string> =>
