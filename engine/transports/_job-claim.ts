@@ -7,7 +7,9 @@ import type { JobId } from '../core/host.ts';
  * The files lie in ROOT/jobs/RUN/HOST/:
  *   KEY.pid   `run - - NONCE SHELL START BOOT SUBSHELL START`; whoever makes it (O_EXCL) runs the script, so it runs
  *             once. At the end the exit code replaces `run` and the sizes of both outputs the dashes, in place, which
- *             needs no space on a disk that is full. The sizes tell whether a power failure has taken some of it.
+ *             needs no space on a disk that is full. The code begins where `run` does: a shell reads byte by byte, and
+ *             one that reads meanwhile must find every word at its place. The sizes tell whether a power failure has
+ *             taken some of it.
  *   KEY.out, KEY.err, and KEY.in.NONCE for a big input until the job has it open.
  *   KEY.type, KEY.tty, KEY.answer.N of a dialogue.
  */

@@ -29,7 +29,7 @@ drillbook_end() {
   [ "$drillbook_nonce" = "$1" ] || return
   read -r drillbook_rest drillbook_out </proc/$$/fdinfo/3
   read -r drillbook_rest drillbook_err </proc/$$/fdinfo/4
-  printf '%3d %11s %11s' "$2" "$drillbook_out" "$drillbook_err" 1<>"$drillbook_job.pid"
+  printf '%-3d %11s %11s' "$2" "$drillbook_out" "$drillbook_err" 1<>"$drillbook_job.pid"
   drillbook_code="$2 $drillbook_out $drillbook_err"
 }
 drillbook_tell() {

@@ -22,6 +22,7 @@ import type {
   ShResult,
   Transport,
 } from '../../engine/core/host.ts';
+import { READ_CLAIM } from '../../engine/transports/_job-claim.ts';
 import { listJobs, removeJobs } from '../../engine/transports/jobs.ts';
 import { commandLines, eventually, running, uniqueSleep } from './_suite.ts';
 
@@ -111,6 +112,29 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
     const killAll = (id: JobId, fields: readonly number[]): void => {
       for (const field of fields) process.kill(Number(claimOf(id)[field]), 'SIGKILL');
     };
+
+    it('an end that is read while it is written is none yet, or the same', async () => {
+      const id = newId();
+      const claim = (): string => readFileSync(`${filesOf(id)}.pid`, 'utf8');
+      const going = start(id, `echo out; while [ ! -e "$1" ]; do sleep 0.02; done; exit 7`, {
+        args: [at('go')],
+      });
+      await eventually(() => hasBegun(id));
+      const before = claim();
+      writeFileSync(at('go'), '');
+      await going;
+      const after = claim();
+      expect(after.length).toBe(before.length);
+      const torn = at('torn');
+      const look = `job=$1\n${READ_CLAIM}claim; echo "$code $boot $sub $begun"`;
+      const told = new Set<string>();
+      for (let n = 0; n <= after.length; n++) {
+        writeFileSync(`${torn}.pid`, before.slice(0, n) + after.slice(n));
+        told.add((await t.sh(look, { args: [torn] })).stdout.trim());
+      }
+      const [boot, sub, begun] = [6, 7, 8].map((field) => claimOf(id)[field]);
+      expect([...told]).toEqual(['7', 'r', 'ru', 'run'].map((code) => [code, boot, sub, begun].join(' ')));
+    });
 
     it('runs once, whoever starts it how often, and tells everyone the same', async () => {
       const id = newId();
