@@ -68,6 +68,8 @@ export interface Context {
   evaluate(expression: string, extra?: Result): unknown;
   /** The state of this host's pair, read on its nodes now. */
   status(): Promise<ClusterStatus>;
+  /** How long, in ms, earlier runs of this playbook on this inventory that went well took from this step to their end. */
+  restsOfEarlierRuns(): readonly number[];
   /** One line for the live view; percent from 0 to 100. */
   progress(message: string, percent?: number): void;
   /** From here on `value` is masked wherever it would be shown. */

@@ -51,6 +51,8 @@ export interface Circumstances {
   /** Called before anything is sent to a host. */
   onExchange?(): void;
   progress(message: string, percent?: number): void;
+  /** See `Context`; left out where there is no step. */
+  restsOfEarlierRuns?(): readonly number[];
 }
 
 /** The task's keyword over the inventory's setting. */
@@ -162,6 +164,7 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
         throw new Unreachable(host.name, 'no-cluster', `${host.name} belongs to no cluster of the inventory`);
       return tools.readStatus(cluster.name, on);
     },
+    restsOfEarlierRuns: () => circumstances.restsOfEarlierRuns?.() ?? [],
     progress: circumstances.progress,
     secret: (value) => redactor.add(value),
   };

@@ -16,6 +16,7 @@ import type { Taking } from './jobs.ts';
 import { comeBack, isAway } from './reconnect.ts';
 import { roleBinding } from './role-binding.ts';
 import { hostNamed } from './scope.ts';
+import { restsAfter } from './journal/earlier.ts';
 import { endItem } from './journal/tries.ts';
 import type { Tries } from './journal/tries.ts';
 
@@ -38,6 +39,11 @@ function circumstances(
     become,
     env,
     file: step.source.file,
+    restsOfEarlierRuns() {
+      const { playbook, inventory } = course.tools.world.plan;
+      const work = { playbook: playbook.file, inventory: inventory.spec };
+      return restsAfter(course.journal.stateDir, work, step.id);
+    },
     progress: (message, percent) => tell(course, step, host, message, { percent }),
   };
 }

@@ -91,6 +91,7 @@ export function openPair(inventoryFile: string, wish: Partial<Host> & { readonly
       render: (template, from) => renderText(template, scope, from),
       evaluate: (expression, extra) => compileCondition(expression).evaluate({ ...scope, ...extra }),
       status: () => readStatus(cluster, ctx),
+      restsOfEarlierRuns: () => [],
       progress: () => undefined,
       secret: () => undefined,
     };

@@ -85,6 +85,7 @@ export async function openBench(wishes: Wishes = {}): Promise<Bench> {
     render: (template, from) => renderText(template, vars, from),
     evaluate: (expression, extra) => compileCondition(expression).evaluate({ ...vars, ...extra }),
     status: () => (status === undefined ? unused() : Promise.resolve(status)),
+    restsOfEarlierRuns: () => [],
     progress: (message) => void said.push(message),
     secret: () => undefined,
   };

@@ -21,6 +21,7 @@ const params = z.strictObject({
         .string()
         .optional()
         .describe('State of the replication: normal, broken, stopped, absent, unknown'),
+      lag: zDuration.optional().describe('Most that the standby may be behind, as 5s'),
       vips: z.record(z.string(), z.string()).optional().describe('VIP → the one node that must have it'),
       no_problems: z
         .union([z.boolean(), z.array(z.string())])
@@ -50,6 +51,9 @@ export function differences(status: ClusterStatus, expected: Expected): readonly
   }
   if (expected.replication !== undefined && status.replication.state !== expected.replication)
     found.push(`replication is ${status.replication.state}, not ${expected.replication}`);
+  const { lagSeconds } = status.replication;
+  if (expected.lag !== undefined && lagSeconds !== null && lagSeconds * 1000 > expected.lag)
+    found.push(`the standby is ${lagSeconds} s behind`);
   for (const [address, node] of Object.entries(expected.vips ?? {})) {
     const holders = status.vips.find((vip) => vip.address === address)?.holders ?? [];
     if (holders.join() !== node)

@@ -17,6 +17,13 @@ export const databaseSettings = z.strictObject({
   socket: z.string().startsWith('/').default('/run/mysqld/mysqld.sock').describe('Unix socket on the node'),
   port: z.int().min(1).max(65535).default(3306).describe('TCP port'),
   config_file: z.string().startsWith('/').optional().describe('The file that the template is rendered to'),
+  options: z
+    .record(
+      z.string().regex(/^[a-z][\w.-]*$/i, 'the name of a server option'),
+      z.union([z.string().regex(/^[^\r\n]*$/), z.number()]),
+    )
+    .default({})
+    .describe('Further options of its section [mysqld], as max_connections: 500; on MySQL and MariaDB'),
   admin: account
     .default({ user: 'root' })
     .describe('Administrator; without a password the socket tells who we are'),

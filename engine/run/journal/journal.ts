@@ -16,6 +16,8 @@ import type { Sealer } from './seal.ts';
 /** The append-only events of one run, kept in `STATE/runs/RUN/journal.sqlite`. */
 export interface Journal {
   readonly run: string;
+  /** Where the journals of all runs are. */
+  readonly stateDir: string;
   /** Events so far. */
   readonly count: number;
   /**
@@ -349,6 +351,7 @@ function journalOver({ database, run, stateDir, redactor }: Making): Journal {
 
   return {
     run,
+    stateDir,
     get count() {
       return count;
     },
