@@ -121,6 +121,7 @@ export const localSettings = (dir: string): Settings => ({
   ],
   facts: [{ params: { gather: ['time'] } }],
   pause: [{ params: { for: '1ms' } }],
+  window: [{ params: { ends: '', needs: '1ms' } }],
   fetch: [
     {
       params: { src: join(dir, 'src.txt'), dest: join(dir, 'names/x'), flat: true },
