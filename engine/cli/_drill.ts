@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
 import { settingsProblems } from '../cluster/stacks.ts';
 import { durationText } from '../core/duration.ts';
 import { DrillbookError } from '../core/error.ts';
@@ -24,7 +23,8 @@ import { openTransport } from '../transports/open.ts';
 import { terminalAsk } from './_ask.ts';
 import type { Invocation } from './_command.ts';
 import { contextsOf } from './_contexts.ts';
-import { drillText, formatOf } from './_drill-formats.ts';
+import { drillWriter } from './_drill-formats.ts';
+import { writeOut } from './_formats.ts';
 import { executeWithView, operatorHere } from './_execute.ts';
 import { keysOf } from './_keys.ts';
 import { oneCluster } from './_one-cluster.ts';
@@ -157,7 +157,7 @@ async function inventoryFor({ options, redactor }: Invocation, spec: string): Pr
 export async function carryOut(invocation: Invocation, file: string, given: string): Promise<number> {
   const { options, redactor, signal, stateDir, output } = invocation;
   const out = typeof options['out'] === 'string' ? options['out'] : undefined;
-  const format = out === undefined ? undefined : formatOf(undefined, out);
+  const write = out === undefined ? undefined : drillWriter(undefined, out);
   const keys = keysOf({ options }, redactor);
   const drill = await withKeys(keys, () => loadDrill(file, keys.loading));
   const spec = absoluteSpec([given]);
@@ -186,8 +186,7 @@ export async function carryOut(invocation: Invocation, file: string, given: stri
     keepRecord(stateDir, shown);
     if (rows) keep(stateDir, id, 'ledger.csv', ledgerCsv(rows));
     tellEnd(shown, output);
-    if (out !== undefined && format !== undefined)
-      writeFileSync(out, await drillText(shown, format), { mode: 0o600 });
+    if (write !== undefined) writeOut(await write(shown), out);
     return record.exitCode;
   } finally {
     await Promise.all([contexts.close(), locks.close()]);

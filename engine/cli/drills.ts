@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs';
 import { DrillbookError } from '../core/error.ts';
 import { drillIds, readDrill } from '../drill/record.ts';
 import type { DrillRecord } from '../drill/record.ts';
 import { oneLine, padEnd, padStart, pen, type Pen } from '../report/text.ts';
-import { drillText, formatOf } from './_drill-formats.ts';
+import { drillWriter } from './_drill-formats.ts';
+import { writeOut } from './_formats.ts';
 import { command } from './_command.ts';
 import type { Invocation } from './_command.ts';
 
@@ -62,9 +62,7 @@ async function report(id: string, { options, stateDir }: Invocation): Promise<nu
       `there is no drill \`${id}\` in ${stateDir} that came to its end`,
     );
   const out = typeof options['out'] === 'string' && options['out'] !== '-' ? options['out'] : undefined;
-  const text = await drillText(record, formatOf(options['format'], out));
-  if (out === undefined) process.stdout.write(text);
-  else writeFileSync(out, text, { mode: 0o600 });
+  writeOut(await drillWriter(options['format'], out)(record), out);
   return 0;
 }
 

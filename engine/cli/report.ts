@@ -1,26 +1,20 @@
-import { writeFileSync } from 'node:fs';
 import { DrillbookError } from '../core/error.ts';
-import { suggest } from '../core/nearest.ts';
 import { chronicleOf } from '../report/export/chronicler.ts';
 import type { Chronicle } from '../report/export/chronicle.ts';
 import { readJournal, runIds } from '../run/journal/journal.ts';
 import { command } from './_command.ts';
+import { writeOut, writerOf } from './_formats.ts';
 
 type Writer = (chronicle: Chronicle) => Promise<string | Buffer>;
 
 // Loaded when they are wanted: each brings its own baggage.
-const WRITERS: Readonly<Record<string, Writer>> = {
-  html: async (chronicle) => (await import('../report/export/html.ts')).htmlPage(chronicle),
-  json: async (chronicle) => `${JSON.stringify(chronicle, undefined, 2)}\n`,
-  junit: async (chronicle) => (await import('../report/export/junit.ts')).junitXml(chronicle),
-  csv: async (chronicle) => (await import('../report/export/csv.ts')).csvText(chronicle),
-  xlsx: async (chronicle) => (await import('../report/export/xlsx.ts')).xlsxBytes(chronicle),
-};
-const FORMATS = Object.keys(WRITERS);
-const ENDINGS: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(FORMATS.map((format) => [format, format])),
-  ...{ htm: 'html', xml: 'junit' },
-};
+const WRITERS = {
+  html: async (chronicle: Chronicle) => (await import('../report/export/html.ts')).htmlPage(chronicle),
+  json: async (chronicle: Chronicle) => `${JSON.stringify(chronicle, undefined, 2)}\n`,
+  junit: async (chronicle: Chronicle) => (await import('../report/export/junit.ts')).junitXml(chronicle),
+  csv: async (chronicle: Chronicle) => (await import('../report/export/csv.ts')).csvText(chronicle),
+  xlsx: async (chronicle: Chronicle) => (await import('../report/export/xlsx.ts')).xlsxBytes(chronicle),
+} satisfies Readonly<Record<string, Writer>>;
 
 function read(stateDir: string, run: string): Chronicle {
   const journal = readJournal(stateDir, run);
@@ -28,16 +22,6 @@ function read(stateDir: string, run: string): Chronicle {
     return chronicleOf(run, journal.events());
   } finally {
     journal.close();
-  }
-}
-
-function writeOut(content: string | Buffer, out: string): void {
-  try {
-    writeFileSync(out, content, { mode: 0o600 });
-  } catch (cause) {
-    throw new DrillbookError('usage.out', `--out ${out} cannot be written: ${(cause as Error).message}`, {
-      cause,
-    });
   }
 }
 
@@ -53,19 +37,13 @@ export default command({
     const run = positionals[0] ?? runIds(stateDir).at(-1);
     if (run === undefined) throw new DrillbookError('usage.run', `there are no runs in ${stateDir}`);
     const out = typeof options['out'] === 'string' && options['out'] !== '-' ? options['out'] : undefined;
-    const format = options['format'] ?? ENDINGS[out?.split('.').at(-1) ?? ''];
-    const writer = typeof format === 'string' && Object.hasOwn(WRITERS, format) ? WRITERS[format] : undefined;
-    if (writer === undefined)
-      throw new DrillbookError('usage.option', `--format ${FORMATS.join(', ')} is wanted`, {
-        hint: format === undefined ? undefined : suggest(String(format), FORMATS),
-      });
-    if (format === 'xlsx' && out === undefined)
+    const writer = writerOf<Writer>(WRITERS, options['format'], out);
+    if (writer === WRITERS.xlsx && out === undefined)
       throw new DrillbookError('usage.out', 'xlsx is no text: give it a file with --out FILE.xlsx');
     const chronicle = read(stateDir, run);
     if (chronicle.damage !== null) process.stderr.write(`${chronicle.damage}\n`);
     const content = await writer(chronicle);
-    if (out === undefined) process.stdout.write(content);
-    else writeOut(content, out);
+    writeOut(content, out);
     return 0;
   },
 });
