@@ -15,7 +15,6 @@ const WORDS: Readonly<Record<string, string>> = {
   expect: '`dialogue`',
   reboot: '`power`',
   wait_for_connection: '`wait_for`',
-  fail: '`assert`, with the condition that must hold',
   stat: '`command` with `register`',
   find: '`command` with `register`',
   slurp: '`command` with `register`',

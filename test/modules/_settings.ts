@@ -121,6 +121,7 @@ export const localSettings = (dir: string): Settings => ({
   ],
   facts: [{ params: { gather: ['time'] } }],
   pause: [{ params: { for: '1ms' } }],
+  fail: [{ params: { msg: 'x' } }],
   window: [{ params: { ends: '', needs: '1ms' } }],
   fetch: [
     {

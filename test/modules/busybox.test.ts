@@ -104,7 +104,7 @@ test.each([
 });
 
 // What the engine does by itself has no part in the node's shell.
-const OWN = new Set(['assert', 'cluster.status', 'debug', 'pause', 'set', 'window']);
+const OWN = new Set(['assert', 'cluster.status', 'debug', 'fail', 'pause', 'set', 'window']);
 
 test.each(Object.keys(localSettings('')).filter((name) => !OWN.has(name)))(
   '%s: whatever is in a text, nothing of it is run, and it arrives or is refused',

@@ -45,7 +45,8 @@ test('what is left is told by earlier runs that went well, without the time they
   const book = project(BOOK);
   const go = (seconds: number): Promise<Ran> => book.go({ given: { ends: inSeconds(seconds) } });
   const reasonOf = ({ events }: Ran): string | undefined =>
-    events.find((event): event is Finished => event.event === 'step_finished' && event.outcome === 'failed')?.reason;
+    events.find((event): event is Finished => event.event === 'step_finished' && event.outcome === 'failed')
+      ?.reason;
 
   const unknown = await go(60);
   expect([unknown.code, unknown.story]).toEqual([1, ['before changed', 'window failed']]);

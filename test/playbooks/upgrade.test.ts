@@ -209,7 +209,7 @@ describe.each(DATABASES)('a pair on %s', (database) => {
         all.replace('      database:\n', `      database:\n        options: { ${text} }\n`),
       );
     const configure = async (text: string): Promise<Ran> =>
-      playbook('configure', await options(text), { state: folder, extra: ['soak=1s', 'gate=30s'] });
+      playbook('configure', await options(text), { state: folder, extra: ['soak=1s', 'gate=2m'] });
     const seen = async (): Promise<string[]> => {
       const said = await Promise.all(
         lab.nodes.map(({ name }) =>
@@ -225,6 +225,12 @@ describe.each(DATABASES)('a pair on %s', (database) => {
     // The server accepts it and does not come up with it.
     const down = await configure('max_connections: 77, innodb_data_home_dir: /nowhere');
     expect([down.code, down.told]).toEqual([1, expect.stringContaining('the configuration of before')]);
+    expect(await seen()).toEqual(before);
+    await isUntouched();
+    // It comes up with it on the standby, and not on the primary: the standby goes back too.
+    await lab.ssh('dbk2', 'install -d -o mysql /srv/there');
+    const half = await configure('max_connections: 77, tmpdir: /srv/there');
+    expect([half.code, half.told]).toEqual([1, expect.stringContaining('restarted-with-it on dbk1')]);
     expect(await seen()).toEqual(before);
     await isUntouched();
     const done = await configure('max_connections: 77');
