@@ -110,12 +110,21 @@ export default command({
         Promise.all(clusters.map((cluster) => stacks.readStatus(cluster, contexts.on))),
         Promise.all(clusters.map((cluster) => lockOf(cluster, contexts.on))),
       ]);
+      const right = await Promise.all(
+        all.map(async (status, i) => {
+          const seen = clusters[i] === undefined ? [] : await stacks.bendsOf(clusters[i], status);
+          return new Set(seen.filter(({ isBent }) => !isBent).map(({ obligation }) => obligation));
+        }),
+      );
       const shown = redactor.value(
         all.map((status, i) => ({
           ...status,
           lock: locks[i] ?? null,
+          // What the nodes show to be right is `obligations`' to note.
           obligations: openIn(ledgers)
-            .filter(({ cluster }) => cluster === status.cluster)
+            .filter(
+              ({ cluster, obligation }) => cluster === status.cluster && right[i]?.has(obligation) !== true,
+            )
             .map(noteOf),
         })),
       );

@@ -70,9 +70,18 @@ test('a standby that takes no writes is as it should be, and seen to be', () => 
   expect(seen?.isBent).toBe(false);
 });
 
+test('a whole pair shows that a node that was away is in order again', () => {
+  const seen = bends(status({})).filter(({ obligation }) => obligation.startsWith('not-recovered'));
+  expect(seen.map(({ obligation, isBent }) => [obligation, isBent])).toEqual([
+    ['not-recovered@a', false],
+    ['not-recovered@b', false],
+  ]);
+});
+
 test('what cannot be told is told neither way', () => {
   const away = { online: false, role: 'unknown', witnesses: { read_only: 'unknown' } } as const;
-  const seen = bends(status({ b: away, failover: 'unknown' })).map(({ obligation }) => obligation);
+  const alone = { ...status({ b: away, failover: 'unknown' }), state: 'error' } as const;
+  const seen = bends(alone).map(({ obligation }) => obligation);
   expect(seen).toEqual([
     'read-only@a',
     'service-stopped:dbackup3-keepalived@a',

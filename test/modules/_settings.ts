@@ -161,6 +161,7 @@ export const localSettings = (dir: string): Settings => ({
       },
     },
   ],
+  obligation: [{ params: { name: 'x', message: 'x' } }],
   script: [{ params: { src: 's.sh', args: ['x'] }, arrived: { 'args.*': stdout } }],
   set: [
     { params: { value: 'x' }, arrived: { value: ({ set }) => Promise.resolve((set as Result)['value']) } },

@@ -23,9 +23,13 @@ const loginTo = ({ host, port, user, password }: Source): Login => ({
   password,
 });
 
-/** The source's place in its own binary log, asked from the replica's node by the way replication itself goes. */
+/** A session on the source, from the replica's node by the way replication itself goes. */
+export const atSource = <T>(ctx: Context, source: Source, use: (server: Server) => Promise<T>): Promise<T> =>
+  withServer(ctx, loginTo(source), use);
+
+/** The source's place in its own binary log. */
 export async function sourcePosition(ctx: Context, source: Source): Promise<BinlogPosition> {
-  const position = await withServer(ctx, loginTo(source), binlogOf);
+  const position = await atSource(ctx, source, binlogOf);
   if (position !== undefined) return position;
   throw new StepFailed(
     `The server on ${source.host} keeps no binary log, so nothing can be replicated from it`,
@@ -36,9 +40,9 @@ export async function sourcePosition(ctx: Context, source: Source): Promise<Binl
   );
 }
 
-/** The source's binary logs and their sizes in bytes, asked for by the same way. */
+/** The source's binary logs and their sizes in bytes. */
 export const sourceLogs = (ctx: Context, source: Source): Promise<ReadonlyMap<string, number>> =>
-  withServer(ctx, loginTo(source), async (server) => {
+  atSource(ctx, source, async (server) => {
     const rows = await server.rows('SHOW BINARY LOGS');
     return new Map(rows.map((row) => [String(row['Log_name']), Number(row['File_size'])]));
   });

@@ -1,0 +1,106 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { drillDir } from '../../engine/drill/record.ts';
+import type { DrillEvent, DrillRecord } from '../../engine/drill/record.ts';
+import type { Lab } from '../../engine/lab/lab.ts';
+import { isFull } from '../_full.ts';
+import { start } from '../cli/_drillbook.ts';
+import { freshLab } from '../lab/_fresh.ts';
+import { playbook } from '../playbooks/_playbook.ts';
+import { report } from '../run/_matrix.ts';
+import { longestAfter, MAKE_PROBE, numbersIn, startProbe } from './_probe.ts';
+
+const DRILLS = join(import.meta.dirname, '../../playbooks/drills');
+const NAMES = ['service', 'link', 'database', 'power', 'split-brain'] as const;
+const TIMES = [1, 2, 3] as const;
+
+/** What the drill says of itself, and what was seen beside it. */
+interface Beside {
+  readonly code: number | null;
+  readonly record: DrillRecord;
+  readonly rtoMs: number;
+  /** Rows that the clients beside it were told are written, and that are not there. */
+  readonly lost: number;
+  /** Acknowledged numbers of the kept ledger that are not in a copy of its table. */
+  readonly missing: number;
+}
+
+/** Acknowledged numbers in the file that a drill keeps. */
+const acknowledgedIn = (csv: string): number[] =>
+  csv
+    .split('\n')
+    .slice(1)
+    .map((line) => line.split(','))
+    .flatMap(([n, , , ackMs = '']) => (ackMs === '' ? [] : [Number(n)]));
+
+describe.skipIf(!isFull)('disasters, three times each on one pair', () => {
+  let lab: Lab;
+  let state: string;
+  let vip: string;
+  let rows = 0;
+
+  beforeAll(async () => {
+    state = await mkdtemp(join(tmpdir(), 'disasters-'));
+    lab = await freshLab({ name: 'drl-disasters', database: 'mariadb' });
+    vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
+    for (const name of ['install', 'catalog', 'cluster-build']) {
+      const done = await playbook(name, lab.inventory, { state });
+      expect(done.code, done.told).toBe(0);
+    }
+    const made = await lab.ssh('dbk1', 'mysql dbackup3', { stdin: MAKE_PROBE });
+    expect([made.code, made.stderr]).toEqual([0, '']);
+  }, 600_000);
+  afterAll(async () => {
+    await lab?.down();
+    await rm(state, { recursive: true, force: true });
+  }, 60_000);
+
+  /** The table goes with the drill: it is copied when the drill has begun to look at it. */
+  async function beside(name: string): Promise<Beside> {
+    let copy: Promise<ReadonlySet<number>> | undefined;
+    const client = startProbe(vip, (rows += 1_000_000));
+    const args = ['drill', join(DRILLS, `dbackup-${name}.yml`), '-i', lab.inventory, '--output', 'jsonl'];
+    const said = await start(args, {
+      env: { DRILLBOOK_STATE: state },
+      onLine(line) {
+        const event = JSON.parse(line) as DrillEvent;
+        if (event.event === 'phase' && event.phase === 'audit') copy = numbersIn(vip, 'drillbook_ledger');
+      },
+    }).ended;
+    const seen = await client.stop();
+    const [end = '{}'] = said.stdout.trim().split('\n').slice(-1);
+    const record = JSON.parse(end) as DrillRecord;
+    expect([record.outcome, record.reasons], said.stderr).toEqual(['passed', []]);
+    const kept = await numbersIn(vip, 'probe');
+    const csv = await readFile(join(drillDir(state, record.drill), 'ledger.csv'), 'utf8');
+    const there = await copy;
+    const orderedAt = Date.parse(record.startedAt) + (record.faults[0]?.fromMs ?? 0);
+    return {
+      code: said.code,
+      record,
+      rtoMs: longestAfter(seen, orderedAt),
+      lost: seen.filter(({ n }) => !kept.has(n)).length,
+      missing: acknowledgedIn(csv).filter((n) => there?.has(n) === false).length,
+    };
+  }
+
+  test.each(TIMES.flatMap((time) => NAMES.map((name) => ({ time, name }))))(
+    '$name, time $time: all is well again, and the figures are those of others',
+    async ({ name, time }) => {
+      const { code, record, rtoMs, lost, missing } = await beside(name);
+      const { measures } = record;
+      report(
+        `${name} ${time}: RTO ${measures?.rtoMs} ms, beside it ${rtoMs} ms; RPO ${measures?.rpo.rows}, counted ${missing}, beside it ${lost}; ` +
+          `promoted ${measures?.promoteMs} ms; ${record.before?.primary} was primary; ${record.playbooks.map(({ run, exitCode }) => `${run} ${exitCode}`).join(', ')}; ${record.endedMs} ms`,
+      );
+      expect(code).toBe(0);
+      expect(Math.abs((measures?.rtoMs ?? Infinity) - rtoMs)).toBeLessThan(1000);
+      expect(measures?.rpo.rows).toBe(missing);
+      expect(measures?.acknowledged).toBeGreaterThan(1000);
+      if (measures?.rpo.rows === 0) expect(lost).toBe(0);
+    },
+    400_000,
+  );
+});
