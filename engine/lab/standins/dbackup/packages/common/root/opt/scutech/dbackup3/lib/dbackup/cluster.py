@@ -88,7 +88,7 @@ def operating():
 
 
 class State:
-    """ha.state: role, failover with its version (of two nodes the newer counts)."""
+    """ha.state: role, failover with its version (of two nodes the newer counts), and whether it took over unheard."""
 
     def __init__(self, pairs):
         self.uuid = pairs.get('uuid', '')
@@ -97,6 +97,7 @@ class State:
         self.version = int(pairs.get('version', '0'))
         self.busy = pairs.get('busy', '')
         self.boot = pairs.get('boot', '')
+        self.is_unheard = pairs.get('unheard', '') == 'yes'
 
     @property
     def is_primary(self):
@@ -148,7 +149,8 @@ def may_take_vips():
 def fit_priority(state):
     """What the state of this node means to keepalived."""
     if state.is_primary:
-        return set_priority(50)
+        # The former Primary may be one still, cut off: where the clients have gone since, the VIPs stay.
+        return set_priority(60 if state.is_unheard else 50)
     if not state.is_enabled or os.path.exists(HELD):
         return set_priority(FAULT)
     return set_priority(10 if os.path.exists(COLD) else 0)

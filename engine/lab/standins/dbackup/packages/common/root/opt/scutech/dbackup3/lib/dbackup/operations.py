@@ -26,7 +26,7 @@ def promote(info, is_automatic=False):
                 peer = settled_peer(info, is_automatic)
                 catch_up(database, info, peer, is_automatic)
                 database.set_read_only(False)
-                state = update_state(role='primary')
+                state = update_state(role='primary', unheard='' if peer else 'yes')
                 log(f'{info.node} is Primary, {"by keepalived" if is_automatic else "by the operator"}')
         remove(HELD)
         # A new priority makes keepalived start its wait for the other node's silence again: if it is
@@ -107,7 +107,7 @@ def demote(info, reason='demote'):
         if not load_state().is_primary and is_closed():
             return
         # From here backupd acknowledges nothing; promote of the peer waits for `busy` to go.
-        update_state(role='standby', busy='demote')
+        update_state(role='standby', busy='demote', unheard='')
         try:
             hold(reason)
             close_database(info, is_planned=reason == 'demote')
