@@ -204,9 +204,11 @@ function tellEnd(record: DrillRecord, output: Invocation['output']): void {
 function* endLines({ measures, outcome, exitCode, reasons }: DrillRecord): Generator<string> {
   yield '';
   if (measures) {
-    const { rtoMs, rpo, detectMs, promoteMs, vipMs, acknowledged, rate, duplicates, errors } = measures;
+    const { rtoMs, rpo, rpoBeforeHeal, detectMs, promoteMs, vipMs, acknowledged, rate, duplicates, errors } =
+      measures;
     const time = (ms: number | null): string => (ms === null ? '–' : `${(ms / 1000).toFixed(1)} s`);
-    yield `RTO ${time(rtoMs)}  RPO ${rpo.rows} rows${rpo.rows > 0 ? ` (${time(rpo.ms)})` : ''}`;
+    const meanwhile = rpoBeforeHeal ? `, ${rpoBeforeHeal.rows} missing before the fault was healed` : '';
+    yield `RTO ${time(rtoMs)}  RPO ${rpo.rows} rows${rpo.rows > 0 ? ` (${time(rpo.ms)})` : ''}${meanwhile}`;
     yield `detected ${time(detectMs)}  promoted ${time(promoteMs)}  reached by the VIP ${time(vipMs)}`;
     yield `${acknowledged} rows acknowledged at ${rate.toFixed(0)} a second, ${duplicates} written twice`;
     yield `what clients heard: ${

@@ -72,13 +72,13 @@ export async function openBooks(
 }
 
 /** Rows that are there now: number → how many. Read through the VIP. */
-export async function readBooks(login: LedgerLogin): Promise<ReadonlyMap<number, number>> {
+export async function readBooks(login: LedgerLogin, timeout = 60_000): Promise<ReadonlyMap<number, number>> {
   const { createConnection } = await import('mysql2/promise');
-  const connection = await createConnection({ ...login, connectTimeout: 10_000 });
+  const connection = await createConnection({ ...login, connectTimeout: Math.min(timeout, 10_000) });
   try {
     const [rows] = await connection.query({
       sql: `SELECT n, COUNT(*) AS copies FROM ${LEDGER} GROUP BY n`,
-      timeout: 60_000,
+      timeout,
     });
     return new Map(
       (rows as unknown as readonly { n: number; copies: number }[]).map(({ n, copies }) => [

@@ -22,6 +22,8 @@ export interface Measures {
   /** False where no write was acknowledged in the last second before the clients stopped. */
   readonly isServing: boolean;
   readonly rpo: Loss;
+  /** Acknowledged rows that were not there right before the fault was healed: its node may bring them back. Null where nobody answered. */
+  readonly rpoBeforeHeal?: Loss | null;
   readonly acknowledged: number;
   /** Rows a second before the fault. */
   readonly rate: number;
@@ -91,6 +93,8 @@ export interface Observed {
   readonly written: Written;
   /** Number → copies that are in the table at the end. */
   readonly there: ReadonlyMap<number, number>;
+  /** The same right before the first fault was healed, and when that was asked. */
+  readonly thereBefore?: { readonly askedMs: number; readonly rows: ReadonlyMap<number, number> } | undefined;
   readonly pages: readonly PageLook[] | undefined;
   readonly seen: readonly Seen[];
   /** When the clients wrote. */
@@ -108,7 +112,7 @@ const least = (a: number | undefined, b: number | undefined): number | undefined
 
 /** All figures of a drill. Pure. */
 export function measure(observed: Observed): Measures {
-  const { written, there, pages, seen, whole, faultMs, primary, server } = observed;
+  const { written, there, thereBefore, pages, seen, whole, faultMs, primary, server } = observed;
   const { entries, reaches } = written;
   const acks = entries.flatMap(({ ackMs }) => ackMs ?? []).toSorted((a, b) => a - b);
   const gap = longestGap(acks, whole, faultMs);
@@ -126,6 +130,12 @@ export function measure(observed: Observed): Measures {
     gap,
     isServing: (acks.at(-1) ?? -Infinity) > whole.untilMs - SERVING_MS,
     rpo: lossOf(entries, there),
+    rpoBeforeHeal: thereBefore
+      ? lossOf(
+          entries.filter(({ ackMs = Infinity }) => ackMs < thereBefore.askedMs),
+          thereBefore.rows,
+        )
+      : null,
     acknowledged: acknowledged.size,
     rate: acks.filter((ms) => ms < faultMs).length / Math.max(0.001, (faultMs - whole.fromMs) / 1000),
     duplicates: [...there.values()].filter((copies) => copies > 1).length,

@@ -10,7 +10,7 @@ import type { Before, Course, DrillRequest } from './course.ts';
 import { startReader, startWriter } from './ledger.ts';
 import type { Written } from './ledger.ts';
 import { measure } from './measures.ts';
-import type { Measures } from './measures.ts';
+import type { Measures, Observed } from './measures.ts';
 import type { DrillRecord } from './record.ts';
 import { look } from './stage.ts';
 import { pairLock } from './pair-lock.ts';
@@ -18,6 +18,9 @@ import type { PairLock } from './pair-lock.ts';
 import { expectAll, runThen, steadyAfter, steadyBefore } from './states.ts';
 import { strikesOf } from './strikes.ts';
 import { watchNode } from './watch.ts';
+
+/** How long a look at the ledger may keep a fault from being healed. */
+const GLANCE_MS = 3000;
 
 /** What came of it, and every single write for whoever wants to count again. */
 export interface Performed {
@@ -90,12 +93,18 @@ async function underWrites(course: Course, before: Before, lock: PairLock): Prom
   const page = ledger.page?.replaceAll('{{vip}}', vip);
   const reader = page === undefined ? undefined : startReader(page, timing);
   let faultMs: number | undefined;
+  let thereBefore: Observed['thereBefore'];
+  const glance = async (): Promise<void> => {
+    const askedMs = now();
+    const rows = await readBooks(login, GLANCE_MS).catch(() => undefined);
+    thereBefore = rows && { askedMs, rows };
+  };
   try {
     await pause(ledger.before, interrupt);
     if (writer.count() === 0 && !interrupt.aborted) throw noWrite(vip, writer.written);
     if (!interrupt.aborted) {
       faultMs = now() + Math.min(...drill.faults.map(({ after }) => after));
-      await fallAndRise(course, before, faultMs, lock);
+      await fallAndRise(course, before, faultMs, lock, glance);
       await pause(ledger.after, interrupt);
     }
   } finally {
@@ -109,14 +118,21 @@ async function underWrites(course: Course, before: Before, lock: PairLock): Prom
   const server = String(row?.['server']);
   const { seen } = course;
   const pages = reader?.looks;
-  const measures = measure({ written, there, pages, seen, whole, faultMs, primary: before.primary, server });
+  const found = { written, there, thereBefore, pages, seen, whole, faultMs };
+  const measures = measure({ ...found, primary: before.primary, server });
   return { measures, written };
 }
 
 /** The faults, what happens by itself, playbooks for the rest, and the steady state again. */
-async function fallAndRise(course: Course, before: Before, faultMs: number, lock: PairLock): Promise<void> {
+async function fallAndRise(
+  course: Course,
+  before: Before,
+  faultMs: number,
+  lock: PairLock,
+  beforeHeal: () => Promise<void>,
+): Promise<void> {
   const { interrupt } = course.request;
-  const strikes = strikesOf(course);
+  const strikes = strikesOf(course, beforeHeal);
   const hasFailed = new AbortController();
   course.begin('fault');
   try {

@@ -183,6 +183,11 @@ export const drillSchema = z.strictObject({
     .strictObject({
       rto: zDuration.optional().describe('Longest time without an acknowledged write'),
       rpo: z.int().min(0).optional().describe('Acknowledged rows that may be lost'),
+      rpo_before_heal: z
+        .int()
+        .min(0)
+        .optional()
+        .describe('Acknowledged rows that may be missing as long as what failed is not back'),
       detect: zDuration.optional().describe('Until the other node begins to take over'),
       promote: zDuration.optional().describe('Until the other node takes writes'),
       duplicates: z

@@ -37,10 +37,12 @@ export interface Strikes {
 const nodeOf = (word: string, { primary, standby }: Before): string =>
   word === 'primary' ? primary : word === 'standby' ? standby : word;
 
-export function strikesOf(course: Course): Strikes {
+/** `beforeHeal` is awaited once, before the first fault whose time is over is healed. */
+export function strikesOf(course: Course, beforeHeal: () => Promise<void>): Strikes {
   const { request, now, tell, worsen } = course;
   const { drill, cluster, hosts, interrupt, on } = request;
   const struck = new Set<Struck>();
+  let looked: Promise<void> | undefined;
 
   async function strike(fault: FaultWords, index: number, before: Before): Promise<Struck> {
     const { kind, on: word } = kindOf(fault);
@@ -98,6 +100,7 @@ export function strikesOf(course: Course): Strikes {
         struck.add(mine);
         mine.lease.keep(mine.stop.signal).catch(() => undefined);
         await pause(fault.for, interrupt);
+        if (!interrupt.aborted) await (looked ??= beforeHeal());
         await heal(mine);
       };
       const all = await Promise.allSettled(drill.faults.map(one));

@@ -6,13 +6,14 @@ import type { Goals } from './schema.ts';
 const FOUND: { readonly [G in keyof Goals]-?: (measures: Measures) => number | null } = {
   rto: ({ rtoMs }) => rtoMs,
   rpo: ({ rpo }) => rpo.rows,
+  rpo_before_heal: ({ rpoBeforeHeal }) => rpoBeforeHeal?.rows ?? null,
   detect: ({ detectMs }) => detectMs,
   promote: ({ promoteMs }) => promoteMs,
   duplicates: ({ duplicates }) => duplicates,
 };
 
 /** Goals counted in rows; the others are times. */
-const isCount = (goal: keyof Goals): boolean => goal === 'rpo' || goal === 'duplicates';
+const isCount = (goal: keyof Goals): boolean => goal.startsWith('rpo') || goal === 'duplicates';
 
 /** The figures against the goals; what could not be measured was not met. */
 export const goalsOf = (goals: Goals, measures: Measures): readonly GoalRecord[] =>
@@ -32,4 +33,4 @@ export const figureText = (goal: keyof Goals, value: number | null): string =>
       : durationText(value);
 
 export const goalText = ({ goal, wanted, found }: GoalRecord): string =>
-  `${goal.length === 3 ? goal.toUpperCase() : goal} ${figureText(goal, found)}, wanted at most ${figureText(goal, wanted)}`;
+  `${goal.replace(/^r[tp]o/, (word) => word.toUpperCase()).replaceAll('_', ' ')} ${figureText(goal, found)}, wanted at most ${figureText(goal, wanted)}`;

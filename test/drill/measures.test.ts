@@ -89,11 +89,19 @@ test('a whole drill in figures', () => {
   expect(measure(observed)).toEqual({
     ...{ rtoMs: 4600, gap: { fromMs: 5200, untilMs: 9800 }, isServing: true },
     rpo: { rows: 1, ms: 500, numbers: [2] },
+    rpoBeforeHeal: null,
     ...{ acknowledged: 4, rate: 1, duplicates: 1, unacknowledged: 1 },
     errors: { PROTOCOL_SEQUENCE_TIMEOUT: 1, ECONNRESET: 1, ETIMEDOUT: 1 },
     ...{ detectMs: 2500, promoteMs: 2900, vipMs: 2600 },
     page: { gapMs: 5200, bad: 1, looks: 5 },
   });
+});
+
+test('what was missing before the healing counts what was acknowledged by then', () => {
+  const at = (askedMs: number, ...rows: readonly number[]) =>
+    measure({ ...observed, thereBefore: { askedMs, rows: there(...rows) } }).rpoBeforeHeal;
+  expect(at(6000, 3)).toEqual({ rows: 2, ms: 500, numbers: [1, 2] });
+  expect(at(6000, 1, 2, 3)?.rows).toBe(0);
 });
 
 test('without a takeover there is no time for one', () => {
@@ -115,6 +123,10 @@ test('a goal is met up to its bound, and never by what could not be measured', (
   expect(told({ rto: 4599, rpo: 0, detect: 2499, promote: 2899, duplicates: 0 })).toEqual(
     Array(5).fill(false),
   );
+  const before = { ...measures, rpoBeforeHeal: { rows: 3, ms: 9, numbers: [] } };
+  expect(goalsOf({ rpo_before_heal: 2 }, before).map(goalText)).toEqual([
+    'RPO before heal 3 rows, wanted at most 2 rows',
+  ]);
   const silent = { ...measures, isServing: false, promoteMs: null };
   expect(goalsOf({ rto: 60_000, promote: 60_000 }, silent).map(goalText)).toEqual([
     'RTO not reached, wanted at most 1m',

@@ -88,6 +88,7 @@ export const nodeSettings = (ask: Ask): Settings => ({
     },
   ],
   'mysql.read_only': [{ params: { state: 'off' } }],
+  'mysql.semi_sync': [{ params: { state: 'off' } }],
   'mysql.replication': [
     {
       params: {

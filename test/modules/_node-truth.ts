@@ -131,7 +131,7 @@ sql "SELECT CONCAT(user, '@', host, '\\tproof\\t', plugin, SHA1(authentication_s
 sql "SELECT CONCAT(user, '@', host) FROM mysql.user WHERE user LIKE 't%'" | while IFS= read -r name; do
   sql "SHOW GRANTS FOR '\${name%@*}'@'\${name#*@}'" | sed 's/ IDENTIFIED .*//' | while IFS= read -r grant; do printf '%s\\tgrants %s\\tyes\\n' "$name" "$(echo "$grant" | sed 's/.* ON \\(.*\\) TO .*/\\1/; s/\`//g'): $grant"; done; done
 sql "SELECT CONCAT(schema_name, '\\tcharset\\t', default_character_set_name, ' ', default_collation_name) FROM information_schema.schemata WHERE schema_name LIKE 't%'"
-sql 'SHOW GLOBAL VARIABLES' | grep -E '^(max_connections|sync_binlog|read_only|innodb_flush_log_at_trx_commit|event_scheduler|slow_query_log)	' | sed 's/	/	value	/'
+sql 'SHOW GLOBAL VARIABLES' | grep -E '^(max_connections|sync_binlog|read_only|innodb_flush_log_at_trx_commit|event_scheduler|slow_query_log|rpl_semi_sync_[a-z_]*)	' | sed 's/	/	value	/'
 sql 'SHOW MASTER STATUS' | sed 's/^\\([^	]*\\)	\\(.*\\)/binlog	mtime	\\1 \\2/'
 sql 'SHOW SLAVE STATUS' | tr '	' ' ' | cut -c1-120 | sed 's/^/replication	source	/'`;
 
@@ -222,6 +222,13 @@ export const nodeKinds: Kinds = {
     { of: 'open', when: 'mariadb -e "SET GLOBAL read_only = 0"', params: { state: 'on' } },
     { of: 'closed already', params: { state: 'on' } },
     { of: 'to open', params: { state: 'off' } },
+  ]),
+  'mysql.semi_sync': mysql([
+    { of: 'off', params: { state: 'on', timeout: '3s' } },
+    { of: 'on', params: { state: 'on', timeout: '3s' } },
+    { of: 'another time', params: { state: 'on', timeout: '4s' } },
+    { of: 'to go', params: { state: 'off' } },
+    { of: 'gone', params: { state: 'off' } },
   ]),
   'mysql.replication': mysql([
     { of: 'none, and none wanted', params: { state: 'absent' } },

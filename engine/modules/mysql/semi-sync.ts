@@ -68,6 +68,12 @@ async function reconnect(ctx: Context, server: Server): Promise<void> {
   }));
 }
 
+/** `loose`: a server that lacks the plugin starts all the same. */
+const configOf = (variables: Readonly<Record<string, string>>): string =>
+  ['[mysqld]', ...Object.entries(variables).map(([name, value]) => `loose_${name} = ${value}`), ''].join(
+    '\n',
+  );
+
 async function look(ctx: Context, server: Server, { state: wanted, timeout }: Params): Promise<Checked> {
   const words = semiSyncWords(server.version);
   const isOn = wanted === 'on';
@@ -92,6 +98,7 @@ async function look(ctx: Context, server: Server, { state: wanted, timeout }: Pa
     changes: [...(isOn ? plugins : []), ...variables, ...thread],
     result: {
       variables: Object.fromEntries(now),
+      config: isOn ? configOf(semiSyncVariables(words, true, timeout)) : '',
       is_waiting: status.get(`${words.source}_status`) === 'ON',
       is_answering: status.get(`${words.replica}_status`) === 'ON',
     },
@@ -109,6 +116,10 @@ export default state({
 `,
   returns: {
     variables: z.record(z.string(), z.string()).describe('Name → value as the server has it'),
+    config: z
+      .string()
+      .meta({ isLasting: true })
+      .describe('What a configuration file has to say for a restart; nothing where it is off'),
     is_waiting: z.boolean().describe('Whether commits wait now: a replica that answers is connected'),
     is_answering: z.boolean().describe('Whether this server answers its source as a replica'),
   },

@@ -17,6 +17,12 @@ type Plain = readonly [figure: string, value: number | null, unit: Figure['unit'
 const plainFigures = (measures: Measures): readonly Plain[] => [
   ['rto', measures.rtoMs, 'ms', 'longest time without an acknowledged write'],
   ['rpo', measures.rpo.rows, 'rows', 'acknowledged writes that are lost'],
+  [
+    'rpo_before_heal',
+    measures.rpoBeforeHeal?.rows ?? null,
+    'rows',
+    'acknowledged writes that were missing before the fault was healed',
+  ],
   ['rpo_time', measures.rpo.ms, 'ms', 'from the last kept acknowledgement to the last lost one'],
   ['detect', measures.detectMs, 'ms', 'until the other node began to take over'],
   ['vip', measures.vipMs, 'ms', 'until a client reached the other node by the VIP'],

@@ -231,6 +231,32 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
     expect(await rows('dbk2')).toHaveLength(2);
   });
 
+  test('semi-synchronous replication is switched on as foreseen, also on a strict standby, and off', async () => {
+    const wanted = { state: 'on', timeout: '3s' };
+    const name = (half: 'source' | 'replica'): string =>
+      `rpl_semi_sync_${database === 'mysql' ? half : { source: 'master', replica: 'slave' }[half]}_enabled`;
+    for (const node of NODES)
+      expect((await pair.reach(node, 'mysql.semi_sync', wanted)).map(({ what }) => what)).toContain(
+        `variable ${name('source')}`,
+      );
+    // The first one connected before the other could answer.
+    expect(await pair.reach('dbk1', 'mysql.semi_sync', wanted)).toEqual([
+      { what: 'receiving thread', before: 'asynchronous', after: 'semi-synchronous' },
+    ]);
+    for (const node of NODES) {
+      const { changes, result } = await pair.check(node, 'mysql.semi_sync', wanted);
+      expect([changes, result?.['is_waiting'], result?.['is_answering']]).toEqual([[], true, true]);
+    }
+    expect((await pair.check('dbk2', 'mysql.read_only', { state: 'on' })).changes).toEqual([]);
+    for (const node of NODES) {
+      const off = await pair.reach(node, 'mysql.semi_sync', { state: 'off' });
+      expect(off.map(({ what }) => what)).toEqual([
+        `variable ${name('source')}`,
+        `variable ${name('replica')}`,
+      ]);
+    }
+  });
+
   test('diverged data breaks it, no start mends that, and a resync does, both ways', async () => {
     await pair.reach('dbk2', 'mysql.read_only', { state: 'off' });
     await sh(
