@@ -39,10 +39,12 @@ function services({ name, online, role, services: units }: NodeStatus): readonly
   });
 }
 
-/** Noted by recover-service.yml of a node that was away. A whole pair shows that it is over; no other can tell. */
-function recovered({ state, nodes, replication }: ClusterStatus): readonly Bend[] {
+/** Noted by recover-service.yml of a node that was away, by recover-link.yml of the pair. A whole pair shows that it is over; no other can tell. */
+function recovered({ cluster, state, nodes, replication }: ClusterStatus): readonly Bend[] {
   if ((state !== 'running' && state !== 'stopped') || replication.state !== 'normal') return [];
-  return nodes.map(({ name }) => bend('not-recovered', name, false, `${name} is not put in order`));
+  return [cluster, ...nodes.map(({ name }) => name)].map((name) =>
+    bend('not-recovered', name, false, `${name} is not put in order`),
+  );
 }
 
 /** What of the pair is bent, and what is seen not to be. */

@@ -73,6 +73,7 @@ test('a standby that takes no writes is as it should be, and seen to be', () => 
 test('a whole pair shows that a node that was away is in order again', () => {
   const seen = bends(status({})).filter(({ obligation }) => obligation.startsWith('not-recovered'));
   expect(seen.map(({ obligation, isBent }) => [obligation, isBent])).toEqual([
+    ['not-recovered@pair', false],
     ['not-recovered@a', false],
     ['not-recovered@b', false],
   ]);

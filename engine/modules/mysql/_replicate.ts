@@ -49,6 +49,9 @@ export const sourceLogs = (ctx: Context, source: Source): Promise<ReadonlyMap<st
 
 export type Start = BinlogPosition | 'gtid' | 'kept';
 
+/** By itself a server whose source was away tries again once a minute; so long nobody can take over from it. */
+const RETRY_SECONDS = 5;
+
 /** The statement that says where to replicate from. `kept` changes the login alone: naming the host would lose the position. */
 export async function changeSource(server: Server, source: Source, start: Start): Promise<string> {
   const { change, prefix } = wordsOf(server.version);
@@ -59,8 +62,10 @@ export async function changeSource(server: Server, source: Source, start: Start)
   ];
   if (start !== 'kept') options.unshift(['HOST', source.host], ['PORT', source.port]);
   if (typeof start === 'object') options.push(['LOG_FILE', start.file], ['LOG_POS', start.position]);
-  const bare: string[] = [];
+  const bare = [`${prefix}_CONNECT_RETRY = ${RETRY_SECONDS}`];
   if (flavour === 'mysql') {
+    // MySQL 8.4 gives up after ten tries.
+    bare.push(`${prefix}_RETRY_COUNT = 86400`);
     if (start !== 'kept') bare.push(`${prefix}_AUTO_POSITION = ${start === 'gtid' ? 1 : 0}`);
     // Without TLS caching_sha2_password gives a password away to nobody but the holder of the server's key.
     if (number >= 80004) bare.push(`${prefix === 'SOURCE' ? 'GET_SOURCE' : 'GET_MASTER'}_PUBLIC_KEY = 1`);
