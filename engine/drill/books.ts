@@ -95,8 +95,11 @@ export async function readBooks(login: LedgerLogin, timeout = 60_000): Promise<R
   }
 }
 
-/** A row that a node wrote right before it went down comes when it is back, and must find its table: it would break the replication. */
-async function catchUp(primary: Context): Promise<void> {
+/**
+ * A row that a node wrote right before it went down comes when it is back, which the other one may notice late. It must
+ * be counted, and must find its table: it would break the replication.
+ */
+export async function catchUp(primary: Context): Promise<void> {
   for (const state of ['replicating', 'caught_up']) {
     const params = replication.params.parse({ state, wait: '1m' });
     const found = await replication.check(primary, params);

@@ -4,7 +4,7 @@ import type { Cluster } from '../core/host.ts';
 import { withServer } from '../modules/mysql/_connect.ts';
 import { loginOf } from '../modules/mysql/_settings.ts';
 import { pause } from '../run/waiting.ts';
-import { closeBooks, openBooks, readBooks } from './books.ts';
+import { catchUp, closeBooks, openBooks, readBooks } from './books.ts';
 import { startCourse } from './course.ts';
 import type { Before, Course, DrillRequest } from './course.ts';
 import { startReader, startWriter } from './ledger.ts';
@@ -113,6 +113,7 @@ async function underWrites(course: Course, before: Before, lock: PairLock): Prom
   const { written } = writer;
   if (faultMs === undefined || interrupt.aborted) return { measures: undefined, written };
   const whole = { fromMs, untilMs: now() };
+  await awaitRows(course);
   course.begin('audit');
   const there = await readBooks(login);
   const server = String(row?.['server']);
@@ -149,6 +150,16 @@ async function fallAndRise(
   if (interrupt.aborted) return;
   course.begin('steady after');
   await steadyAfter(course, interrupt);
+}
+
+/** What cannot come any more is missing, and counted so. */
+async function awaitRows(course: Course): Promise<void> {
+  try {
+    const primary = (await look(course)).nodes.find(({ role }) => role === 'primary')?.name;
+    if (primary !== undefined) await catchUp(course.request.on(primary));
+  } catch (error) {
+    if (!(error instanceof DrillbookError)) throw error;
+  }
 }
 
 /** Takes the ledger's table and account away. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { DrillbookError, Unreachable } from '../core/error.ts';
+import { DrillbookError, StepFailed, Unreachable } from '../core/error.ts';
 import { pause } from '../run/waiting.ts';
 import type { Before, Course } from './course.ts';
 import { strokeOf } from './faults/faults.ts';
@@ -34,6 +34,10 @@ export interface Strikes {
   healAll(): Promise<void>;
 }
 
+/** It was healed as far as it had begun. */
+const refused = (name: string, { message, hint }: StepFailed): DrillbookError =>
+  new DrillbookError('guard.fault', `${name} cannot be done: ${message}`, { hint });
+
 const nodeOf = (word: string, { primary, standby }: Before): string =>
   word === 'primary' ? primary : word === 'standby' ? standby : word;
 
@@ -59,7 +63,11 @@ export function strikesOf(course: Course, beforeHeal: () => Promise<void>): Stri
       : `${FAULT_DIRS[scripts.isLasting === true ? 'lasting' : 'passing']}/${id}`;
     const fromMs = now();
     tell({ event: 'fault', fault: name, host: host.name, state: 'ordered' });
-    const lease = await begin(sh, scripts, { at, leaseMs: LEASE_MS, mostMs: fault.for + SPARE_MS });
+    const lease = await begin(sh, scripts, { at, leaseMs: LEASE_MS, mostMs: fault.for + SPARE_MS }).catch(
+      (error: unknown) => {
+        throw error instanceof StepFailed ? refused(name, error) : error;
+      },
+    );
     tell({ event: 'fault', fault: name, host: host.name, state: 'in force' });
     const record = { name, kind, host: host.name, fromMs, untilMs: null, how: null };
     return { name, host: host.name, lease, record, stop: new AbortController() };

@@ -91,8 +91,8 @@ if [ "$delay" != 0 ]; then
   for name; do
     echo "$name" >>"$AT/slow"
     tc qdisc add dev "$name" root netem delay "\${delay}ms" "\${jitter}ms" $([ "$loss" = 0 ] || echo "loss $loss%") 2>"$AT/tc" && continue
-    cat "$AT/tc" >&2
-    ! grep -q 'kind is unknown' "$AT/tc" || echo "the kernel of this node has no netem (sch_netem), so nothing can be delayed; loss alone needs only nft" >&2
+    grep -q 'kind is unknown' "$AT/tc" || { cat "$AT/tc" >&2; exit 1; }
+    echo "the kernel of this node has no netem (sch_netem), so nothing can be delayed; loss alone needs only nft" >&2
     exit 1
   done
   exit 0
