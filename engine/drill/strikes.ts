@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { DrillbookError, StepFailed, Unreachable } from '../core/error.ts';
 import { pause } from '../run/waiting.ts';
+import type { Host } from '../core/host.ts';
 import type { Before, Course } from './course.ts';
 import { strokeOf } from './faults/faults.ts';
 import { begin, FAULT_DIRS, HEAL_SECONDS, localShell } from './lease.ts';
@@ -48,11 +49,18 @@ export function strikesOf(course: Course, beforeHeal: () => Promise<void>): Stri
   const struck = new Set<Struck>();
   let looked: Promise<void> | undefined;
 
-  async function strike(fault: FaultWords, index: number, before: Before): Promise<Struck> {
+  function strike(fault: FaultWords, index: number, before: Before): Promise<Struck> {
     const { kind, on: word } = kindOf(fault);
     const host = hosts.get(nodeOf(word, before));
     if (host === undefined) throw new DrillbookError('usage.host', `\`${word}\` is not in the inventory`);
     const name = fault.name ?? `${kind.replace('_', ' ')} of ${host.name}`;
+    return beginOn(host, name, fault, index).catch((error: unknown) => {
+      throw error instanceof StepFailed ? refused(name, error) : error;
+    });
+  }
+
+  async function beginOn(host: Host, name: string, fault: FaultWords, index: number): Promise<Struck> {
+    const { kind } = kindOf(fault);
     const id = `drillbook_${request.id.replaceAll('-', '_')}_${index}`;
     const context = on(host.name);
     const { scripts, isFromHere } = strokeOf(id, fault, host, context.cluster ?? cluster);
@@ -63,11 +71,7 @@ export function strikesOf(course: Course, beforeHeal: () => Promise<void>): Stri
       : `${FAULT_DIRS[scripts.isLasting === true ? 'lasting' : 'passing']}/${id}`;
     const fromMs = now();
     tell({ event: 'fault', fault: name, host: host.name, state: 'ordered' });
-    const lease = await begin(sh, scripts, { at, leaseMs: LEASE_MS, mostMs: fault.for + SPARE_MS }).catch(
-      (error: unknown) => {
-        throw error instanceof StepFailed ? refused(name, error) : error;
-      },
-    );
+    const lease = await begin(sh, scripts, { at, leaseMs: LEASE_MS, mostMs: fault.for + SPARE_MS });
     tell({ event: 'fault', fault: name, host: host.name, state: 'in force' });
     const record = { name, kind, host: host.name, fromMs, untilMs: null, how: null };
     return { name, host: host.name, lease, record, stop: new AbortController() };

@@ -3,8 +3,8 @@ import type { Watch } from '../core/cluster.ts';
 import type { Host, Transport } from '../core/host.ts';
 import type { Seen } from './measures.ts';
 
-/** A node that says nothing for so long is out of sight. */
-const SILENT_MS = 2000;
+/** A node that says nothing for so long is out of sight; one whose database is frozen says something every 2.2 s. */
+const SILENT_MS = 3000;
 const AGAIN_MS = 500;
 
 const isSame = (a: Seen | undefined, b: Omit<Seen, 'ms'>): boolean =>

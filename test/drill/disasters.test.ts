@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { drillDir } from '../../engine/drill/record.ts';
 import type { DrillEvent, DrillRecord } from '../../engine/drill/record.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { isFull } from '../_full.ts';
-import { start } from '../cli/_drillbook.ts';
+import { drillbook, start } from '../cli/_drillbook.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { playbook } from '../playbooks/_playbook.ts';
 import { report } from '../run/_matrix.ts';
@@ -85,6 +85,21 @@ describe.skipIf(!isFull)('disasters, three times each on one pair', () => {
       missing: acknowledgedIn(csv).filter((n) => there?.has(n) === false).length,
     };
   }
+
+  test.each([
+    ['clock: { on: standby, by: 5m }', 'a container has no clock of its own'],
+    ['full_disk: { on: standby, directory: /var/lib/mysql }', "is on the container's own overlay"],
+  ])('what a node refuses is told, and nothing was done: %s', async (fault, why) => {
+    const file = join(state, 'refused.yml');
+    await writeFile(
+      file,
+      `name: Refused\nsteady: { that: cluster.state == "running" }\nledger: { before: 1s }\nfaults: [{ ${fault} }]\n`,
+    );
+    const args = ['drill', file, '-i', lab.inventory, '--output', 'json'];
+    const said = await drillbook(args, { env: { DRILLBOOK_STATE: state } });
+    const { reasons, measures } = JSON.parse(said.stdout) as DrillRecord;
+    expect([said.code, reasons, measures]).toEqual([5, [expect.stringContaining(why)], null]);
+  });
 
   test.each(TIMES.flatMap((time) => NAMES.map((name) => ({ time, name }))))(
     '$name, time $time: all is well again, and the figures are those of others',
