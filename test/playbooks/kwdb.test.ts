@@ -1,11 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
+import { runIds } from '../../engine/run/journal/journal.ts';
 import { isFull } from '../_full.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { kept } from '../run/_matrix.ts';
@@ -152,6 +154,121 @@ long(
     expect(await lost(numbers)).toEqual([]);
   },
   300_000,
+);
+
+/** Packages that cannot be installed: the archive of a release with a package in it whose script fails. */
+async function brokenPackages(release: string): Promise<string> {
+  const [, from = ''] = /kwdb_packages: (.*)/.exec(await readFile(lab.inventory, 'utf8')) ?? [];
+  const folder = await mkdtemp(join(state ?? '', 'broken-'));
+  const [archive = ''] = (await readdir(from)).filter((name) => name.startsWith(`KWDB-${release}-`));
+  const script = `set -e; cd "$1"; tar -xzf "$2/$3"; cd kwdb_install/packages
+    for deb in kaiwudb-server_*.deb; do
+      dpkg-deb -R "$deb" tree; printf '#!/bin/sh\\nexit 1\\n' >tree/DEBIAN/postinst; chmod 755 tree/DEBIAN/postinst
+      dpkg-deb -b tree "$deb"; rm -r tree
+    done; cd "$1"; tar -czf "$3" kwdb_install; rm -r kwdb_install`;
+  execFileSync('sh', ['-c', script, 'sh', folder, from, archive], { stdio: 'ignore' });
+  return folder;
+}
+const releases = async (): Promise<string[]> => {
+  const wish = "dpkg-query -W -f '${db:Status-Status} ${Version}\\n' 'kaiwudb-*' | sort -u";
+  const said = await Promise.all(['dbk1', 'dbk2'].map((node) => lab.ssh(node, wish)));
+  return said.map(({ stdout }) => stdout.trim());
+};
+const OLD = ['installed 2.2.0', 'installed 2.2.0'];
+const upgrade = (...extra: readonly string[]): Promise<Ran> =>
+  run('upgrade', ['version=2.2.1', 'soak=1s', ...extra]);
+
+long(
+  'what does not install on the standby is put back, and the primary is not touched',
+  async () => {
+    const before = await roles();
+    const packages = await brokenPackages('2.2.1');
+    const [archive = ''] = await readdir(packages);
+    const whole = await readFile(join(packages, archive));
+    await writeFile(join(packages, archive), whole.subarray(0, whole.length - 100));
+    const damaged = await upgrade(`packages=${packages}`);
+    expect([damaged.code, damaged.changed], damaged.told).toEqual([1, []]);
+    await writeFile(join(packages, archive), whole);
+    const ran = await upgrade(`packages=${packages}`);
+    expect([ran.code, ran.told]).toEqual([1, expect.stringContaining('the primary was not touched')]);
+    expect(await releases()).toEqual(OLD);
+    expect([await roles(), (await status()).state]).toEqual([before, 'running']);
+  },
+  600_000,
+);
+
+long(
+  'where the window is too short only the standby has the new release, and goes back to that of the primary',
+  async () => {
+    const before = await roles();
+    const ended = new Date(Date.now() - 60_000).toISOString();
+    const ran = await upgrade(`window_ends=${ended}`);
+    expect([ran.code, ran.told]).toEqual([1, expect.stringContaining('the window ended')]);
+    expect((await releases()).toSorted()).toEqual(['installed 2.2.0', 'installed 2.2.1']);
+    await done('upgrade', ['version=2.2.0', 'soak=1s']);
+    expect(await releases()).toEqual(OLD);
+    expect([await roles(), (await status()).state]).toEqual([before, 'running']);
+  },
+  600_000,
+);
+
+long(
+  'a standby that gets its packages while the primary loses its power does not serve without the last rows',
+  async () => {
+    await ask('DELETE FROM steady.rows_of');
+    const now = await status();
+    const [primary, standby] = ['primary', 'standby'].map(
+      (role) => now.nodes.find((one) => one.role === role)?.name ?? '',
+    ) as [string, string];
+    const before = runIds(state ?? '').at(-1);
+    const running = upgrade('gate=20s');
+    const isAside = (): boolean =>
+      runIds(state ?? '').at(-1) !== before &&
+      kept(state ?? '').some(
+        ({ event, ...rest }) =>
+          event === 'step_finished' && 'name' in rest && rest.name.startsWith('What it has is out of date'),
+      );
+    await expect.poll(isAside, { timeout: 240_000, interval: 200 }).toBe(true);
+    await ask('INSERT INTO steady.rows_of (n) VALUES (1)');
+    await lab.powerOff(primary);
+    const ran = await running;
+    expect(ran.code, ran.told).not.toBe(0);
+    // It is back in the cluster, alone, and is left a while to do the wrong thing.
+    const member = async (): Promise<string> => (await lab.ssh(standby, 'crm_mon -1')).stdout;
+    await expect.poll(member, { timeout: 120_000 }).toMatch(/Unpromoted: \[ \w+ \]/);
+    await pause(10_000);
+    expect(await member()).not.toContain('Promoted: [');
+    const refused = await run('recover-datacenter');
+    expect([refused.code, refused.told]).toEqual([1, expect.stringContaining('-e is_off=true')]);
+    await lab.powerOn(primary);
+    await expect.poll(async () => (await status()).state, { timeout: 240_000 }).toBe('running');
+    expect(await ask('SELECT n FROM steady.rows_of')).toEqual([{ n: 1 }]);
+    if ((await releases()).join() !== OLD.join()) await done('upgrade', ['version=2.2.0', 'soak=1s']);
+  },
+  900_000,
+);
+
+long(
+  'under a steady writer both nodes get the new release: no row is lost, the roles are as recorded',
+  async () => {
+    await ask('DELETE FROM steady.rows_of');
+    const before = await roles();
+    const client = writer();
+    const ran = await upgrade();
+    const { numbers, gapMs } = await client.stop();
+    expect(ran.code, ran.told).toBe(0);
+    process.stderr.write(
+      `kwdb: upgrade under ${numbers.length} writes, none for ${Math.round(gapMs)} ms at a time; load ${loadavg()[0]?.toFixed(1)}\n`,
+    );
+    expect(numbers.length).toBeGreaterThan(50);
+    expect(await lost(numbers)).toEqual([]);
+    expect(await releases()).toEqual(['installed 2.2.1', 'installed 2.2.1']);
+    expect(JSON.stringify(await ask('SELECT version() AS v'))).toContain('2.2.1');
+    expect([await roles(), (await status()).state]).toEqual([before, 'running']);
+    expect((await upgrade()).changed).toEqual([]);
+    expect((await run('upgrade', ['version=2.2.0'])).failed).toEqual(['The primary does not go back']);
+  },
+  900_000,
 );
 
 long(

@@ -12,7 +12,9 @@ export default action({
   params: z.strictObject({
     resource: resourceId.optional().describe('Only of this one (default: all)'),
     node: z.string().optional().describe('Only on this node (default: all)'),
-    wait: zDuration.default(120_000).describe('How long the cluster may take to do what follows from it'),
+    wait: zDuration
+      .default(120_000)
+      .describe('How long the cluster may take to do what follows from it; 0: no waiting'),
   }),
   examples: `
 - name: What has failed is tried again
@@ -26,7 +28,7 @@ export default action({
     const script = 'crm_resource --cleanup ${1:+--resource "$1"} ${2:+--node "$2"}';
     const args = [resource ?? '', node ?? ''];
     succeeded('Failures cannot be forgotten', await ctx.job(script, { args, isRepeatable: true }));
-    const result = await settled(ctx, wait);
+    const result = wait > 0 ? await settled(ctx, wait) : await statusOf(ctx);
     return { result, isChanged: before > 0 };
   },
 });
