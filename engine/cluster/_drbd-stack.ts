@@ -1,10 +1,11 @@
 import type { z } from 'zod';
-import type { Bend, BoundRole, ClusterStatus } from '../core/cluster.ts';
+import type { Bend, BoundRole, ClusterStatus, Watch } from '../core/cluster.ts';
 import type { Cluster, Guard } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { drbdBends, readPair } from './_drbd-pair.ts';
 import { protectionBefore } from './_drbd-problems.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
+import { drbdWatch } from './_drbd-watch.ts';
 import { drbdGuard } from './_drbd-witnesses.ts';
 
 /** What a stack of DRBD and Pacemaker is beside the schema of its settings. */
@@ -13,6 +14,7 @@ export interface DrbdStack {
   roleGuard(cluster: Cluster, node: string, wanted: BoundRole): Guard;
   bends(status: ClusterStatus): readonly Bend[];
   protection(cluster: Cluster): string;
+  watch(cluster: Cluster): Watch;
 }
 
 export const drbdStack = <Settings extends DrbdSettings>(
@@ -31,4 +33,8 @@ export const drbdStack = <Settings extends DrbdSettings>(
   },
   bends: drbdBends,
   protection: protectionBefore,
+  watch(cluster) {
+    const settings = schema.parse(cluster.settings);
+    return drbdWatch(settings, shapeOf(settings));
+  },
 });

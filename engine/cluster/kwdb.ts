@@ -12,4 +12,4 @@ type Settings = z.output<typeof settingsSchema>;
 
 const shapeOf = ({ service }: Settings): Shape => ({ promotable: 'KaiwuData-clone', units: [service] });
 
-export const { readStatus, roleGuard, bends, protection } = drbdStack(settingsSchema, shapeOf);
+export const { readStatus, roleGuard, bends, protection, watch } = drbdStack(settingsSchema, shapeOf);

@@ -35,4 +35,4 @@ const shapeOf = ({ drbd, services }: Settings): Shape => ({
   units: [services.database, services.web],
 });
 
-export const { readStatus, roleGuard, bends, protection } = drbdStack(settingsSchema, shapeOf);
+export const { readStatus, roleGuard, bends, protection, watch } = drbdStack(settingsSchema, shapeOf);

@@ -2,12 +2,33 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DrillbookError } from '../core/error.ts';
+import type { Cluster } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { withServer } from '../modules/mysql/_connect.ts';
-import { databaseOf, loginOf } from '../modules/mysql/_settings.ts';
+import { databaseOf } from '../modules/mysql/_settings.ts';
+import type { DatabaseSettings, Login } from '../modules/mysql/_settings.ts';
 import replication from '../modules/mysql/replication.ts';
 import { LEDGER } from './ledger.ts';
 import type { LedgerLogin } from './ledger.ts';
+import type { DrillWords } from './schema.ts';
+
+/** The database that the clients write to, and whether the standby has one of its own, that follows. */
+export interface Books {
+  readonly database: Pick<DatabaseSettings, 'name' | 'socket' | 'port' | 'admin'>;
+  readonly isReplica: boolean;
+}
+
+/** Of the drill, or else of the pair; one disk of both has one database. */
+export const booksOf = ({ ledger }: Pick<DrillWords, 'ledger'>, cluster: Cluster): Books => ({
+  database: ledger.database ?? databaseOf(cluster),
+  isReplica: !('drbd' in cluster.settings),
+});
+
+export const adminOf = ({ database: { socket, admin } }: Books): Login => ({
+  endpoint: { socketPath: socket },
+  user: admin.user,
+  password: admin.password,
+});
 
 const ACCOUNT = 'drillbook';
 const REPLICATED_MS = 60_000;
@@ -31,17 +52,17 @@ const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').repla
  * reaches the standby (replicate-do-db goes by the database in use).
  */
 export async function openBooks(
+  books: Books,
   primary: Context,
   standby: Context,
   { vip, from }: { readonly vip: string; readonly from: string | undefined },
 ): Promise<LedgerLogin> {
-  const { name: database, port } = databaseOf(primary.cluster);
+  const { name: database, port } = books.database;
   const password = randomBytes(18).toString('base64url');
   primary.secret(password);
   const account = `${quoted(ACCOUNT)}@${quoted(from ?? (await addressTowards(vip, port)))}`;
   const mark = randomBytes(6).toString('hex');
-  const admin = loginOf(primary.cluster, undefined);
-  await withServer(primary, admin, (server) =>
+  await withServer(primary, adminOf(books), (server) =>
     server.script([
       `USE \`${database}\``,
       `DROP TABLE IF EXISTS ${LEDGER}`,
@@ -52,8 +73,8 @@ export async function openBooks(
     ]),
   );
   const end = performance.now() + REPLICATED_MS;
-  for (;;) {
-    const [row] = await withServer(standby, loginOf(standby.cluster, undefined), ({ rows }) =>
+  while (books.isReplica) {
+    const [row] = await withServer(standby, adminOf(books), ({ rows }) =>
       rows(
         'SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND TABLE_COMMENT LIKE ?) AS tables, (SELECT COUNT(*) FROM mysql.user WHERE User = ?) AS accounts',
         [database, LEDGER, `drill ${mark}%`, ACCOUNT],
@@ -99,7 +120,8 @@ export async function readBooks(login: LedgerLogin, timeout = 60_000): Promise<R
  * A row that a node wrote right before it went down comes when it is back, which the other one may notice late. It must
  * be counted, and must find its table: it would break the replication.
  */
-export async function catchUp(primary: Context): Promise<void> {
+export async function catchUp({ isReplica }: Books, primary: Context): Promise<void> {
+  if (!isReplica) return;
   for (const state of ['replicating', 'caught_up']) {
     const params = replication.params.parse({ state, wait: '1m' });
     const found = await replication.check(primary, params);
@@ -108,10 +130,10 @@ export async function catchUp(primary: Context): Promise<void> {
 }
 
 /** Takes table and accounts away again; on the primary, from where the standby hears of it. */
-export async function closeBooks(primary: Context): Promise<void> {
-  const { name: database } = databaseOf(primary.cluster);
-  await catchUp(primary);
-  await withServer(primary, loginOf(primary.cluster, undefined), async (server) => {
+export async function closeBooks(books: Books, primary: Context): Promise<void> {
+  const { name: database } = books.database;
+  await catchUp(books, primary);
+  await withServer(primary, adminOf(books), async (server) => {
     const accounts = await server.rows('SELECT Host AS host FROM mysql.user WHERE User = ?', [ACCOUNT]);
     await server.script([
       `USE \`${database}\``,

@@ -2,9 +2,9 @@ import { watchOf } from '../cluster/stacks.ts';
 import { DrillbookError } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
 import { withServer } from '../modules/mysql/_connect.ts';
-import { loginOf } from '../modules/mysql/_settings.ts';
 import { pause } from '../run/waiting.ts';
-import { catchUp, closeBooks, openBooks, readBooks } from './books.ts';
+import { adminOf, booksOf, catchUp, closeBooks, openBooks, readBooks } from './books.ts';
+import type { Books } from './books.ts';
 import { startCourse } from './course.ts';
 import type { Before, Course, DrillRequest } from './course.ts';
 import { startReader, startWriter } from './ledger.ts';
@@ -36,7 +36,7 @@ export async function perform(request: DrillRequest): Promise<Performed> {
   const watching: Promise<void>[] = [];
   let before: Before | undefined;
   let audit: Audit | undefined;
-  let hasBooks = false;
+  let books: Books | undefined;
   const lock = pairLock(request);
   try {
     course.begin('steady before');
@@ -47,8 +47,8 @@ export async function perform(request: DrillRequest): Promise<Performed> {
       const host = hosts.get(node);
       if (host) watching.push(watchNode(host, watch, request.open, course.now, endWatch.signal, course.see));
     }
-    hasBooks = true;
-    audit = await underWrites(course, before, lock);
+    books = booksOf(request.drill, cluster);
+    audit = await underWrites(course, before, books, lock);
     if (interrupt.aborted) {
       course.worsen('interrupted', 'interrupted; the fault is healed');
       await steadyAfter(course, new AbortController().signal);
@@ -61,7 +61,7 @@ export async function perform(request: DrillRequest): Promise<Performed> {
   } finally {
     endWatch.abort();
     await Promise.allSettled(watching);
-    if (hasBooks) await putAway(course);
+    if (books) await putAway(course, books);
     await lock.release();
   }
   return {
@@ -76,16 +76,14 @@ interface Audit {
 }
 
 /** The part of the drill in which clients write. */
-async function underWrites(course: Course, before: Before, lock: PairLock): Promise<Audit> {
+async function underWrites(course: Course, before: Before, books: Books, lock: PairLock): Promise<Audit> {
   const { request, now } = course;
   const { drill, cluster, on, interrupt } = request;
   const { ledger } = drill;
   const vip = ledger.vip ?? vipOf(cluster);
   const primary = on(before.primary);
-  const login = await openBooks(primary, on(before.standby), { vip, from: ledger.from });
-  const [row] = await withServer(primary, loginOf(primary.cluster, undefined), ({ rows }) =>
-    rows('SELECT @@hostname AS server'),
-  );
+  const login = await openBooks(books, primary, on(before.standby), { vip, from: ledger.from });
+  const [row] = await withServer(primary, adminOf(books), ({ rows }) => rows('SELECT @@hostname AS server'));
   course.begin('writing');
   const fromMs = now();
   const timing = { timeoutMs: ledger.timeout, now };
@@ -113,7 +111,7 @@ async function underWrites(course: Course, before: Before, lock: PairLock): Prom
   const { written } = writer;
   if (faultMs === undefined || interrupt.aborted) return { measures: undefined, written };
   const whole = { fromMs, untilMs: now() };
-  await awaitRows(course);
+  await awaitRows(course, books);
   course.begin('audit');
   const there = await readBooks(login);
   const server = String(row?.['server']);
@@ -153,22 +151,22 @@ async function fallAndRise(
 }
 
 /** What cannot come any more is missing, and counted so. */
-async function awaitRows(course: Course): Promise<void> {
+async function awaitRows(course: Course, books: Books): Promise<void> {
   try {
     const primary = (await look(course)).nodes.find(({ role }) => role === 'primary')?.name;
-    if (primary !== undefined) await catchUp(course.request.on(primary));
+    if (primary !== undefined) await catchUp(books, course.request.on(primary));
   } catch (error) {
     if (!(error instanceof DrillbookError)) throw error;
   }
 }
 
 /** Takes the ledger's table and account away. */
-async function putAway(course: Course): Promise<void> {
+async function putAway(course: Course, books: Books): Promise<void> {
   try {
     const status = await look(course);
     const primary = status.nodes.find(({ role }) => role === 'primary')?.name;
     if (primary === undefined) throw new DrillbookError('doubt.books', 'there is no one primary');
-    await closeBooks(course.request.on(primary));
+    await closeBooks(books, course.request.on(primary));
   } catch (error) {
     if (!(error instanceof DrillbookError)) throw error;
     course.worsen('in_doubt', `the ledger's table and account are left in the database: ${error.message}`);

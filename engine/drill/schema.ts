@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { zDuration } from '../core/duration.ts';
+import { databaseSettings } from '../modules/mysql/_settings.ts';
 
 const on = z
   .string()
@@ -147,6 +148,10 @@ export const drillSchema = z.strictObject({
         .regex(/^[\w.:%-]+$/, 'an address, as MySQL takes it for the host of an account')
         .optional()
         .describe('Address that this machine has for the database (default: as its routes tell)'),
+      database: databaseSettings
+        .pick({ name: true, socket: true, port: true, admin: true })
+        .optional()
+        .describe("The database that is written to (default: that of the pair's settings)"),
       page: z
         .string()
         .regex(/^https?:\/\//, 'an http address')
