@@ -3,22 +3,28 @@ import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 
 /**
  * A line for each look: DRBD's role, connection and disks, whether all units run, VIPs that are here. `$1` resource, `$2`
- * its minor, `$3` directory, `$4` virtual address, `$5` seconds after which it ends by itself, units from `$6` on. Of 8.4
- * DRBD tells in /proc, which costs nothing; what a standby does not run is not asked for.
+ * its minor, `$3` directory, `$4` virtual address, `$5` seconds after which it ends by itself, units from `$6` on. Hardly a
+ * program is started for it, for the node has its hands full meanwhile: of 8.4 DRBD tells in /proc, and of a unit that ran
+ * is only seen whether its processes are there.
  */
 const SCRIPT = `resource=$1 minor=$2 directory=$3 vip=$4
 IFS=' .' read -r now _ </proc/uptime
 end=$((now + $5)); shift 5
+runs=no
+has_mount() { while read -r _ at _; do [ "$at" != "$directory" ] || return 0; done </proc/mounts; return 1; }
+has_processes() { read -r _ <"/sys/fs/cgroup/system.slice/\${1%.service}.service/cgroup.procs"; } 2>/dev/null
+does_run() { if [ "$runs" = yes ] && has_processes "$1"; then return 0; fi; systemctl -q is-active "$1" 2>/dev/null; }
 while [ "$now" -lt "$end" ]; do
   cs= ro= ds=
   while read -r number rest; do
     [ "$number" = "$minor:" ] || continue
     for word in $rest; do case $word in cs:*) cs=\${word#*:} ;; ro:*) ro=\${word#*:} ;; ds:*) ds=\${word#*:} ;; esac; done
   done </proc/drbd 2>/dev/null
-  if [ -z "$cs" ] && grep -qs '^version: 9' /proc/drbd; then
-    cs=$(drbdadm cstate "$resource" 2>/dev/null) ro=$(drbdadm role "$resource" 2>/dev/null) ds=$(drbdadm dstate "$resource" 2>/dev/null)
-  fi
-  case $(cat /proc/mounts) in *" $directory "*) runs=yes; for unit; do systemctl -q is-active "$unit" 2>/dev/null || runs=no; done ;; *) runs=no ;; esac
+  version=; read -r _ version _ </proc/drbd
+  case $cs/$version in /9*)
+    cs=$(drbdadm cstate "$resource" 2>/dev/null) ro=$(drbdadm role "$resource" 2>/dev/null) ds=$(drbdadm dstate "$resource" 2>/dev/null) ;;
+  esac 2>/dev/null
+  if has_mount; then now_runs=yes; for unit; do does_run "$unit" || now_runs=no; done; runs=$now_runs; else runs=no; fi
   case $(ip -o addr show 2>/dev/null) in *" inet $vip/"* | *" inet6 $vip/"*) held=$vip ;; *) held= ;; esac
   echo "cs=\${cs:-none} ro=\${ro:-none} ds=\${ds:-none} runs=$runs vip=$held"
   sleep 0.2 2>/dev/null || sleep 1

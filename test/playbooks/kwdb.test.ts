@@ -300,6 +300,87 @@ long(
   400_000,
 );
 
+const BREAK = `mkdir -p /run/systemd/system/kaiwudb.service.d && cd /run/systemd/system/kaiwudb.service.d &&
+  printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' >no.conf && systemctl daemon-reload`;
+const MEND = 'rm -r /run/systemd/system/kaiwudb.service.d; systemctl daemon-reload';
+const isRunning = async (): Promise<void> => {
+  await expect.poll(async () => (await status()).state, { timeout: 240_000 }).toBe('running');
+};
+
+long(
+  'a service that comes up on neither node is told with its cause; mended, it serves again',
+  async () => {
+    const now = await status();
+    const primary = now.nodes.find(({ role }) => role === 'primary')?.name ?? '';
+    for (const node of ['dbk1', 'dbk2']) await lab.ssh(node, BREAK);
+    await lab.ssh(primary, 'systemctl kill -s KILL kaiwudb');
+    await expect.poll(async () => (await status()).state, { timeout: 60_000 }).not.toBe('running');
+    const ran = await run('recover-service');
+    expect([ran.code, ran.told]).toEqual([1, expect.stringMatching(/kaiwudb|KaiwuDB/)]);
+    for (const node of ['dbk1', 'dbk2']) await lab.ssh(node, MEND);
+    await done('recover-service');
+    expect(await done('recover-service')).toEqual([]);
+    expect((await status()).state).toBe('running');
+  },
+  900_000,
+);
+
+long(
+  'while a node is away it is told what could not be done there; when it is back it is filled',
+  async () => {
+    const now = await status();
+    const primary = now.nodes.find(({ role }) => role === 'primary')?.name ?? '';
+    await lab.powerOff(primary);
+    const away = await run('recover-datacenter');
+    expect([away.code, away.failed]).toEqual([1, [`${primary} answers`, `${primary} is back`]]);
+    await ask('DELETE FROM steady.rows_of');
+    await lab.powerOn(primary);
+    await done('recover-datacenter');
+    expect((await status()).nodes.find(({ name }) => name === primary)?.role).toBe('standby');
+    expect(await done('recover-datacenter')).toEqual([]);
+  },
+  900_000,
+);
+
+long(
+  'a link that is cut and healed: the nodes meet again, and a pair that is whole is left as it is',
+  async () => {
+    await lab.cut('dbk2', 'net2');
+    await expect.poll(async () => (await status()).replication.state, { timeout: 120_000 }).toBe('stopped');
+    await ask('INSERT INTO steady.rows_of (n) VALUES (2)');
+    const early = await run('recover-link');
+    expect([early.code, early.told]).toEqual([1, expect.stringContaining('No heartbeat comes')]);
+    await lab.heal('dbk2', 'net2');
+    await done('recover-link');
+    expect((await status()).state).toBe('running');
+    expect(await done('recover-link')).toEqual([]);
+  },
+  900_000,
+);
+
+long(
+  'after a split brain the victim gives up what it wrote alone, and both are in step',
+  async () => {
+    const [survivor, victim] = ['dbk1', 'dbk2'];
+    for (const link of ['net1', 'net2'] as const) await lab.cut(victim, link);
+    const promoted = async (): Promise<string> =>
+      (await Promise.all([survivor, victim].map((node) => lab.ssh(node, 'drbdadm role drbd3'))))
+        .map(({ stdout }) => stdout.split('/')[0])
+        .join();
+    await expect.poll(promoted, { timeout: 180_000 }).toBe('Primary,Primary');
+    for (const node of [survivor, victim]) await lab.ssh(node, 'date >/var/lib/kwdb/alone; sync');
+    for (const link of ['net1', 'net2'] as const) await lab.heal(victim, link);
+    const told = await run('recover-service');
+    expect([told.code, told.told]).toEqual([1, expect.stringContaining('Split brain')]);
+    const now = await status();
+    const idle = now.nodes.find(({ role }) => role === 'standby')?.name ?? '';
+    await done('recover-split-brain', [`victim=${idle}`, 'at_most=200 MiB']);
+    await isRunning();
+    await done('verify');
+  },
+  900_000,
+);
+
 long(
   'the pair is stopped and started; dissolved, it is built again with what it holds',
   async () => {
