@@ -1,4 +1,5 @@
 import type { Bend, ClusterStatus, NodeStatus } from '../core/cluster.ts';
+import { recovered } from './model.ts';
 
 const bend = (name: string, where: string, isBent: boolean, message: string): Bend => ({
   obligation: `${name}@${where}`,
@@ -37,14 +38,6 @@ function services({ name, online, role, services: units }: NodeStatus): readonly
     if (units[unit] === undefined || (!isRunning && !isWanted)) return [];
     return [bend(`service-stopped:${unit}`, name, !isRunning, `service ${unit} is stopped`)];
   });
-}
-
-/** Noted by recover-service.yml of a node that was away, by recover-link.yml of the pair. A whole pair shows that it is over; no other can tell. */
-function recovered({ cluster, state, nodes, replication }: ClusterStatus): readonly Bend[] {
-  if ((state !== 'running' && state !== 'stopped') || replication.state !== 'normal') return [];
-  return [cluster, ...nodes.map(({ name }) => name)].map((name) =>
-    bend('not-recovered', name, false, `${name} is not put in order`),
-  );
 }
 
 /** What of the pair is bent, and what is seen not to be. */

@@ -9,7 +9,7 @@ import { readNode } from './_drbd-read.ts';
 import type { Node } from './_drbd-read.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 import { VOICES } from './_drbd-witnesses.ts';
-import { agreedRole, roleProblems, see, stateOf, votesBy } from './model.ts';
+import { agreedRole, recovered, roleProblems, see, stateOf, votesBy } from './model.ts';
 import type { Votes } from './model.ts';
 
 const votesOf = ({ reading }: Node): Votes => (reading === undefined ? {} : votesBy(VOICES, reading.words));
@@ -139,9 +139,10 @@ export const readPair = async (
 };
 
 /** What of the pair is bent, and what is seen not to be. */
-export function drbdBends({ cluster, nodes, arbitration }: ClusterStatus): readonly Bend[] {
+export function drbdBends(status: ClusterStatus): readonly Bend[] {
+  const { cluster, nodes, arbitration } = status;
   const failover = arbitration['failover'];
-  const bends: Bend[] = [];
+  const bends: Bend[] = [...recovered(status)];
   if (failover === 'enabled' || failover === 'disabled')
     bends.push({
       obligation: `maintenance@${cluster}`,

@@ -1,6 +1,6 @@
 import { Unreachable } from '../core/error.ts';
 import type { Context } from '../core/module.ts';
-import type { ClusterProblem, ClusterState, ClusterStatus, NodeStatus, Role } from '../core/cluster.ts';
+import type { Bend, ClusterProblem, ClusterState, ClusterStatus, NodeStatus, Role } from '../core/cluster.ts';
 
 /** A node and what it said, or why it could not be asked. */
 export interface Seen<Reading> {
@@ -111,3 +111,13 @@ export function stateOf(
 /** Node → role, as a run records it. */
 export const rolesOf = (status: ClusterStatus): Readonly<Record<string, Role>> =>
   Object.fromEntries(status.nodes.map(({ name, role }) => [name, role]));
+
+/** Noted by playbooks of recovery, of a node that was away or of the pair. A whole pair shows that it is over; no other can tell. */
+export function recovered({ cluster, state, nodes, replication }: ClusterStatus): readonly Bend[] {
+  if ((state !== 'running' && state !== 'stopped') || replication.state !== 'normal') return [];
+  return [cluster, ...nodes.map(({ name }) => name)].map((name) => ({
+    obligation: `not-recovered@${name}`,
+    isBent: false,
+    message: `${name} is not put in order`,
+  }));
+}
