@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { bends } from '../../engine/cluster/_dbackup-bends.ts';
+import { drbdBends } from '../../engine/cluster/_drbd-pair.ts';
 import type { ClusterStatus, NodeStatus } from '../../engine/core/cluster.ts';
 
 const node = (name: string, more: Partial<NodeStatus>): NodeStatus => ({
@@ -88,4 +89,19 @@ test('what cannot be told is told neither way', () => {
     'service-stopped:dbackup3-keepalived@a',
     'service-stopped:dbackup3-backupd@a',
   ]);
+});
+
+test('a pair of DRBD tells whose node is in standby, whether it is left alone, and that all is in order again', () => {
+  const whole = status({ a: { witnesses: { node: 'online' } }, b: { witnesses: { node: 'standby' } } });
+  const told = (one: ClusterStatus): unknown =>
+    drbdBends(one).map(({ obligation, isBent }) => [obligation, isBent]);
+  expect(told(whole)).toEqual([
+    ['not-recovered@pair', false],
+    ['not-recovered@a', false],
+    ['not-recovered@b', false],
+    ['maintenance@pair', false],
+    ['standby-a@pair', false],
+    ['standby-b@pair', true],
+  ]);
+  expect(told({ ...whole, state: 'degraded' })).toHaveLength(3);
 });

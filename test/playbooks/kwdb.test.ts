@@ -15,6 +15,8 @@ import { editedInventory, playbook, statusOf } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 
 const OPEN = 'secure=false';
+/** What the upgrade leaves on both nodes. */
+const NEW = 'version=2.2.1';
 let lab: Lab;
 let state: string | undefined;
 let vip: string;
@@ -396,7 +398,7 @@ long(
     expect(await count()).toEqual(before);
     expect(await done('start')).toEqual([]);
     await done('dissolve');
-    await done('build', [OPEN]);
+    await done('build', [OPEN, NEW]);
     expect(await count()).toEqual(before);
   },
   600_000,
@@ -414,8 +416,8 @@ long(
     await lab.replaceNode(node);
     await lab.powerOn(node);
     const client = writer();
-    const given = [OPEN, `node=${node}`];
-    expect((await run('recover-node', [OPEN, `node=${survivor}`])).failed).toEqual([
+    const given = [OPEN, NEW, `node=${node}`];
+    expect((await run('recover-node', [OPEN, NEW, `node=${survivor}`])).failed).toEqual([
       'The other node is primary',
     ]);
     // The next number that is free is another here.
@@ -451,7 +453,7 @@ long(
     // What was copied serves.
     await done('switch');
     expect(await lost(numbers)).toEqual([]);
-    expect(await done('recover-node', [OPEN, `node=${survivor}`], slow)).toEqual([]);
+    expect(await done('recover-node', [OPEN, NEW, `node=${survivor}`], slow)).toEqual([]);
   },
   1_200_000,
 );

@@ -1,5 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -123,6 +124,38 @@ long(
   },
 );
 
+const releases = async (): Promise<string[]> => {
+  const wish = "dpkg-query -W -f '${db:Status-Status} ${Version}\\n' 'usphere-*' | sort -u";
+  return Promise.all(['dbk1', 'dbk2'].map((node) => on(node, wish)));
+};
+
+long('what does not install on the standby is put back, and the primary is not touched', async () => {
+  const [, from = ''] = /usphere_packages: (.*)/.exec(await readFile(lab.inventory, 'utf8')) ?? [];
+  const packages = await mkdtemp(join(state ?? '', 'broken-'));
+  const script = `set -e; cd "$1"; cp "$2"/usphere-*_1.0-2_*.deb .; dpkg-deb -R usphere-vms_*.deb tree
+    printf '#!/bin/sh\\nexit 1\\n' >tree/DEBIAN/postinst; dpkg-deb -b tree usphere-vms_*.deb; rm -r tree`;
+  execFileSync('sh', ['-c', script, 'sh', packages, from], { stdio: 'ignore' });
+  const extra = ['version=1.0-2', 'soak=1s', `packages=${packages}`];
+  const ran = await playbook('usphere/upgrade', lab.inventory, { state: state ?? '', extra });
+  expect([ran.code, ran.told]).toEqual([1, expect.stringContaining('the primary was not touched')]);
+  expect(await releases()).toEqual(['installed 1.0-1', 'installed 1.0-1']);
+  expect([(await status()).state, await roles()]).toEqual(['running', ['primary', 'standby']]);
+});
+
+long('both hosts get another release under a steady writer: no row is lost, roles as before', async () => {
+  const client = writer('upgrade');
+  await client.begun();
+  await done('upgrade', lab.inventory, ['version=1.0-2', 'soak=1s']);
+  const { names, gapMs } = await client.stop();
+  process.stderr.write(
+    `usphere: upgrade under ${names.length} writes, none for ${Math.round(gapMs)} ms at a time; load ${loadavg()[0]?.toFixed(1)}\n`,
+  );
+  expect(await lost(names)).toEqual([]);
+  expect(await releases()).toEqual(['installed 1.0-2', 'installed 1.0-2']);
+  expect([(await status()).state, await roles()]).toEqual(['running', ['primary', 'standby']]);
+  expect((await done('upgrade', lab.inventory, ['version=1.0-2', 'soak=1s'])).changed).toEqual([]);
+});
+
 long('whom the other host and the arbiter lose serves no more, and the other one does', async () => {
   const client = writer('cut');
   await client.begun();
@@ -167,7 +200,7 @@ long(
         .replace(/password: !secret "[\w-]+"/, () => `password: !secret ${JSON.stringify(`${PASSWORD}h`)}`),
     );
     const client = writer('recover');
-    const ran = await done('recover-node', inventory, ['node=dbk2']);
+    const ran = await done('recover-node', inventory, ['node=dbk2', 'version=1.0-2']);
     const { names, gapMs } = await client.stop();
     process.stderr.write(
       `usphere: recovery under ${names.length} writes, none for ${Math.round(gapMs)} ms\n`,
