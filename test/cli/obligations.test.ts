@@ -116,6 +116,8 @@ test('what was put right by hand is noted in its run, by whom, and the run can b
   await book.run();
   expect((await book.command('resume')).code).toBe(4);
   book.setFailover('enabled');
+  const status = await book.command('status', '-i', join(book.dir, 'inventory.yml'));
+  expect(status.stdout).not.toContain('open:');
   expect(await book.look()).toMatchObject({ code: 0, rows: [{ state: 'put_right', isBent: false }] });
   expect(await book.look()).toEqual({ code: 0, rows: [] });
   const told = await book.command('show', '--output', 'jsonl');
