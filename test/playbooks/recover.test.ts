@@ -88,7 +88,7 @@ describe.skipIf(!isFull)('recovery as an operator has it', () => {
     expect(await obligations()).toEqual([0, ['not-recovered@dbk1 put_right']]);
     await isRecovered('recover-service', 'while off');
     expect(await obligations()).toEqual([0, []]);
-  }, 400_000);
+  }, 600_000);
 
   test('link: without failover nobody is promoted on a guess; back, the former primary gives way', async () => {
     await well('stop');
@@ -111,7 +111,7 @@ describe.skipIf(!isFull)('recovery as an operator has it', () => {
     await well('start');
     await isRecovered('recover-link', 'while cut');
     expect((await obligations())[0]).toBe(0);
-  }, 400_000);
+  }, 600_000);
 
   test('data centre: a database that does not start is told; mended, its Catalog becomes a copy again', async () => {
     await sh(
@@ -127,7 +127,7 @@ describe.skipIf(!isFull)('recovery as an operator has it', () => {
     const after = await well('recover-datacenter');
     expect(after.changed.join('\n')).toContain("becomes a copy of the primary's");
     await isRecovered('recover-datacenter', 'without it');
-  }, 400_000);
+  }, 600_000);
 
   test('split brain: once the heartbeats are back the former primary gives way', async () => {
     await sh(
@@ -144,5 +144,5 @@ END`,
     await expect.poll(holders, { timeout: 60_000 }).toEqual(['dbk2']);
     await well('recover-split-brain');
     await isRecovered('recover-split-brain', 'on the other side');
-  }, 400_000);
+  }, 600_000);
 });
