@@ -100,6 +100,7 @@ describe.skipIf(!isFull)('recovery as an operator has it', () => {
       .toEqual(Array(4).fill('failed'));
     const guess = await run('recover-link');
     expect([guess.code, guess.failed]).toEqual([1, ['Nobody is promoted on a guess']]);
+    expect(guess.told).toContain('give -e cut_off=dbk1');
     expect(await roles()).toEqual(['primary', 'standby']);
     const during = await run('recover-link', 'cut_off=dbk1');
     expect([during.code, during.failed.at(-1)]).toEqual([4, 'Every heartbeat is back']);
