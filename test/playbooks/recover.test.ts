@@ -131,11 +131,13 @@ describe.skipIf(!isFull)('recovery as an operator has it', () => {
   }, 600_000);
 
   test('split brain: once the heartbeats are back the former primary gives way', async () => {
+    const peer = `{ ${lab.nodes[1]?.addresses.net1}, ${lab.nodes[1]?.addresses.net2} }`;
     await sh(
       'dbk1',
       `nft -f - <<'END'
 table inet apart {
-  chain in { type filter hook input priority 0; ip saddr { ${lab.nodes[1]?.addresses.net1}, ${lab.nodes[1]?.addresses.net2} } drop; }
+  chain in { type filter hook input priority 0; ip saddr ${peer} drop; }
+  chain out { type filter hook output priority 0; ip daddr ${peer} drop; }
 }
 END`,
     );
