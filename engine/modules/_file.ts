@@ -390,9 +390,11 @@ export async function place(ctx: Context, wanted: Wanted, found: Found): Promise
         stdin: content,
       });
   if (said.code === 65) {
-    const cause = lastLine(said.stderr) || 'without saying why';
+    // The last line is often only that it gave up.
+    const cause = linesOf(said.stderr.trim()).slice(-3).join(' · ') || 'without saying why';
+    const program = validate.join(' ');
     throw new StepFailed(
-      `\`${validate.join(' ')}\` refused the new ${path}: ${cause}`,
+      `\`${program.length > 60 ? `${program.slice(0, 59)}…` : program}\` refused the new ${path}: ${cause}`,
       { path, stderr: said.stderr, stderr_lines: linesOf(said.stderr) },
       { hint: 'the old file is untouched' },
     );
