@@ -89,7 +89,9 @@ export function parseStatus(text: string): Status {
 export async function readStatus(ctx: Context): Promise<Status | undefined> {
   const said = await ctx.sh('crm_mon --one-shot --inactive --output-as=xml', { isLook: true });
   // 102: not connected (crm_mon has no other word for a cluster that is not there).
-  if (said.code === 102 || /not running|Not connected/i.test(said.stdout + said.stderr)) return undefined;
+  if (said.code === 102) return undefined;
+  // Of a resource whose monitor failed it is said, too, that it is `not running`.
+  if (said.code !== 0 && /not running|Not connected/i.test(said.stdout + said.stderr)) return undefined;
   if (said.code !== 0) throw new StepFailed(`The cluster cannot be read: ${lastWords(said)}`);
   return parseStatus(said.stdout);
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { z } from 'zod';
 import { checkOptions } from '../../../engine/modules/pacemaker/_agents.ts';
+import type { Context } from '../../../engine/core/module.ts';
 import type { Agent } from '../../../engine/modules/pacemaker/_agents.ts';
 import { constraintEdit } from '../../../engine/modules/pacemaker/_constraints.ts';
 import type { Edit } from '../../../engine/modules/pacemaker/_edit.ts';
@@ -14,7 +15,7 @@ import {
   resourceEdit,
   stopEdit,
 } from '../../../engine/modules/pacemaker/_resources.ts';
-import { parseStatus } from '../../../engine/modules/pacemaker/_status.ts';
+import { parseStatus, readStatus } from '../../../engine/modules/pacemaker/_status.ts';
 import { childOf, parse, write } from '../../../engine/modules/pacemaker/_xml.ts';
 import type { Element } from '../../../engine/modules/pacemaker/_xml.ts';
 
@@ -159,4 +160,18 @@ test('the state of a cluster is read as Pacemaker tells it', () => {
     'web Started n1',
   ]);
   expect(parseStatus(fixture('power-failure.xml')).nodes.map(({ is_online: is }) => is)).toContain(false);
+});
+
+test('a resource that is not running is no Pacemaker that is not running', async () => {
+  const saying = (code: number, stdout: string, stderr = ''): Context =>
+    ({ sh: () => Promise.resolve({ code, stdout, stderr }) }) as unknown as Context;
+  const failure =
+    '<failures><failure op_key="KaiwuDB_monitor_10000" node="dbk1" exitstatus="not running" exitreason=""/></failures>';
+  const failing = fixture('running.xml').replace('</pacemaker-result>', `${failure}</pacemaker-result>`);
+  const seen = await readStatus(saying(0, failing));
+  expect(seen?.failures).toEqual([
+    { resource: 'KaiwuDB', operation: 'monitor', node: 'dbk1', reason: 'not running' },
+  ]);
+  expect(await readStatus(saying(102, ''))).toBe(undefined);
+  expect(await readStatus(saying(1, '', 'crm_mon: Error: cluster is not running'))).toBe(undefined);
 });
