@@ -8,13 +8,13 @@ import { writeOut, writerOf } from './_formats.ts';
 type Writer = (chronicle: Chronicle) => Promise<string | Buffer>;
 
 // Loaded when they are wanted: each brings its own baggage.
-const WRITERS = {
-  html: async (chronicle: Chronicle) => (await import('../report/export/html.ts')).htmlPage(chronicle),
-  json: async (chronicle: Chronicle) => `${JSON.stringify(chronicle, undefined, 2)}\n`,
-  junit: async (chronicle: Chronicle) => (await import('../report/export/junit.ts')).junitXml(chronicle),
-  csv: async (chronicle: Chronicle) => (await import('../report/export/csv.ts')).csvText(chronicle),
-  xlsx: async (chronicle: Chronicle) => (await import('../report/export/xlsx.ts')).xlsxBytes(chronicle),
-} satisfies Readonly<Record<string, Writer>>;
+const WRITERS: Readonly<Record<string, Writer>> = {
+  html: async (chronicle) => (await import('../report/export/html.ts')).htmlPage(chronicle),
+  json: async (chronicle) => `${JSON.stringify(chronicle, undefined, 2)}\n`,
+  junit: async (chronicle) => (await import('../report/export/junit.ts')).junitXml(chronicle),
+  csv: async (chronicle) => (await import('../report/export/csv.ts')).csvText(chronicle),
+  xlsx: async (chronicle) => (await import('../report/export/xlsx.ts')).xlsxBytes(chronicle),
+};
 
 function read(stateDir: string, run: string): Chronicle {
   const journal = readJournal(stateDir, run);
@@ -37,8 +37,8 @@ export default command({
     const run = positionals[0] ?? runIds(stateDir).at(-1);
     if (run === undefined) throw new DrillbookError('usage.run', `there are no runs in ${stateDir}`);
     const out = typeof options['out'] === 'string' && options['out'] !== '-' ? options['out'] : undefined;
-    const writer = writerOf<Writer>(WRITERS, options['format'], out);
-    if (writer === WRITERS.xlsx && out === undefined)
+    const writer = writerOf(WRITERS, options['format'], out);
+    if (writer === WRITERS['xlsx'] && out === undefined)
       throw new DrillbookError('usage.out', 'xlsx is no text: give it a file with --out FILE.xlsx');
     const chronicle = read(stateDir, run);
     if (chronicle.damage !== null) process.stderr.write(`${chronicle.damage}\n`);

@@ -28,11 +28,11 @@ export function momentOf(text: string, now: number): number {
   }
   if (Number(hours) > 23 || Number(minutes) > 59)
     throw new DrillbookError('step.params', `\`${text}\` is no time of day`);
-  const day = new Date(now - PAST_HOURS * HOUR);
-  const moment = new Date(day).setHours(Number(hours), Number(minutes), 0, 0);
-  return moment >= day.getTime()
-    ? moment
-    : new Date(day.setDate(day.getDate() + 1)).setHours(Number(hours), Number(minutes), 0, 0);
+  const earliest = now - PAST_HOURS * HOUR;
+  const moment = new Date(earliest);
+  moment.setHours(Number(hours), Number(minutes), 0, 0);
+  if (moment.getTime() < earliest) moment.setDate(moment.getDate() + 1);
+  return moment.getTime();
 }
 
 /** The 95th percentile, by nearest rank. */

@@ -1,5 +1,5 @@
 import type { RunEvent } from '../../core/event.ts';
-import { isBlank, readJournal, runIds } from './journal.ts';
+import { runIds, wordOf } from './journal.ts';
 import type { Reading } from './journal.ts';
 
 /** What makes two runs the same work. */
@@ -31,19 +31,10 @@ const isSame = ({ first, last }: ReturnType<Reading['glance']>, { playbook, inve
   last.outcome === 'done';
 
 /** How long, in ms, earlier runs of the same work that went well took from the beginning of `step` to their end. */
-export function restsAfter(stateDir: string, work: Work, step: string): readonly number[] {
-  return runIds(stateDir).flatMap((run) => {
-    if (isBlank(stateDir, run)) return [];
-    try {
-      const journal = readJournal(stateDir, run);
-      try {
-        const rest = isSame(journal.glance(), work) ? restAfter(journal.events(), step) : undefined;
-        return rest ?? [];
-      } finally {
-        journal.close();
-      }
-    } catch {
-      return []; // A damaged journal has no word.
-    }
-  });
-}
+export const restsAfter = (stateDir: string, work: Work, step: string): readonly number[] =>
+  runIds(stateDir).flatMap(
+    (run) =>
+      wordOf(stateDir, run, (journal) =>
+        isSame(journal.glance(), work) ? restAfter(journal.events(), step) : undefined,
+      ) ?? [],
+  );

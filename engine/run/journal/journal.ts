@@ -241,20 +241,23 @@ function glanceAt(database: DatabaseSync, head: Head | undefined): Glance {
   }
 }
 
-/** True for a run kept here that gave its locks back: a node that was away may not have heard of it. */
-export function hasReleased(stateDir: string, run: string): boolean {
-  if (!runIds(stateDir).includes(run)) return false;
+/** What `look` makes of the journal of a run; undefined where there is none, or a damaged one: that has no word. */
+export function wordOf<T>(stateDir: string, run: string, look: (journal: Reading) => T): T | undefined {
   try {
     const journal = readJournal(stateDir, run);
     try {
-      return journal.glance().lock?.event === 'lock_released';
+      return look(journal);
     } finally {
       journal.close();
     }
   } catch {
-    return false; // A damaged journal has no word.
+    return undefined;
   }
 }
+
+/** True for a run kept here that gave its locks back: a node that was away may not have heard of it. */
+export const hasReleased = (stateDir: string, run: string): boolean =>
+  wordOf(stateDir, run, (journal) => journal.glance().lock?.event) === 'lock_released';
 
 /** True for a run that ended before it had told anything: there is nothing to go on with. */
 export function isBlank(stateDir: string, run: string): boolean {
