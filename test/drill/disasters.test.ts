@@ -15,6 +15,11 @@ import { longestAfter, MAKE_PROBE, numbersIn, startProbe } from './_probe.ts';
 const DRILLS = join(import.meta.dirname, '../../playbooks/drills');
 const NAMES = ['service', 'link', 'database', 'power', 'split-brain'] as const;
 const TIMES = [1, 2, 3] as const;
+/** Power-offs with semi-synchronous replication; in every second one the standby receives nothing any more by then. */
+const POWER_OFFS = Array.from({ length: 20 }, (_, i) => ({
+  time: i + 1,
+  name: i % 2 === 0 ? 'power' : 'power-behind',
+}));
 
 /** What the drill says of itself, and what was seen beside it. */
 interface Beside {
@@ -35,87 +40,108 @@ const acknowledgedIn = (csv: string): number[] =>
     .map((line) => line.split(','))
     .flatMap(([n, , , ackMs = '']) => (ackMs === '' ? [] : [Number(n)]));
 
-describe.skipIf(!isFull)('disasters, three times each on one pair', () => {
-  let lab: Lab;
-  let state: string;
-  let vip: string;
-  let rows = 0;
+describe.runIf(isFull).each(['mariadb', 'mysql'] as const)(
+  'disasters on %s, each again and again',
+  (database) => {
+    let lab: Lab;
+    let state: string;
+    let vip: string;
+    let rows = 0;
 
-  beforeAll(async () => {
-    state = await mkdtemp(join(tmpdir(), 'disasters-'));
-    lab = await freshLab({ name: 'drl-disasters', database: 'mariadb' });
-    vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
-    for (const name of ['install', 'catalog', 'cluster-build']) {
-      const done = await playbook(name, lab.inventory, { state });
-      expect(done.code, done.told).toBe(0);
+    beforeAll(async () => {
+      state = await mkdtemp(join(tmpdir(), 'disasters-'));
+      lab = await freshLab({ name: `drl-${database}`, database });
+      vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
+      for (const name of ['install', 'catalog', 'cluster-build']) {
+        const done = await playbook(name, lab.inventory, { state });
+        expect(done.code, done.told).toBe(0);
+      }
+      const made = await lab.ssh('dbk1', 'mysql dbackup3', { stdin: MAKE_PROBE });
+      expect([made.code, made.stderr]).toEqual([0, '']);
+    }, 600_000);
+    afterAll(async () => {
+      await lab?.down();
+      await rm(state, { recursive: true, force: true });
+    }, 60_000);
+
+    /** The table goes with the drill: it is copied when the drill has begun to look at it. */
+    async function beside(name: string): Promise<Beside> {
+      let copy: Promise<ReadonlySet<number>> | undefined;
+      const client = startProbe(vip, (rows += 1_000_000));
+      const args = ['drill', join(DRILLS, `dbackup-${name}.yml`), '-i', lab.inventory, '--output', 'jsonl'];
+      const said = await start(args, {
+        env: { DRILLBOOK_STATE: state },
+        onLine(line) {
+          const event = JSON.parse(line) as DrillEvent;
+          if (event.event === 'phase' && event.phase === 'audit') copy = numbersIn(vip, 'drillbook_ledger');
+        },
+      }).ended;
+      const seen = await client.stop();
+      const [end = '{}'] = said.stdout.trim().split('\n').slice(-1);
+      const record = JSON.parse(end) as DrillRecord;
+      expect([record.outcome, record.reasons], said.stderr).toEqual(['passed', []]);
+      const kept = await numbersIn(vip, 'probe');
+      const csv = await readFile(join(drillDir(state, record.drill), 'ledger.csv'), 'utf8');
+      const there = await copy;
+      const orderedAt = Date.parse(record.startedAt) + (record.faults[0]?.fromMs ?? 0);
+      return {
+        code: said.code,
+        record,
+        rtoMs: longestAfter(seen, orderedAt),
+        lost: seen.filter(({ n }) => !kept.has(n)).length,
+        missing: acknowledgedIn(csv).filter((n) => there?.has(n) === false).length,
+      };
     }
-    const made = await lab.ssh('dbk1', 'mysql dbackup3', { stdin: MAKE_PROBE });
-    expect([made.code, made.stderr]).toEqual([0, '']);
-  }, 600_000);
-  afterAll(async () => {
-    await lab?.down();
-    await rm(state, { recursive: true, force: true });
-  }, 60_000);
 
-  /** The table goes with the drill: it is copied when the drill has begun to look at it. */
-  async function beside(name: string): Promise<Beside> {
-    let copy: Promise<ReadonlySet<number>> | undefined;
-    const client = startProbe(vip, (rows += 1_000_000));
-    const args = ['drill', join(DRILLS, `dbackup-${name}.yml`), '-i', lab.inventory, '--output', 'jsonl'];
-    const said = await start(args, {
-      env: { DRILLBOOK_STATE: state },
-      onLine(line) {
-        const event = JSON.parse(line) as DrillEvent;
-        if (event.event === 'phase' && event.phase === 'audit') copy = numbersIn(vip, 'drillbook_ledger');
-      },
-    }).ended;
-    const seen = await client.stop();
-    const [end = '{}'] = said.stdout.trim().split('\n').slice(-1);
-    const record = JSON.parse(end) as DrillRecord;
-    expect([record.outcome, record.reasons], said.stderr).toEqual(['passed', []]);
-    const kept = await numbersIn(vip, 'probe');
-    const csv = await readFile(join(drillDir(state, record.drill), 'ledger.csv'), 'utf8');
-    const there = await copy;
-    const orderedAt = Date.parse(record.startedAt) + (record.faults[0]?.fromMs ?? 0);
-    return {
-      code: said.code,
-      record,
-      rtoMs: longestAfter(seen, orderedAt),
-      lost: seen.filter(({ n }) => !kept.has(n)).length,
-      missing: acknowledgedIn(csv).filter((n) => there?.has(n) === false).length,
-    };
-  }
-
-  test.each([
-    ['clock: { on: standby, by: 5m }', 'a container has no clock of its own'],
-    ['full_disk: { on: standby, directory: /var/lib/mysql }', "is on the container's own overlay"],
-  ])('what a node refuses is told, and nothing was done: %s', async (fault, why) => {
-    const file = join(state, 'refused.yml');
-    await writeFile(
-      file,
-      `name: Refused\nsteady: { that: cluster.state == "running" }\nledger: { before: 1s }\nfaults: [{ ${fault} }]\n`,
-    );
-    const args = ['drill', file, '-i', lab.inventory, '--output', 'json'];
-    const said = await drillbook(args, { env: { DRILLBOOK_STATE: state } });
-    const { reasons, measures } = JSON.parse(said.stdout) as DrillRecord;
-    expect([said.code, reasons, measures]).toEqual([5, [expect.stringContaining(why)], null]);
-  });
-
-  test.each(TIMES.flatMap((time) => NAMES.map((name) => ({ time, name }))))(
-    '$name, time $time: all is well again, and the figures are those of others',
-    async ({ name, time }) => {
-      const { code, record, rtoMs, lost, missing } = await beside(name);
-      const { measures } = record;
-      report(
-        `${name} ${time}: RTO ${measures?.rtoMs} ms, beside it ${rtoMs} ms; RPO ${measures?.rpo.rows}, counted ${missing}, beside it ${lost}; ` +
-          `promoted ${measures?.promoteMs} ms; ${record.before?.primary} was primary; ${record.playbooks.map(({ run, exitCode }) => `${run} ${exitCode}`).join(', ')}; ${record.endedMs} ms`,
+    test.each([
+      ['clock: { on: standby, by: 5m }', 'a container has no clock of its own'],
+      ['full_disk: { on: standby, directory: /var/lib/mysql }', "is on the container's own overlay"],
+    ])('what a node refuses is told, and nothing was done: %s', async (fault, why) => {
+      const file = join(state, 'refused.yml');
+      await writeFile(
+        file,
+        `name: Refused\nsteady: { that: cluster.state == "running" }\nledger: { before: 1s }\nfaults: [{ ${fault} }]\n`,
       );
-      expect(code).toBe(0);
-      expect(Math.abs((measures?.rtoMs ?? Infinity) - rtoMs)).toBeLessThan(1000);
-      expect(measures?.rpo.rows).toBe(missing);
-      expect(measures?.acknowledged).toBeGreaterThan(1000);
-      if (measures?.rpo.rows === 0) expect(lost).toBe(0);
-    },
-    400_000,
-  );
-});
+      const args = ['drill', file, '-i', lab.inventory, '--output', 'json'];
+      const said = await drillbook(args, { env: { DRILLBOOK_STATE: state } });
+      const { reasons, measures } = JSON.parse(said.stdout) as DrillRecord;
+      expect([said.code, reasons, measures]).toEqual([5, [expect.stringContaining(why)], null]);
+    });
+
+    test.each(TIMES.flatMap((time) => NAMES.map((name) => ({ time, name }))))(
+      '$name, time $time: all is well again, and the figures are those of others',
+      async ({ name, time }) => {
+        const { code, record, rtoMs, lost, missing } = await beside(name);
+        const { measures } = record;
+        report(
+          `${name} ${time}: RTO ${measures?.rtoMs} ms, beside it ${rtoMs} ms; RPO ${measures?.rpo.rows}, counted ${missing}, beside it ${lost}; ` +
+            `promoted ${measures?.promoteMs} ms; ${record.before?.primary} was primary; ${record.playbooks.map(({ run, exitCode }) => `${run} ${exitCode}`).join(', ')}; ${record.endedMs} ms`,
+        );
+        expect(code).toBe(0);
+        expect(Math.abs((measures?.rtoMs ?? Infinity) - rtoMs)).toBeLessThan(1000);
+        expect(measures?.rpo.rows).toBe(missing);
+        expect(measures?.acknowledged).toBeGreaterThan(1000);
+        if (measures?.rpo.rows === 0) expect(lost).toBe(0);
+      },
+      400_000,
+    );
+
+    test('what is acknowledged from now on is on the standby too', async () => {
+      const done = await playbook('semi-sync', lab.inventory, { state });
+      expect(done.code, done.told).toBe(0);
+    });
+
+    test.each(POWER_OFFS)(
+      '$name, time $time with semi-synchronous replication: no acknowledged row is missing, before the node is back neither',
+      async ({ name, time }) => {
+        const { record, rtoMs, lost, missing } = await beside(name);
+        const { measures } = record;
+        report(
+          `semi-sync, ${name} ${time}: RTO ${measures?.rtoMs} ms, beside it ${rtoMs} ms; missing before the heal ${measures?.rpoBeforeHeal?.rows}, then ${measures?.rpo.rows}, counted ${missing}, beside it ${lost}; of ${measures?.acknowledged}`,
+        );
+        expect([measures?.rpoBeforeHeal?.rows, measures?.rpo.rows, missing, lost]).toEqual([0, 0, 0, 0]);
+      },
+      400_000,
+    );
+  },
+);

@@ -17,7 +17,7 @@ const FAULTS: readonly Readonly<Record<string, Readonly<Record<string, unknown>>
   { cut: { on: 'primary', direction: 'out', network: 2 } },
   { service: { on: 'primary', name: BACKUPD } },
   { service: { on: 'standby', name: BACKUPD, how: 'stop' } },
-  { service: { on: 'primary', name: 'keepalived', how: 'freeze' } },
+  { service: { on: 'primary', name: 'dbackup3-keepalived', how: 'freeze' } },
   { database: { on: 'primary' } },
   { database: { on: 'standby', how: 'stop' } },
   { database: { on: 'primary', how: 'freeze' } },
