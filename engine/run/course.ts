@@ -45,6 +45,12 @@ export function count({ counts }: Course, host: string, outcome: StepOutcome): v
   own[outcome] = (own[outcome] ?? 0) + 1;
 }
 
+/** How often a host came to a step and it was not skipped. */
+export const triesOf = ({ counts }: Course): number =>
+  Object.values(counts)
+    .flatMap((own) => Object.entries(own))
+    .reduce((sum, [outcome, times]) => (outcome === 'skipped' ? sum : sum + times), 0);
+
 /** The first reason to stop stays the reason. */
 export function stopBy(course: Course, exitCode: Stop['exitCode'], reason: string): void {
   course.stop ??= { exitCode, reason };

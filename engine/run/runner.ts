@@ -6,7 +6,7 @@ import { stepsOf } from '../plan/plan.ts';
 import type { Plan, PlannedPlay, PlanNode, Step } from '../plan/plan.ts';
 import { batchesOf, each } from './batches.ts';
 import type { Tools } from './context.ts';
-import { isStopped, stopBy } from './course.ts';
+import { isStopped, stopBy, triesOf } from './course.ts';
 import type { Course, RunnerOptions, States, Stop } from './course.ts';
 import { isSettled } from './journal/history.ts';
 import type { History } from './journal/history.ts';
@@ -108,13 +108,13 @@ export function runner(
     const ends = states.map((state) => history.peek(step.id, state.host.name)?.finished);
     if (options.mayRun && !ends.every(isSettled) && !(await isWished(step, states))) return failed;
     if (isShared(play, step) && ends.some((end) => end && !isSettled(end))) history.divergeAll(step.id);
-    const before = journal.count;
+    const [before, tries] = [journal.count, triesOf(course)];
     await each(step.isRunOnce ? runOnceOn(step, states) : states, options.forks, async (state) => {
       if (isStopped(course)) return;
       if (await onHost(course, step, state, step.isRunOnce ? states : [state])) failed.add(state);
     });
-    // A step taken from the journal has done nothing now.
-    if (journal.count > before) await checkInvariants();
+    // A step taken from the journal, or skipped, has done nothing now.
+    if (journal.count > before && triesOf(course) > tries) await checkInvariants();
     return (step.isRunOnce || step.isFatal) && failed.size > 0 ? new Set(states) : failed;
   }
 

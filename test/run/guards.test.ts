@@ -119,6 +119,20 @@ test('a resume looks at the invariants before it goes on and after what it does,
   expect([second.story, pair.reads]).toEqual([['two changed'], 3]);
 });
 
+test('an invariant is looked at after a step that failed, or was skipped on one host alone, not after one that was skipped', async () => {
+  const looks = async (second: string): Promise<number> => {
+    pair.reads = 0;
+    await onPair(
+      INVARIANT.replace('hosts: a', 'hosts: [a, b]').replace("name: two, shell: 'touch {{dir}}/two'", second),
+    ).go();
+    return pair.reads;
+  };
+  // Twice before them, after each of the two, and at the end.
+  expect(await looks("name: two, shell: 'touch {{dir}}/two', when: host.name == 'a'")).toBe(5);
+  expect(await looks("name: two, shell: 'exit 1'")).toBe(5);
+  expect(await looks("name: two, shell: 'touch {{dir}}/two', when: host.name == 'c'")).toBe(4);
+});
+
 test('an invariant that cannot be told does not hold', async () => {
   const ran = await onPair(INVARIANT.replace('primaries.size() <= 1', 'arbitration.lag < 1')).go();
   expect([ran.code, ran.story]).toEqual([5, []]);
