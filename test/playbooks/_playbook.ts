@@ -1,8 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { RunEvent } from '../../engine/core/event.ts';
+import type { DrillRecord } from '../../engine/drill/record.ts';
 import { drillbook, eventsOf } from '../cli/_drillbook.ts';
+import { report } from '../run/_matrix.ts';
 
 type Finished = Extract<RunEvent, { event: 'step_finished' }>;
 
@@ -46,6 +50,18 @@ export async function codeOf(
 export async function statusOf(inventory: string): Promise<ClusterStatus> {
   const { stdout } = await drillbook(['status', '-i', inventory, '--output', 'json']);
   return JSON.parse(stdout) as ClusterStatus;
+}
+
+/** Runs a drill of playbooks/drills/, which is to pass. */
+export async function drilled(name: string, inventory: string, state: string): Promise<DrillRecord> {
+  const args = ['drill', join(FOLDER, `drills/${name}.yml`), '-i', inventory, '--output', 'json'];
+  const said = await drillbook(args, { env: { DRILLBOOK_STATE: state } });
+  const record = JSON.parse(said.stdout) as DrillRecord;
+  report(
+    `${name}: RTO ${record.measures?.rtoMs} ms, RPO ${record.measures?.rpo.rows} of ${record.measures?.acknowledged}; load ${loadavg()[0]?.toFixed(1)}`,
+  );
+  expect([said.code, record.outcome, record.reasons], said.stderr).toEqual([0, 'passed', []]);
+  return record;
 }
 
 /** An inventory with some of its text changed, written to `file`. */

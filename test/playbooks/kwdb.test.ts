@@ -11,7 +11,7 @@ import { runIds } from '../../engine/run/journal/journal.ts';
 import { isFull } from '../_full.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { kept, report } from '../run/_matrix.ts';
-import { editedInventory, playbook, statusOf } from './_playbook.ts';
+import { drilled, editedInventory, playbook, statusOf } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 
 const OPEN = 'secure=false';
@@ -304,6 +304,17 @@ long(
     await expect.poll(async () => (await status()).replication.state, { timeout: 60_000 }).toBe('normal');
   },
   400_000,
+);
+
+long(
+  'drills pass: the primary loses its power, and its database does not come up any more',
+  async () => {
+    for (const name of ['power', 'service']) {
+      const { measures } = await drilled(`kwdb-${name}`, lab.inventory, state ?? '');
+      expect([measures?.rpo.rows, (measures?.acknowledged ?? 0) > 500]).toEqual([0, true]);
+    }
+  },
+  900_000,
 );
 
 const BREAK = `mkdir -p /run/systemd/system/kaiwudb.service.d && cd /run/systemd/system/kaiwudb.service.d &&

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isFull } from '../_full.ts';
 import { report } from '../run/_matrix.ts';
+import { drilled } from './_playbook.ts';
 import { openUsphere } from './_usphere.ts';
 import type { Usphere } from './_usphere.ts';
 
@@ -94,6 +95,14 @@ long('both hosts get another release under a steady writer: no row is lost, role
   expect(await releases()).toEqual(['installed 1.0-2', 'installed 1.0-2']);
   expect([(await pair.status()).state, await pair.roles()]).toEqual(['running', ['primary', 'standby']]);
   expect((await pair.done('upgrade', undefined, ['version=1.0-2', 'soak=1s'])).changed).toEqual([]);
+});
+
+long('a drill passes: the primary loses its power', async () => {
+  const { measures } = await drilled('usphere-power', pair.lab.inventory, pair.state);
+  expect([measures?.rpo.rows, (measures?.acknowledged ?? 0) > 500]).toEqual([0, true]);
+  // The following test begins with dbk1 as primary.
+  await pair.done('switch');
+  expect(await pair.roles()).toEqual(['primary', 'standby']);
 });
 
 long('whom the other host and the arbiter lose serves no more, and the other one does', async () => {
