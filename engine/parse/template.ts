@@ -28,6 +28,28 @@ const engine = Handlebars.create();
 for (const name of ['helperMissing', 'blockHelperMissing', 'log']) engine.unregisterHelper(name);
 for (const [name, helper] of Object.entries(helpers))
   engine.registerHelper(name, helper as Handlebars.HelperDelegate);
+type Source = readonly unknown[];
+interface Compiler {
+  appendToBuffer(source: unknown, location: unknown, explicit: unknown): unknown;
+}
+// Where no text stands before them the library adds values by `+`: two numbers side by side would become their sum.
+// (Its guide, "Compiler API", has this method for others to put in the place of its own.)
+const { JavaScriptCompiler: Library } = engine as unknown as { JavaScriptCompiler: new () => Compiler };
+class Texts extends Library {
+  readonly compiler = Texts;
+  override appendToBuffer(source: unknown, location: unknown, explicit: unknown): unknown {
+    const parts = Array.isArray(source) ? (source as Source) : [source];
+    return super.appendToBuffer(['("" + (', ...parts, '))'], location, explicit);
+  }
+}
+(engine as unknown as { JavaScriptCompiler: new () => Compiler }).JavaScriptCompiler = Texts;
+// A path that may be missing is followed by it, name by name; nobody can write its name.
+const MAYBE = ' maybe';
+engine.registerHelper(MAYBE, (value: unknown, name: string) =>
+  value !== null && typeof value === 'object' && Object.hasOwn(value, name)
+    ? (value as Scope)[name]
+    : undefined,
+);
 const BLOCKS = ['if', 'unless', 'each', 'with', 'lookup'];
 const isHelper = (name: string): boolean => BLOCKS.includes(name) || name in helpers;
 
@@ -68,6 +90,20 @@ export function offsetOfError(error: DrillbookError, text: string): number | und
 
 type Ast = { readonly type: string } & Record<string, unknown>;
 
+/** `a.b.c` as `(maybe (maybe a "b") "c")`: a path itself throws where `a.b` is not there. */
+function forgiving(path: Ast): Ast {
+  const { loc } = path;
+  const [root, ...rest] = path['parts'] as string[];
+  const helper = { type: 'PathExpression', data: false, depth: 0, parts: [MAYBE], original: MAYBE, loc };
+  return rest.reduce<Ast>(
+    (value, name) => ({
+      ...{ type: 'SubExpression', path: helper, loc },
+      params: [value, { type: 'StringLiteral', value: name, original: name, loc }],
+    }),
+    { ...path, parts: root === undefined ? [] : [root], original: root },
+  );
+}
+
 /** Where in a template a name stands. */
 interface Area {
   /** Names of block parameters around it. */
@@ -80,9 +116,14 @@ interface Area {
   readonly found: readonly string[];
 }
 
-/** Every variable a template reads, the names it makes itself (block parameters, `each` contexts) left out. */
+/**
+ * Every variable a template reads, the names it makes itself (block parameters, `each` contexts) left out. Paths that may
+ * be missing are made forgiving on the way.
+ */
 function referencesOf(program: Ast, text: string): Reference[] {
   const found: Reference[] = [];
+  /** Arguments of which the first may be missing. */
+  const optional: Ast[][] = [];
   const lineStarts = [0];
   for (let i = 0; i < text.length; i++) if (text[i] === '\n') lineStarts.push(i + 1);
 
@@ -130,6 +171,7 @@ function referencesOf(program: Ast, text: string): Reference[] {
     for (const [i, param] of [...params, ...pairs].entries()) {
       if (param.type === 'SubExpression') call(param, area);
       else path(param, area, isOptional && i === 0);
+      if (isOptional && i === 0 && param.type === 'PathExpression') optional.push(params);
     }
   };
   /** What is there besides, where an `if` asks for a path of the outermost scope. */
@@ -167,6 +209,7 @@ function referencesOf(program: Ast, text: string): Reference[] {
     }
   };
   walk(program['body'] as Ast[], { own: new Set(['this']), depth: 0, named: undefined, found: [] });
+  for (const params of optional) params[0] = forgiving(params[0] as Ast);
   return found;
 }
 
@@ -203,12 +246,13 @@ export function compile(text: string, from = 'template'): Compiled {
   try {
     const parsed = engine.parse(text);
     const program = parsed as unknown as Ast;
+    const references = referencesOf(program, text);
     // `log` is a helper of Handlebars' own and a likely name of a variable.
     const knownHelpers = { log: false, helperMissing: false, blockHelperMissing: false };
     const run = engine.compile(parsed, { strict: true, noEscape: true, knownHelpers });
     const guards = { allowProtoPropertiesByDefault: false, allowProtoMethodsByDefault: false };
     const result: Compiled = {
-      references: referencesOf(program, text),
+      references,
       path: soleExpression(program),
       render: (scope) => run(scope, guards),
     };
