@@ -10,10 +10,10 @@ import { readJobs } from './_writer.ts';
 import { freshLab } from '../lab/_fresh.ts';
 
 test('all playbooks of the pair, and the example of an inventory, are in order', async () => {
-  const said = await drillbook(['lint', 'playbooks/dbackup', '-i', 'inventories/example.yml']);
+  const said = await drillbook(['lint', 'playbooks/dbackup', '-i', 'inventories/dbackup.yml']);
   expect(said.stderr).toBe('');
   expect(said.code).toBe(0);
-  const own = await drillbook(['lint', 'inventories/example.yml']);
+  const own = await drillbook(['lint', 'inventories/dbackup.yml']);
   expect(own.code, own.stderr).toBe(0);
 });
 

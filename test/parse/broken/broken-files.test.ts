@@ -16,7 +16,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 for (const folder of ['playbooks', 'templates'])
   cpSync(join(ROOT, folder), join(dir, folder), { recursive: true });
 const INVENTORY = join(dir, 'inventory.yml');
-cpSync(join(ROOT, 'inventories/example.yml'), INVENTORY);
+cpSync(join(ROOT, 'inventories/dbackup.yml'), INVENTORY);
 
 const yamlIn = (folder: string): string[] =>
   readdirSync(join(dir, folder))
