@@ -7,8 +7,8 @@ import type { Node } from './_drbd-read.ts';
 import { drbdSettings } from './_drbd-settings.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 
-/** What guards the pair when its nodes lose each other, and what that means then. */
-export function protectionOf({ arbitration }: Pick<DrbdSettings, 'arbitration'>): string {
+/** What guards the pair when its nodes lose each other. */
+function guardOf({ arbitration }: Guarding): string {
   if (arbitration === 'none')
     return 'none: when the link between the nodes breaks both serve, and their data goes apart (split brain)';
   if ('qnetd' in arbitration)
@@ -16,11 +16,21 @@ export function protectionOf({ arbitration }: Pick<DrbdSettings, 'arbitration'>)
   return `ping of ${arbitration.ping.join(', ')}: a node that sees none of them does not serve; where both see one and not each other, both serve (split brain)`;
 }
 
-const zArbitration = z.object({ arbitration: drbdSettings.arbitration });
+const zGuarding = z.object({
+  arbitration: drbdSettings.arbitration,
+  drbd: z.object({ after_split: drbdSettings.drbd.shape.after_split }),
+});
+type Guarding = z.output<typeof zGuarding>;
+
+/** The same, and what becomes of the data then. */
+export const protectionOf = (settings: Guarding): string =>
+  settings.drbd.after_split === 'discard'
+    ? `${guardOf(settings)}; after a split brain DRBD gives up one side by itself, without a copy (after_split: discard)`
+    : guardOf(settings);
 
 /** The same before a host is known, with templates in it as they are written. */
 export function protectionBefore({ settings }: Cluster): string {
-  const { data } = zArbitration.safeParse(settings);
+  const { data } = zGuarding.safeParse(settings);
   return data === undefined ? 'told when it runs: `arbitration` is a template' : protectionOf(data);
 }
 

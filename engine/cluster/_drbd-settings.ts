@@ -21,9 +21,9 @@ export const drbdSettings = {
       al_extents: z.int().min(67).max(65_534).default(517).describe('Extents of the activity log'),
       after_split: z
         .enum(['discard', 'ask'])
-        .default('discard')
+        .default('ask')
         .describe(
-          'discard: as the document has it, DRBD gives up the side without writes, or the secondary, without a copy; ask: never by itself (drbd.split_brain)',
+          'After a split brain. ask: nothing is given up before the operator says so (drbd.split_brain); discard: as the document has it, DRBD gives up the side without writes, or the secondary, by itself and without a copy',
         ),
     })
     .describe('The replicated disk'),

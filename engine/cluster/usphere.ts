@@ -21,7 +21,8 @@ export const settingsSchema = z.strictObject({
   database_gb: z.number().positive().describe('Size of the database partition in GB'),
   sync_partition: z
     .strictObject({
-      ...drbdSettings.drbd.pick({ resource: true, device: true, disks: true, port: true }).shape,
+      ...drbdSettings.drbd.pick({ resource: true, device: true, disks: true }).shape,
+      port: drbdSettings.drbd.shape.port.unwrap().default(7790).describe('Port of its replication'),
       directory: z.string().startsWith('/').describe('Where it is mounted'),
       type: z.enum(['ext4', 'xfs']).default('ext4').describe('Its kind of file system'),
     })

@@ -98,7 +98,7 @@ test('where one node is away, what the other says counts', () => {
 });
 
 test.each([
-  [{}, ['discard-zero-changes', 'discard-secondary', 'disconnect']],
+  [{}, ['disconnect', 'disconnect', 'disconnect']],
   [{ after_split: 'discard' }, ['discard-zero-changes', 'discard-secondary', 'disconnect']],
   [{ after_split: 'ask' }, ['disconnect', 'disconnect', 'disconnect']],
 ])('what DRBD does by itself after a split, with %j', (more, policies) => {

@@ -106,7 +106,7 @@ test('what guards the pair is told by its settings alone', () => {
 
 test('there is at most one sync partition, with disk and device of its own', () => {
   const parsed = settingsSchema.parse({ ...given, sync_partition: { ...SYNC, directory: '/vms/templates' } });
-  expect(parsed.sync_partition).toMatchObject({ type: 'ext4', port: 7789 });
+  expect(parsed.sync_partition).toMatchObject({ type: 'ext4', port: 7790 });
   const twice = settingsSchema.safeParse({ ...given, sync_partition: [SYNC, SYNC] });
   expect(twice.success).toBe(false);
 });

@@ -125,6 +125,29 @@ long(
 );
 
 long(
+  'a node that loses its power between the first sync and the file system gets it all the same',
+  async () => {
+    await done('install');
+    await done('drbd-create-md');
+    await lab.ssh('dbk1', 'drbdadm primary --force drbd3');
+    const disks = async (): Promise<string> => (await lab.ssh('dbk1', 'drbdadm dstate drbd3')).stdout.trim();
+    await expect.poll(disks, { timeout: 120_000 }).toBe('UpToDate/UpToDate');
+    await lab.powerOff('dbk1');
+    await lab.powerOn('dbk1');
+    await done('drbd-create-md');
+    await done('drbd-sync');
+    expect((await lab.ssh('dbk1', 'blkid -p -s TYPE -o value /dev/drbd3')).stdout.trim()).toBe('ext4');
+    expect(await done('drbd-sync')).toEqual([]);
+    for (const node of ['dbk1', 'dbk2']) {
+      await lab.powerOff(node);
+      await lab.replaceNode(node);
+      await lab.powerOn(node);
+    }
+  },
+  600_000,
+);
+
+long(
   'two bare nodes become a pair that serves, by one playbook, and a second time nothing changes',
   async () => {
     await done('build', [OPEN]);

@@ -40,6 +40,11 @@ function mayBegin(ctx: Context, name: string, now: Resource): void {
   );
 }
 
+/** Looked at once more by the act itself: a resume may come long after the first look. */
+const BEGIN = `[ "$(drbdadm dstate "$1" | sort -u)" = Inconsistent/Inconsistent ] && [ "$(drbdadm cstate "$1" | sort -u)" = Connected ] ||
+  { echo 'these are no longer two empty disks that see each other' >&2; exit 1; }
+exec drbdadm primary --force "$1"`;
+
 async function run(ctx: Context, { resource }: z.output<typeof params>): Promise<Outcome> {
   const began = await ctx.keep('began', () => Promise.resolve(Date.now()));
   const before = await ctx.keep('before', async () => {
@@ -51,7 +56,7 @@ async function run(ctx: Context, { resource }: z.output<typeof params>): Promise
   });
   if (before === 'empty') {
     // 8.3 spelled it `-- --overwrite-data-of-peer primary` (drbdadm(8)).
-    const said = await ctx.job('drbdadm primary --force "$1"', { args: [resource] });
+    const said = await ctx.job(BEGIN, { args: [resource] });
     succeeded(`${resource} cannot become primary`, said);
   }
   const first = { at: Date.now(), percent: 0 };

@@ -20,19 +20,21 @@ type Params = z.output<typeof params>;
 /**
  * For each volume of resource `$1` on this node: `disk DEVICE BYTES`, `metadata` where it has some, what it is in use for
  * and what is on it. Of a resource that is up it is there, whatever can be read of it; where the node went down with it, it can be
- * read and not be dumped.
+ * read and not be dumped. Up and diskless is no sign of it: its disk may be another one by now.
  */
 const LOOK = `${BLOCK_DEVICE}
 resource=$1
 disks=$(drbdadm sh-ll-dev "$resource") || exit
-isUp=
-[ ! -e /proc/drbd ] || drbdsetup events2 --now | grep -q "^exists resource name:$resource " && isUp=1
+events=
+[ ! -e /proc/drbd ] || events=$(drbdsetup events2 --now) || exit
+seen() { printf '%s\n' "$events" | grep -q "^exists $1"; }
+isThere() { seen "resource name:$resource " && ! seen "device name:$resource volume:$1 .*disk:Diskless"; }
 volume=0
 for disk in $disks; do
   path=$(readlink -f "$disk")
   [ -b "$path" ] || { echo "$disk is no block device" >&2; exit 1; }
   printf 'disk %s %s\\n' "$disk" "$(blockdev --getsize64 "$path")"
-  if [ -n "$isUp" ] || drbdadm get-gi "$resource/$volume" >/dev/null 2>&1 </dev/null; then echo metadata
+  if isThere "$volume" || drbdadm get-gi "$resource/$volume" >/dev/null 2>&1 </dev/null; then echo metadata
   else uses "$path" && holds "$path" || exit; fi
   volume=$((volume + 1))
 done

@@ -143,7 +143,7 @@ const each = async (
 
 const STOP = 'systemctl stop pacemaker && systemctl stop corosync';
 /** As `pcs cluster destroy` does: a node that starts then knows nothing of what it was in. */
-const FORGET = `${STOP}
+const FORGET = `${STOP} || exit
 rm -f ${CONFIG} ${Object.values(KEYS).join(' ')} /var/lib/pacemaker/cib/cib* /var/lib/pacemaker/pengine/pe-* /var/lib/corosync/ring*`;
 /** The files lie beside their places. */
 const PLACE = `umask 077

@@ -27,7 +27,8 @@ line "$(systemctl is-active "$2" 2>/dev/null)"
 
 # What of it Pacemaker has in its hands.
 managed=
-if command -v cibadmin >/dev/null && resources=$(cibadmin --query --scope resources 2>/dev/null); then
+if systemctl -q is-active pacemaker; then
+  resources=$(cibadmin --query --scope resources) || exit
   case $resources in *"value=\"$3\""*) managed="filesystem" ;; esac
   case $resources in *"type=\"$2\""*) managed="$managed database" ;; esac
 fi
