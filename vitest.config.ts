@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer } from 'vitest/node';
 import type { TestSpecification } from 'vitest/node';
+import { LeftOut } from './test/_left-out.ts';
 
 /** Those that take minutes, of which none should be the last to begin. */
 const LONG =
@@ -22,6 +23,6 @@ export default defineConfig({
     maxWorkers: 3,
     testTimeout: 180_000,
     hookTimeout: 240_000,
-    reporters: ['default'],
+    reporters: ['default', new LeftOut()],
   },
 });

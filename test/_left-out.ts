@@ -1,0 +1,24 @@
+import type { Reporter, TestModule, Vitest } from 'vitest/node';
+
+/** Says at the end of a run which tests it left out, and where they are run: a green end is not one of those. */
+export class LeftOut implements Reporter {
+  private isChoice = false;
+
+  onInit({ config }: Vitest): void {
+    this.isChoice = config.testNamePattern !== undefined;
+  }
+
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const counts = modules.flatMap(({ children, relativeModuleId }) => {
+      const count = [...children.allTests('skipped')].length;
+      return count === 0 ? [] : [{ count, file: relativeModuleId.replace(/^test\/|\.test\.ts$/g, '') }];
+    });
+    if (counts.length === 0 || this.isChoice) return;
+    const total = counts.reduce((sum, { count }) => sum + count, 0);
+    const files = counts.map(({ count, file }) => `${file} ${count}`).join(', ');
+    process.stdout.write(
+      `Left out: ${total} tests that take hours, or are of another database server: ${files}\n` +
+        '  npm run matrix runs them\n\n',
+    );
+  }
+}
