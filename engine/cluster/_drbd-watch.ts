@@ -27,7 +27,7 @@ while [ "$now" -lt "$end" ]; do
   if has_mount; then now_runs=yes; for unit; do does_run "$unit" || now_runs=no; done; runs=$now_runs; else runs=no; fi
   case $(ip -o addr show 2>/dev/null) in *" inet $vip/"* | *" inet6 $vip/"*) held=$vip ;; *) held= ;; esac
   echo "cs=\${cs:-none} ro=\${ro:-none} ds=\${ds:-none} runs=$runs vip=$held"
-  sleep 0.2 2>/dev/null || sleep 1
+  sleep 0.5 2>/dev/null || sleep 1
   IFS=' .' read -r now _ </proc/uptime
 done`;
 
