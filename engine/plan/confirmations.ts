@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Inventory } from '../parse/inventory.ts';
 import type { Playbook } from '../parse/playbook.ts';
-import { renderText } from '../parse/template.ts';
+import { render, renderText } from '../parse/template.ts';
+import type { Scope } from '../parse/template.ts';
 import type { Inputs } from './inputs.ts';
 import { isSecretInput } from './inputs.ts';
 import { stepsOf } from './plan.ts';
@@ -16,27 +17,24 @@ export function confirmationsOf(
 ): string[] {
   const clusters = [...inventory.clusters.values()];
   const first = clusters[0];
-  const scope = {
-    inputs: { ...inputs.defaults, ...inputs.given },
-    cluster: first
-      ? {
-          ...{
-            name: clusters.map((cluster) => cluster.name).join(', '),
-            stack: first.stack,
-            nodes: first.nodes,
-          },
-          ...(clusters.length === 1 ? { settings: first.settings } : {}),
-        }
-      : { name: 'these hosts' },
-  };
+  const cluster = first
+    ? {
+        name: clusters.map(({ name }) => name).join(', '),
+        ...{ stack: first.stack, nodes: first.nodes },
+        ...(clusters.length === 1 ? { settings: first.settings } : {}),
+      }
+    : { name: 'these hosts' };
   // What only the run will know stays as it is written.
-  const told = (text: string): string => {
+  const toldIn = (scope: Scope, value: unknown): unknown => {
     try {
-      return renderText(text, scope, 'destroys');
+      return render(value, scope, 'confirm');
     } catch {
-      return text;
+      return value;
     }
   };
+  const defaults = Object.entries(inputs.defaults).map(([name, value]) => [name, toldIn({ cluster }, value)]);
+  const scope = { cluster, inputs: { ...Object.fromEntries(defaults), ...inputs.given } };
+  const told = (text: string): string => String(toldIn(scope, text));
   // `lint` has no values for inputs; which names there are was checked before.
   const isWhole = Object.keys(playbook.inputs).every((name) => Object.hasOwn(scope.inputs, name));
   const { confirm } = playbook;
