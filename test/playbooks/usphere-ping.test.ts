@@ -43,7 +43,7 @@ const syncing = (): Promise<string> =>
         /^( +)drbd:$/m,
         `$1sync_partition: { resource: r1, device: /dev/drbd1, disks: { dbk1: /dev/loop0, dbk2: /dev/loop0 }, port: 7790, directory: /srv/templates }\n$&`,
       )
-      .replace(/^( +)usphere_vms_min_gb: 0$/m, "$&\n$1usphere_sync_disk: '^loop0$'"),
+      .replace(/^( +)usphere_vms_min_gb: 0$/m, "$&\n$1usphere_sync_disk: '^loop0$$'"),
   );
 
 long(
