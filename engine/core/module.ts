@@ -70,6 +70,8 @@ export interface Context {
   status(): Promise<ClusterStatus>;
   /** How long, in ms, earlier runs of this playbook on this inventory that went well took from this step to their end. */
   restsOfEarlierRuns(): readonly number[];
+  /** What runs kept on this machine have bent of this host's pair and not put right, as `NAME@WHERE`; without what is meant to stay. */
+  obligations(): readonly string[];
   /** One line for the live view; percent from 0 to 100. */
   progress(message: string, percent?: number): void;
   /** From here on `value` is masked wherever it would be shown. */

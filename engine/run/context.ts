@@ -53,6 +53,7 @@ export interface Circumstances {
   progress(message: string, percent?: number): void;
   /** See `Context`; left out where there is no step. */
   restsOfEarlierRuns?(): readonly number[];
+  obligations?(cluster: string): readonly string[];
 }
 
 /** The task's keyword over the inventory's setting. */
@@ -165,6 +166,7 @@ export function contextFor(host: Host, circumstances: Circumstances, tools: Cont
       return tools.readStatus(cluster.name, on);
     },
     restsOfEarlierRuns: () => circumstances.restsOfEarlierRuns?.() ?? [],
+    obligations: () => (cluster && circumstances.obligations?.(cluster.name)) ?? [],
     progress: circumstances.progress,
     secret: (value) => redactor.add(value),
   };

@@ -16,6 +16,7 @@ import type { Taking } from './jobs.ts';
 import { comeBack, isAway } from './reconnect.ts';
 import { roleBinding } from './role-binding.ts';
 import { hostNamed } from './scope.ts';
+import { dueOf } from './obligations/ledgers.ts';
 import { restsAfter } from './journal/earlier.ts';
 import { endItem } from './journal/tries.ts';
 import type { Tries } from './journal/tries.ts';
@@ -42,8 +43,10 @@ function circumstances(
     restsOfEarlierRuns() {
       const { playbook, inventory } = course.tools.world.plan;
       const work = { playbook: playbook.file, inventory: inventory.spec };
-      return restsAfter(course.journal.stateDir, work, step.id);
+      const milestone = { step: step.id, host: step.isRunOnce ? undefined : host };
+      return restsAfter(course.journal.stateDir, work, milestone);
     },
+    obligations: (cluster) => dueOf(course.journal.stateDir, course.tools.world.plan.inventory, cluster),
     progress: (message, percent) => tell(course, step, host, message, { percent }),
   };
 }

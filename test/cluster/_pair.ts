@@ -92,6 +92,7 @@ export function openPair(inventoryFile: string, wish: Partial<Host> & { readonly
       evaluate: (expression, extra) => compileCondition(expression).evaluate({ ...scope, ...extra }),
       status: () => readStatus(cluster, ctx),
       restsOfEarlierRuns: () => [],
+      obligations: () => [],
       progress: () => undefined,
       secret: () => undefined,
     };

@@ -86,6 +86,7 @@ export async function openBench(wishes: Wishes = {}): Promise<Bench> {
     evaluate: (expression, extra) => compileCondition(expression).evaluate({ ...vars, ...extra }),
     status: () => (status === undefined ? unused() : Promise.resolve(status)),
     restsOfEarlierRuns: () => [],
+    obligations: () => [],
     progress: (message) => void said.push(message),
     secret: () => undefined,
   };

@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { RunEvent } from '../../engine/core/event.ts';
@@ -76,4 +78,49 @@ test('what is left is told by earlier runs that went well, without the time they
   expect([short.code, short.story]).toEqual([1, ['before changed', 'window failed']]);
   expect(reasonOf(short)).toMatch(/ends at .*; what is left takes 1.*2 known/);
   expect(reasonOf(await go(-60))).toContain('the window ended at');
+});
+
+const PAIR_BOOK = `
+name: Test
+inputs: { ends: { default: '' } }
+plays:
+  - hosts: all
+    serial: 1
+    tasks:
+      - { name: before, shell: 'true', changed_when: false }
+  - hosts: all
+    tasks:
+      - { name: first, run_once: true, window: { ends: '{{inputs.ends}}', needs: 15m } }
+      - { name: look, shell: 'true', changed_when: false }
+  - hosts: all
+    tasks:
+      - { name: second, window: { ends: '{{inputs.ends}}', needs: 15m }, when: host.name == "b" }
+      - { name: after, copy: { dest: '{{dir}}/done', content: done } }
+`;
+
+test('a run that had nothing to do, or that on one host alone, does not tell how long one takes that has', async () => {
+  const book = project(PAIR_BOOK, { hosts: ['a', 'b'] });
+  /** Of each window the earlier runs that tell, and the code. */
+  const told = async (seconds: number): Promise<readonly unknown[]> => {
+    const ran = await book.go({ given: { ends: inSeconds(seconds) } });
+    const runs = ran.events.flatMap((event) =>
+      event.event === 'step_finished' &&
+      ['first', 'second'].includes(event.name) &&
+      event.outcome !== 'skipped'
+        ? [event.result['runs']]
+        : [],
+    );
+    return [...runs, ran.code];
+  };
+  const undo = (...hosts: readonly string[]): void =>
+    hosts.forEach((host) => rmSync(join(book.dir, host, 'done')));
+
+  writeFileSync(join(book.dir, 'a/done'), 'done');
+  expect((await book.go()).code, 'on b alone').toBe(0);
+  expect((await book.go()).code, 'nothing to do').toBe(0);
+  undo('a', 'b');
+  expect(await told(60)).toEqual([0, 1]);
+  expect(await told(1000)).toEqual([0, 1, 0]);
+  undo('a', 'b');
+  expect(await told(60)).toEqual([1, 2, 0]);
 });

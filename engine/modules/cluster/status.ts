@@ -135,6 +135,11 @@ export default query({
       .array(z.object({ from: z.string(), to: z.string(), state: z.enum(['ok', 'failed', 'untested']) }))
       .describe('Each heartbeat'),
     arbitration: z.record(z.string(), z.unknown()).describe('Whether automatic failover is enabled'),
+    obligations: z
+      .array(z.string())
+      .describe(
+        'What runs kept here have bent of the pair and not put right, as `failover-disabled@PAIR`; without what is meant to stay',
+      ),
     problems: z
       .array(z.object({ code: z.string(), message: z.string(), hint: z.string() }))
       .describe('All that is amiss'),
@@ -146,7 +151,8 @@ export default query({
       return names.length === 1 ? (names[0] ?? null) : null;
     };
     const roles = Object.fromEntries(status.nodes.map(({ name, role }) => [name, role]));
-    const result = { ...status, roles, primary: only('primary'), standby: only('standby') };
+    const obligations = ctx.obligations();
+    const result = { ...status, roles, primary: only('primary'), standby: only('standby'), obligations };
     return wrong.length === 0
       ? { result }
       : { result, failed: `The pair ${status.cluster} is not as expected: ${wrong.join('; ')}` };

@@ -2,7 +2,7 @@ import type { RunEvent } from '../../core/event.ts';
 import type { Inventory } from '../../parse/inventory.ts';
 import { isBlank, openJournal, readJournal, runIds } from '../journal/journal.ts';
 import { holdRun } from '../journal/hold.ts';
-import { closed, ledgerOf } from './obligations.ts';
+import { closed, isDue, ledgerOf } from './obligations.ts';
 import type { Obligation } from './obligations.ts';
 
 type Started = Extract<RunEvent, { event: 'run_started' }>;
@@ -61,6 +61,12 @@ export function openIn(ledgers: readonly RunLedger[]): readonly Obligation[] {
     .filter((one) => !isOfRun(one));
   return [...shared, ...own];
 }
+
+/** What any run kept here, this one too, has bent of a cluster and not put right; without what is meant to stay. */
+export const dueOf = (stateDir: string, inventory: Inventory, cluster: string): readonly string[] =>
+  openIn(ledgersIn(stateDir, inventory, () => undefined))
+    .filter((one) => one.cluster === cluster && isDue(one))
+    .map(({ obligation }) => obligation);
 
 /** True while another process is at the run. */
 export function isUnderWay(stateDir: string, run: string): boolean {
