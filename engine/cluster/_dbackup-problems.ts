@@ -7,6 +7,7 @@ import type {
 } from '../core/cluster.ts';
 import { hintOf } from '../modules/mysql/_replicate.ts';
 import { faultOf } from '../modules/mysql/_server.ts';
+import type { Errant } from './_dbackup-errant.ts';
 import type { Settings } from './_dbackup-settings.ts';
 import type { Seen } from './dbackup.ts';
 
@@ -17,6 +18,7 @@ interface Picture {
   readonly vips: readonly VipStatus[];
   readonly heartbeats: readonly HeartbeatStatus[];
   readonly settings: Settings;
+  readonly errant: Errant | undefined;
 }
 
 type Look = (picture: Picture) => readonly ClusterProblem[];
@@ -72,6 +74,17 @@ const replications: Look = ({ all, nodes }) =>
     const hint = hintOf(database.replica) ?? 'resync copies everything from the primary (FAQ 2)';
     return [problem(code, `Replication from ${database.replica.host} to ${name} is broken: ${fault}`, hint)];
   });
+
+const errants: Look = ({ errant }) =>
+  errant === undefined
+    ? []
+    : [
+        problem(
+          'errant-transactions',
+          `${errant.node}, the standby, has ${errant.count} transaction${errant.count === 1 ? '' : 's'} of its own that ${errant.peer} has not`,
+          `${errant.peer} gets them once it replicates from ${errant.node} without delay; where they are not wanted, resync`,
+        ),
+      ];
 
 /** Below this the standby is taken to be in step; a busy night's lag above it delays a switch. */
 const LAG_SECONDS = 60;
@@ -233,6 +246,7 @@ const LOOKS: readonly Look[] = [
   unbuilt,
   databases,
   replications,
+  errants,
   lag,
   clones,
   filters,

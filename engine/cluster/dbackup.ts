@@ -10,6 +10,9 @@ import type {
 import type { Cluster } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { faultOf } from '../modules/mysql/_server.ts';
+import { Unreachable } from '../core/error.ts';
+import type { Errant } from './_dbackup-errant.ts';
+import { errantFrom, lackingFrom } from './_dbackup-errant.ts';
 import { dbackupProblems } from './_dbackup-problems.ts';
 import type { Reading } from './_dbackup-read.ts';
 import { readNode } from './_dbackup-read.ts';
@@ -137,7 +140,12 @@ function heartbeatsOf(all: readonly Seen[], settings: Settings): readonly Heartb
 }
 
 /** Folds what the nodes said into the one model. Pure. */
-export function foldReadings(cluster: Cluster, settings: Settings, all: readonly Seen[]): ClusterStatus {
+export function foldReadings(
+  cluster: Cluster,
+  settings: Settings,
+  all: readonly Seen[],
+  errant?: Errant,
+): ClusterStatus {
   const votes = new Map(all.map((node) => [node.name, votesOf(node, all, settings)] as const));
   const nodes = all.map((node) => nodeOf(node, votes.get(node.name) ?? {}, settings));
   const roleOf = (name: string): Role => nodes.find((node) => node.name === name)?.role ?? 'unknown';
@@ -150,7 +158,7 @@ export function foldReadings(cluster: Cluster, settings: Settings, all: readonly
   const ofMembers = new Map([...votes].filter(([name]) => roleOf(name) !== 'free'));
   const problems: readonly ClusterProblem[] = [
     ...roleProblems(nodes, ofMembers),
-    ...dbackupProblems({ all, nodes, replication, vips, heartbeats, settings }),
+    ...dbackupProblems({ all, nodes, replication, vips, heartbeats, settings, errant }),
   ];
   return {
     cluster: cluster.name,
@@ -165,7 +173,29 @@ export function foldReadings(cluster: Cluster, settings: Settings, all: readonly
   };
 }
 
-/** Reads both nodes, each in one exchange, side by side. */
+/** What the standby has written and the primary has not: looked for where the primary does not follow. */
+async function errantIn(
+  { nodes }: ClusterStatus,
+  settings: Settings,
+  all: readonly Seen[],
+  contextOf: (node: string) => Context,
+): Promise<Errant | undefined> {
+  const seenAs = (role: Role): Seen | undefined =>
+    all.find(({ name }) => name === nodes.find((node) => node.role === role)?.name);
+  const [primary, standby] = [seenAs('primary'), seenAs('standby')];
+  const from = lackingFrom(primary?.reading?.database?.replica);
+  const { database } = standby?.reading ?? {};
+  if (!primary || !standby || !from || !database) return undefined;
+  try {
+    const count = await errantFrom(contextOf(standby.name), settings, from, database.serverId);
+    return count > 0 ? { node: standby.name, peer: primary.name, count } : undefined;
+  } catch (error) {
+    if (error instanceof Unreachable) return undefined;
+    throw error;
+  }
+}
+
+/** Reads both nodes, each in one exchange, side by side; the standby once more where the primary does not follow it. */
 export async function readStatus(
   cluster: Cluster,
   contextOf: (node: string) => Context,
@@ -180,5 +210,7 @@ export async function readStatus(
       return see(context, fallback, () => readNode(context, settings, name, peer));
     }),
   );
-  return foldReadings(cluster, settings, all);
+  const status = foldReadings(cluster, settings, all);
+  const errant = await errantIn(status, settings, all, contextOf);
+  return errant === undefined ? status : foldReadings(cluster, settings, all, errant);
 }

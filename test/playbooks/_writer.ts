@@ -6,11 +6,16 @@ interface Job {
   readonly node: string;
 }
 
+/** Longer than this without an acknowledged write is a gap, not a slow answer. */
+const GAP_MS = 250;
+
 export interface Written {
   /** Names of all rows whose write was acknowledged. */
   readonly acknowledged: readonly string[];
   /** Longest time in which no write was acknowledged, in ms. */
   readonly longestGapMs: number;
+  /** All times together in which none was for longer than `GAP_MS`, that up to the end too, in ms. */
+  readonly gapsMs: number;
   /** Node that answered each write, in order, repetitions left out. */
   readonly nodes: readonly string[];
 }
@@ -30,6 +35,9 @@ export async function readJobs(address: string, prefix: string): Promise<Job[]> 
     after = last.id;
   }
 }
+
+const gapsBetween = (times: readonly number[]): readonly number[] =>
+  times.slice(1).map((time, i) => time - (times[i] ?? time));
 
 /**
  * An independent client: writes numbered rows through the VIP, one after the other, each with a connection of its own,
@@ -66,10 +74,16 @@ export function writer(
   return {
     count: () => acknowledged.length,
     async stop() {
+      const stoppedAt = performance.now();
       isStopped = true;
       await work;
-      const gaps = times.slice(1).map((time, i) => time - (times[i] ?? time));
-      return { acknowledged, longestGapMs: Math.max(0, ...gaps), nodes };
+      const gaps = gapsBetween([...times, stoppedAt]);
+      return {
+        acknowledged,
+        longestGapMs: Math.max(0, ...gaps),
+        gapsMs: gaps.filter((gap) => gap > GAP_MS).reduce((sum, gap) => sum + gap, 0),
+        nodes,
+      };
     },
   };
 }
