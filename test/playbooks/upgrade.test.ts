@@ -310,7 +310,7 @@ describe.each(DATABASES)('a pair on %s', (database) => {
     report(
       `upgrade on ${database}: died ${deaths} times, ${acknowledged.length} rows, none for ${Math.round(longestGapMs)} ms, ${Math.round(gapsMs)} ms in all`,
     );
-    // A whole machine to itself, as the matrix has it: else what is late is the test.
+    // Only there: the time limit of a write means little beside other tests.
     if (isFull) expect(gapsMs).toBeLessThan(3000);
     expect(nodes).toEqual(['dbk1']);
     const kept = new Set((await readJobs(vip, prefix)).map((job) => job.name));
