@@ -145,3 +145,18 @@ test('modules, plans and parsers read the operator’s files through the run, wh
   );
   expect(straight.map(({ file }) => file)).toEqual([]);
 });
+
+test('every test that has a part for `npm run matrix` is run by it', () => {
+  const top = resolve(ENGINE, '..');
+  const { scripts } = JSON.parse(readFileSync(join(top, 'package.json'), 'utf8')) as {
+    scripts: { matrix: string };
+  };
+  const full = [...filesUnder(join(top, 'test'))].filter(
+    (file) =>
+      file.endsWith('.test.ts') &&
+      importsOf(readFileSync(file, 'utf8')).some((one) => /\/_full\.ts$/.test(one)),
+  );
+  expect(full.length).toBeGreaterThan(10);
+  const run = scripts.matrix.split(' ');
+  expect(full.map((file) => relative(top, file)).filter((file) => !run.includes(file))).toEqual([]);
+});
