@@ -49,6 +49,7 @@ async function gate(states: readonly ClusterStatus['state'][], params: object): 
   let looks = 0;
   const ctx = {
     status: () => Promise.resolve({ ...STATUS, state: states[Math.min(looks++, states.length - 1)] }),
+    obligations: () => [],
     progress: () => undefined,
     signal: new AbortController().signal,
   };
