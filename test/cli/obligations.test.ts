@@ -242,3 +242,20 @@ test('runs of another pair are not told of', async () => {
   ]);
   expect([said.code, said.stdout]).toEqual([0, 'nothing is open\n']);
 });
+
+const SEEN = `      - { name: see, cluster.status: {}, register: pair }
+      - { name: bent, debug: { msg: "bent: {{join pair.obligations}}" } }
+`;
+
+test('a later run sees what an earlier one has bent of the pair, and not what is meant to stay', async () => {
+  const book = pair(OFF);
+  expect((await book.run()).code).toBe(4);
+  book.write(SEEN);
+  expect((await book.run()).stdout).toContain(`bent: ${book.key}`);
+  book.write(ON);
+  expect((await book.run()).code).toBe(0);
+  book.write(OFF.replace(' }', ', stays: true }'));
+  expect((await book.run()).code).toBe(0);
+  book.write(SEEN);
+  expect((await book.run()).stdout).toContain('"bent: "');
+});
