@@ -165,7 +165,7 @@ long(
 );
 
 long(
-  'a switch and one back lose no acknowledged row, each within the time of the document',
+  'a switch and one back lose no acknowledged row, and say how long they took',
   async () => {
     await ask('CREATE DATABASE steady');
     await ask('CREATE TABLE steady.rows_of (n INT PRIMARY KEY)');

@@ -66,6 +66,8 @@ async function reconnect(ctx: Context, { resource, wait }: Params, before: Diver
       { hint: 'nothing was changed; name a `victim`' },
     );
   const nodes = [ctx.on(sides[0].name), ctx.on(sides[1].name)] as const;
+  // Both let go first: one that looks for its peer by other policies than that has now would have both give up.
+  for (const node of nodes) await part(node, resource);
   for (const node of nodes) await join(node, resource);
   const now = await untilInStep(nodes, resource, wait);
   for (const node of nodes) await adjust(node, resource);
