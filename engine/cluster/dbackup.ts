@@ -7,10 +7,10 @@ import type {
   Role,
   VipStatus,
 } from '../core/cluster.ts';
+import { Unreachable } from '../core/error.ts';
 import type { Cluster } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { faultOf } from '../modules/mysql/_server.ts';
-import { Unreachable } from '../core/error.ts';
 import type { Errant } from './_dbackup-errant.ts';
 import { errantFrom, lackingFrom } from './_dbackup-errant.ts';
 import { dbackupProblems } from './_dbackup-problems.ts';
