@@ -1,15 +1,11 @@
-import { createHash } from 'node:crypto';
 import { settingsProblems } from '../cluster/stacks.ts';
 import { durationText } from '../core/duration.ts';
-import { DrillbookError } from '../core/error.ts';
 import type { Cluster, Host } from '../core/host.ts';
 import { holdDrill, isDrillOver } from '../drill/hold.ts';
-import { loadDrill } from '../drill/load.ts';
-import type { Drill } from '../drill/load.ts';
+import { checkNodes, loadDrill, playbookOf } from '../drill/load.ts';
 import { perform } from '../drill/perform.ts';
 import { drillDir, keep, keepRecord, ledgerCsv } from '../drill/record.ts';
 import type { DrillEvent, DrillRecord } from '../drill/record.ts';
-import { kindOf } from '../drill/schema.ts';
 import { labWith } from '../lab/owner.ts';
 import { absoluteSpec, loadInventory } from '../parse/inventory.ts';
 import type { Inventory } from '../parse/inventory.ts';
@@ -20,40 +16,29 @@ import type { Journal } from '../run/journal/journal.ts';
 import { clusterLocks } from '../run/lock/cluster-lock.ts';
 import { withKeys } from '../secrets/encrypted.ts';
 import { openTransport } from '../transports/open.ts';
-import { terminalAsk } from './_ask.ts';
 import type { Invocation } from './_command.ts';
 import { contextsOf } from './_contexts.ts';
+import { confirmDrill } from './_drill-confirm.ts';
 import { drillWriter } from './_drill-formats.ts';
 import { writeOut } from './_formats.ts';
 import { executeWithView, operatorHere } from './_execute.ts';
 import { keysOf } from './_keys.ts';
+import type { Keys } from './_keys.ts';
 import { oneCluster } from './_one-cluster.ts';
 import { passwordsOf, withPasswords } from './_passwords.ts';
+import type { Passwords } from './_passwords.ts';
 import { prepare } from './_prepare.ts';
+import type { Prepared } from './_prepare.ts';
 
 /** A node that is struck is not waited for as long as in a run. */
 const CONNECT_MS = 3000;
 
-const sentence = (drill: Drill, cluster: Cluster): string =>
-  `${drill.name}: ${drill.faults
-    .map(
-      (fault) =>
-        `${kindOf(fault).kind.replace('_', ' ')} of ${kindOf(fault).on} for ${durationText(fault.for)}`,
-    )
-    .join(', ')}, on ${cluster.name} (${cluster.nodes.join(', ')}), which is no lab.`;
-
 /** A playbook of the drill, in this process: the drill was confirmed as a whole. */
 async function runPlaybook(
   invocation: Invocation,
-  inventory: string,
-  playbook: string,
-  given: Readonly<Record<string, unknown>>,
+  prepared: Prepared,
 ): Promise<{ readonly id: string; readonly exitCode: number }> {
   const { redactor, stateDir, options, output } = invocation;
-  const keys = keysOf({ options }, redactor);
-  const passwords = await passwordsOf({ options, redactor });
-  const asked = { playbook, inventory, given, selection: {}, passwords };
-  const prepared = await prepare(asked, redactor, undefined, undefined, keys);
   const id = newRunId(new Date());
   const journal = createJournal(stateDir, id, redactor);
   const exitCode = await executeWithView({
@@ -63,24 +48,6 @@ async function runPlaybook(
     out: output === 'plain' || output === 'live' ? process.stdout : process.stderr,
   });
   return { id, exitCode };
-}
-
-/** Outside a lab the operator says that it is meant. */
-async function confirm(drill: Drill, cluster: Cluster, yes: unknown): Promise<void> {
-  const question = sentence(drill, cluster);
-  const code = createHash('sha256')
-    .update(JSON.stringify([drill.name, drill.faults, cluster.name, cluster.nodes]))
-    .digest('hex')
-    .slice(0, 6);
-  const ask = terminalAsk();
-  const given =
-    typeof yes === 'string' ? yes : await ask?.(`${harmless(question)}\nType the code ${code} to go on: `);
-  if (given?.trim() === code) return;
-  throw new DrillbookError(
-    'guard.confirmation',
-    `this drill ${given === undefined ? 'has to be confirmed' : 'was not confirmed: the code is wrong'}: ${question}`,
-    { hint: `read it, then give --yes ${code}` },
-  );
 }
 
 function lineOf(event: DrillEvent): string {
@@ -140,10 +107,9 @@ function locking(
 }
 
 /** The inventory as a drill goes by it. */
-async function inventoryFor({ options, redactor }: Invocation, spec: string): Promise<Inventory> {
-  const keys = keysOf({ options }, redactor);
+async function inventoryFor(spec: string, keys: Keys, passwords: Passwords): Promise<Inventory> {
   const read = await withKeys(keys, () => loadInventory(spec, keys.loading));
-  const inventory = withPasswords(read, await passwordsOf({ options, redactor }));
+  const inventory = withPasswords(read, passwords);
   const [wrong] = await settingsProblems(inventory);
   if (wrong !== undefined) throw wrong;
   const hosts = [...inventory.hosts].map(([name, host]): [string, Host] => {
@@ -161,12 +127,21 @@ export async function carryOut(invocation: Invocation, file: string, given: stri
   const keys = keysOf({ options }, redactor);
   const drill = await withKeys(keys, () => loadDrill(file, keys.loading));
   const spec = absoluteSpec([given]);
-  const inventory = await inventoryFor(invocation, spec);
+  const passwords = await passwordsOf({ options, redactor });
+  const inventory = await inventoryFor(spec, keys, passwords);
   const { hosts } = inventory;
   const asked = typeof options['cluster'] === 'string' ? options['cluster'] : undefined;
   const written = oneCluster(inventory.clusters, asked, 'give one with --cluster');
+  checkNodes(drill, written);
+  const plan = (playbook: string, inputs: Readonly<Record<string, unknown>>): Promise<Prepared> => {
+    const whole = { playbook, inventory: spec, given: inputs, selection: {}, passwords };
+    return prepare(whole, redactor, undefined, undefined, keysOf({ options }, redactor));
+  };
+  // What is wrong with a playbook is told before any harm is done.
+  const plans: Prepared[] = [];
+  for (const { run, with: inputs = {} } of drill.then) plans.push(await plan(playbookOf(drill, run), inputs));
   const addresses = written.nodes.map((node) => hosts.get(node)?.connection.address ?? node);
-  if ((await labWith(addresses)) === undefined) await confirm(drill, written, options['yes']);
+  if ((await labWith(addresses)) === undefined) await confirmDrill(drill, written, plans, invocation);
   // Not ended by the first Ctrl-C: what is in force has to be healed.
   const contexts = contextsOf(inventory, redactor, new AbortController().signal);
   const cluster = contexts.on(written.nodes[0] ?? '').cluster ?? written;
@@ -180,7 +155,7 @@ export async function carryOut(invocation: Invocation, file: string, given: stri
       ...{ drill, id, cluster, hosts, operator, inventory: spec, dir: drillDir(stateDir, id) },
       ...{ lock: locks.lock, on: contexts.on, interrupt: signal, tell: teller(invocation, id) },
       open: (host) => openTransport(host, { redactor }),
-      run: (playbook, inputs) => runPlaybook(invocation, spec, playbook, inputs),
+      run: async (playbook, inputs) => runPlaybook(invocation, await plan(playbook, inputs)),
     });
     const shown = redactor.value(record);
     keepRecord(stateDir, shown);

@@ -1,3 +1,4 @@
+import type { DrillbookError } from '../core/error.ts';
 import type { Cluster, Host, Transport } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import type { Written } from './ledger.ts';
@@ -55,6 +56,8 @@ export interface Course {
   tell(event: WithoutTime<DrillEvent>): void;
   /** It ends no better than this, and why. */
   worsen(outcome: DrillOutcome, why: string): void;
+  /** It ends because of this: as stopped only where no fault has been in force. */
+  endBy(error: DrillbookError): void;
   begin(phase: Phase): void;
   see(seen: Seen): void;
   /** The node was last seen to say nothing. */
@@ -98,12 +101,18 @@ export function startCourse(request: DrillRequest): Course {
     if (OUTCOMES.indexOf(to) > OUTCOMES.indexOf(outcome)) outcome = to;
     if (!reasons.includes(why)) reasons.push(why);
   };
+  const endBy: Course['endBy'] = ({ code, message, hint }) => {
+    const [family] = code.split('.');
+    const isBegun = faults.length > 0;
+    const how = family === 'doubt' ? 'in_doubt' : family === 'guard' && !isBegun ? 'stopped' : 'failed';
+    worsen(how, hint === undefined ? message : `${message} — ${hint}`);
+  };
   const closePhase = (): void => {
     const last = phases.at(-1);
     if (last) last.untilMs = now();
   };
   return {
-    ...{ request, now, worsen, faults, checks, playbooks, seen },
+    ...{ request, now, worsen, endBy, faults, checks, playbooks, seen },
     tell: (event) => request.tell({ ms: now(), ...event } as DrillEvent),
     begin(phase) {
       closePhase();

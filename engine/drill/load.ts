@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { DrillbookError } from '../core/error.ts';
 import { Problems } from '../core/error.ts';
 import { disk } from '../core/files.ts';
+import type { Cluster } from '../core/host.ts';
 import { suggest } from '../core/nearest.ts';
 import { fieldsOf } from '../parse/known.ts';
 import type { Known } from '../parse/known.ts';
@@ -61,7 +62,9 @@ function* problemsOf(drill: Rough, source: Source, loading: Loading): Generator<
     const hint = suggest(run.split('/').at(-1) ?? run, there);
     yield source.error('parse.drill', ['then', i, 'run'], `there is no playbook ${run}`, hint);
   }
-  const last = Math.max(...faults.map((fault) => fault.after + fault.for));
+  const last =
+    Math.max(...faults.map((fault) => fault.after + fault.for)) -
+    Math.min(...faults.map(({ after }) => after));
   for (const [i, { name, within }] of expect.entries())
     if (faults.length > 0 && within > last)
       yield source.error(
@@ -77,6 +80,18 @@ function* problemsOf(drill: Rough, source: Source, loading: Loading): Generator<
         ['faults', i, 'conflicting_row'],
         'a conflicting row breaks the replication into a standby, not the primary',
       );
+}
+
+/** Throws `Problems` where a fault would strike what is none of the pair: no lock and no question covers it. */
+export function checkNodes({ faults, source }: Drill, { name, nodes }: Cluster): void {
+  const words = ['primary', 'standby', ...nodes];
+  const problems = faults.flatMap((fault, i) => {
+    const { kind, on } = kindOf(fault);
+    if (words.includes(on)) return [];
+    const why = `\`${on}\` is no node of cluster ${name}, nor primary or standby`;
+    return [source.error('parse.drill', ['faults', i, kind, 'on'], why, suggest(on, words))];
+  });
+  if (problems.length > 0) throw new Problems(problems);
 }
 
 /** The parts of a drill whose shape is right, though that of others is not. */

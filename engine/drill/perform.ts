@@ -7,6 +7,7 @@ import { adminOf, booksOf, catchUp, closeBooks, openBooks, readBooks } from './b
 import type { Books } from './books.ts';
 import { startCourse } from './course.ts';
 import type { Before, Course, DrillRequest } from './course.ts';
+import { fallAndRise } from './fall.ts';
 import { startReader, startWriter } from './ledger.ts';
 import type { Written } from './ledger.ts';
 import { measure } from './measures.ts';
@@ -15,8 +16,7 @@ import type { DrillRecord } from './record.ts';
 import { look } from './stage.ts';
 import { pairLock } from './pair-lock.ts';
 import type { PairLock } from './pair-lock.ts';
-import { expectAll, runThen, steadyAfter, steadyBefore } from './states.ts';
-import { strikesOf } from './strikes.ts';
+import { steadyAfter, steadyBefore } from './states.ts';
 import { watchNode } from './watch.ts';
 
 /** How long a look at the ledger may keep a fault from being healed. */
@@ -55,9 +55,7 @@ export async function perform(request: DrillRequest): Promise<Performed> {
     }
   } catch (error) {
     if (!(error instanceof DrillbookError)) throw error;
-    const [family] = error.code.split('.');
-    const outcome = family === 'guard' ? 'stopped' : family === 'doubt' ? 'in_doubt' : 'failed';
-    course.worsen(outcome, error.hint === undefined ? error.message : `${error.message} — ${error.hint}`);
+    course.endBy(error);
   } finally {
     endWatch.abort();
     await Promise.allSettled(watching);
@@ -100,11 +98,8 @@ async function underWrites(course: Course, before: Before, books: Books, lock: P
   try {
     await pause(ledger.before, interrupt);
     if (writer.count() === 0 && !interrupt.aborted) throw noWrite(vip, writer.written);
-    if (!interrupt.aborted) {
-      faultMs = now() + Math.min(...drill.faults.map(({ after }) => after));
-      await fallAndRise(course, before, faultMs, lock, glance);
-      await pause(ledger.after, interrupt);
-    }
+    if (!interrupt.aborted) faultMs = await fallAndRise(course, before, lock, glance);
+    await pause(ledger.after, interrupt);
   } finally {
     await Promise.all([writer.stop(), reader?.stop()]);
   }
@@ -120,34 +115,6 @@ async function underWrites(course: Course, before: Before, books: Books, lock: P
   const found = { written, there, thereBefore, pages, seen, whole, faultMs };
   const measures = measure({ ...found, primary: before.primary, server });
   return { measures, written };
-}
-
-/** The faults, what happens by itself, playbooks for the rest, and the steady state again. */
-async function fallAndRise(
-  course: Course,
-  before: Before,
-  faultMs: number,
-  lock: PairLock,
-  beforeHeal: () => Promise<void>,
-): Promise<void> {
-  const { interrupt } = course.request;
-  const strikes = strikesOf(course, beforeHeal);
-  const hasFailed = new AbortController();
-  course.begin('fault');
-  try {
-    const falling = strikes.strikeAll(before).catch((error: unknown) => {
-      hasFailed.abort();
-      throw error;
-    });
-    await Promise.all([falling, expectAll(course, before, faultMs, hasFailed.signal)]);
-  } finally {
-    await strikes.healAll();
-  }
-  course.begin('healed');
-  await runThen(course, before, lock);
-  if (interrupt.aborted) return;
-  course.begin('steady after');
-  await steadyAfter(course, interrupt);
 }
 
 /** What cannot come any more is missing, and counted so. */

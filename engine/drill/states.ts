@@ -1,15 +1,16 @@
+import { dirname } from 'node:path';
 import { durationText } from '../core/duration.ts';
 import { DrillbookError } from '../core/error.ts';
 import { pause } from '../run/waiting.ts';
-import type { Before, Course } from './course.ts';
-import { LEFT_FAULTS } from './lease.ts';
+import type { Before, Course, DrillRequest } from './course.ts';
+import { FAULT_DIRS, LEFT_FAULTS, localShell } from './lease.ts';
 import { playbookOf } from './load.ts';
 import type { PairLock } from './pair-lock.ts';
 import { look, unmet, until } from './stage.ts';
 
 /** Throws where the drill must not begin: the pair is not as it should be, or another drill's fault is in force. */
 export async function steadyBefore(course: Course): Promise<Before> {
-  const { drill, cluster, on } = course.request;
+  const { drill } = course.request;
   const status = await look(course);
   const wrong = unmet(drill.steady.that, course, status);
   if (wrong.length > 0) {
@@ -23,14 +24,20 @@ export async function steadyBefore(course: Course): Promise<Before> {
   const [primary, standby] = [holding('primary'), holding('standby')];
   if (primary === undefined || standby === undefined)
     throw new DrillbookError('guard.steady', 'no primary and standby were found, so nothing was done');
-  for (const node of cluster.nodes) {
-    const left = (await on(node).sh(LEFT_FAULTS)).stdout.trim();
-    if (left !== '')
-      throw new DrillbookError('guard.fault', `a fault of another drill is in force on ${node}: ${left}`, {
-        hint: 'it heals itself when its lease runs out: look again then',
-      });
-  }
+  const left = await leftFaults(course.request);
+  if (left.length > 0)
+    throw new DrillbookError('guard.fault', `a fault of another drill is in force on ${left.join(', ')}`, {
+      hint: 'it heals itself when its lease runs out: look again then',
+    });
   return { primary, standby };
+}
+
+/** `NODE FOLDER` of each fault that is in force: kept by the node itself, or here where it takes the node's power. */
+async function leftFaults({ cluster, on, dir }: DrillRequest): Promise<readonly string[]> {
+  const here = localShell(LEFT_FAULTS, { args: [cluster.nodes.join(' '), dirname(dir)] });
+  const args = ['', ...Object.values(FAULT_DIRS)];
+  const all = await Promise.all([here, ...cluster.nodes.map((node) => on(node).sh(LEFT_FAULTS, { args }))]);
+  return all.flatMap(({ stdout }) => stdout.split('\n').filter(Boolean));
 }
 
 /** Tells, asked again and again, whether the steady state has held long enough; and what does not hold. */
@@ -42,7 +49,10 @@ export function steadiness(course: Course): { isSteady(): Promise<boolean>; wron
     wrong: () => wrong,
     async isSteady() {
       const askedMs = course.now();
-      wrong = unmet(steady.that, course, await look(course));
+      wrong = await look(course).then(
+        (status) => unmet(steady.that, course, status),
+        (error: unknown) => [(error as Error).message],
+      );
       sinceMs = wrong.length > 0 ? undefined : (sinceMs ?? askedMs);
       return sinceMs !== undefined && course.now() - sinceMs >= steady.holds;
     },
@@ -59,28 +69,32 @@ export async function steadyAfter(course: Course, signal: AbortSignal): Promise<
   course.worsen('in_doubt', `the steady state is not back within ${durationText(within)}: ${why}`);
 }
 
-/** What should happen by itself, looked for until each has happened or its time is over. */
+/** What should happen by itself, looked for until each has happened or its time is over; `failed` ends it early. */
 export async function expectAll(
   course: Course,
   before: Before,
   faultMs: number,
-  stop: AbortSignal,
+  failed: AbortController,
 ): Promise<void> {
   const { now, tell, worsen, request } = course;
   const { drill } = request;
-  const over = AbortSignal.any([request.interrupt, stop]);
+  const over = AbortSignal.any([request.interrupt, failed.signal]);
   const open = new Set(drill.expect);
   await pause(Math.max(0, faultMs - now()), over);
   while (open.size > 0 && !over.aborted) {
-    const askedMs = now() - faultMs;
-    const status = await look(course);
+    const status = await look(course).catch((error: unknown) => {
+      failed.abort();
+      throw error;
+    });
+    // When in the look it came to hold nobody can tell.
+    const seenMs = now() - faultMs;
     for (const check of open) {
       const { name, within } = check;
-      const isMet = askedMs <= within && unmet(check.that, course, status, before).length === 0;
-      if (!isMet && now() - faultMs < within) continue;
+      const isMet = seenMs <= within && unmet(check.that, course, status, before).length === 0;
+      if (!isMet && seenMs < within) continue;
       open.delete(check);
-      course.checks.push({ name, withinMs: within, tookMs: isMet ? askedMs : null });
-      tell({ event: 'check', name, isMet, tookMs: isMet ? askedMs : within });
+      course.checks.push({ name, withinMs: within, tookMs: isMet ? seenMs : null });
+      tell({ event: 'check', name, isMet, tookMs: isMet ? seenMs : within });
       if (!isMet) worsen('failed', `it did not happen within ${durationText(within)}: ${name}`);
     }
     if (open.size > 0) await pause(200, over);

@@ -45,6 +45,41 @@ test('outside a lab it asks for a code that says what is done, and does not begi
   expect(record.reasons.join()).toMatch(/nothing was done/);
 }, 60_000);
 
+test('what it names is looked at before anything is asked: nodes of the pair, playbooks without a mistake', async () => {
+  const elsewhere = join(dir, 'elsewhere.yml');
+  writeFileSync(elsewhere, DRILL.replace('on: primary', 'on: c'));
+  writeFileSync(join(dir, 'third.yml'), INVENTORY.replace('hosts:', 'hosts:\n  c: {}'));
+  const struck = await drillbook(['drill', elsewhere, '-i', join(dir, 'third.yml')], { env });
+  expect([struck.code, struck.stderr]).toEqual([2, expect.stringMatching(/elsewhere\.yml:3:\d+/)]);
+  expect(struck.stderr).toContain('`c` is no node of cluster p, nor primary or standby');
+  const broken = join(dir, 'broken.yml');
+  writeFileSync(broken, `${DRILL}then: [{ run: bent.yml }]\n`);
+  writeFileSync(join(dir, 'bent.yml'), 'name: x\nplays: [{ hosts: primary, tasks: [{ shel: ls }] }]\n');
+  const bent = await drillbook(['drill', broken, '-i', hosts], { env });
+  expect([bent.code, bent.stderr]).toEqual([2, expect.stringMatching(/bent\.yml:2/)]);
+}, 60_000);
+
+test('the question and its code cover the playbooks and what they are given', async () => {
+  const whole = join(dir, 'whole.yml');
+  writeFileSync(
+    join(dir, 'mend.yml'),
+    `name: Mend
+inputs: { how: { type: string } }
+plays: [{ hosts: primary, tasks: [{ shell: 'echo {{inputs.how}}', destroys: all of it }] }]
+`,
+  );
+  const codeWith = async (inputs: string): Promise<string> => {
+    writeFileSync(whole, `${DRILL}then: [{ run: mend.yml, with: ${inputs} }]\n`);
+    const { code, stderr } = await drillbook(['drill', whole, '-i', hosts], { env });
+    expect([code, stderr]).toEqual([5, expect.stringContaining('Then mend.yml with {"how":')]);
+    expect(stderr).toContain('all of it');
+    return /--yes (\w{6})/.exec(stderr)?.[1] ?? '';
+  };
+  const first = await codeWith('{ how: well }');
+  expect(await codeWith('{ how: well }')).toBe(first);
+  expect(await codeWith('{ how: badly }')).not.toBe(first);
+}, 60_000);
+
 test('the history shows RTO beside the one before, and writes the report of one', async () => {
   const kept = (id: string, rtoMs: number): void => {
     mkdirSync(join(env.DRILLBOOK_STATE, 'drills', id), { recursive: true });

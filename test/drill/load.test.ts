@@ -84,6 +84,11 @@ test.each([
     /5:38 `late` may come when the faults are over already/,
   ],
   [
+    'one that outlasts it, counted from when the first one begins',
+    `${SMALL}    after: 60s\nexpect: [{ name: late, that: 'true', within: 31s }]\n`,
+    /5:38|6:38/,
+  ],
+  [
     'the steady state by what was before',
     SMALL.replace('cluster.state', 'before.primary'),
     /unknown variable `before`/,

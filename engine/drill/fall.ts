@@ -1,0 +1,46 @@
+import { DrillbookError } from '../core/error.ts';
+import type { Before, Course } from './course.ts';
+import type { PairLock } from './pair-lock.ts';
+import { expectAll, runThen, steadyAfter, steadyBefore } from './states.ts';
+import { strikeAll } from './strikes.ts';
+
+/**
+ * The faults, what happens by itself, playbooks for the rest, and the steady state again, which is looked for too where
+ * something went wrong meanwhile. The ms at which the first fault was due, or undefined where none was any more.
+ */
+export async function fallAndRise(
+  course: Course,
+  before: Before,
+  lock: PairLock,
+  beforeHeal: () => Promise<void>,
+): Promise<number | undefined> {
+  const { interrupt, drill } = course.request;
+  // The clients have been writing for a while: the pair may no longer be what it was.
+  const again = await steadyBefore(course);
+  if (again.primary !== before.primary)
+    throw new DrillbookError(
+      'guard.steady',
+      `${again.primary} has become primary meanwhile, so nothing was done`,
+    );
+  if (interrupt.aborted) return undefined;
+  const faultMs = course.now() + Math.min(...drill.faults.map(({ after }) => after));
+  try {
+    course.begin('fault');
+    const failed = new AbortController();
+    const ends = await Promise.allSettled([
+      strikeAll(course, before, failed, beforeHeal),
+      expectAll(course, before, faultMs, failed),
+    ]);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    course.begin('healed');
+    await runThen(course, before, lock);
+  } catch (error) {
+    course.begin('steady after');
+    await steadyAfter(course, new AbortController().signal);
+    throw error;
+  }
+  if (interrupt.aborted) return undefined;
+  course.begin('steady after');
+  await steadyAfter(course, interrupt);
+  return faultMs;
+}
