@@ -179,11 +179,22 @@ function tellEnd(record: DrillRecord, output: Invocation['output']): void {
 function* endLines({ measures, outcome, exitCode, reasons }: DrillRecord): Generator<string> {
   yield '';
   if (measures) {
-    const { rtoMs, rpo, rpoBeforeHeal, detectMs, promoteMs, vipMs, acknowledged, rate, duplicates, errors } =
-      measures;
+    const {
+      rtoMs,
+      rpo,
+      rpoBeforeHeal,
+      detectMs,
+      promoteMs,
+      vipMs,
+      acknowledged,
+      rate,
+      duplicates,
+      errors,
+      isServing,
+    } = measures;
     const time = (ms: number | null): string => (ms === null ? '–' : `${(ms / 1000).toFixed(1)} s`);
     const meanwhile = rpoBeforeHeal ? `, ${rpoBeforeHeal.rows} missing before the fault was healed` : '';
-    yield `RTO ${time(rtoMs)}  RPO ${rpo.rows} rows${rpo.rows > 0 ? ` (${time(rpo.ms)})` : ''}${meanwhile}`;
+    yield `RTO ${isServing ? '' : 'at least '}${time(rtoMs)}  RPO ${rpo.rows} rows${rpo.rows > 0 ? ` (${time(rpo.ms)})` : ''}${meanwhile}`;
     yield `detected ${time(detectMs)}  promoted ${time(promoteMs)}  reached by the VIP ${time(vipMs)}`;
     yield `${acknowledged} rows acknowledged at ${rate.toFixed(0)} a second, ${duplicates} written twice`;
     yield `what clients heard: ${

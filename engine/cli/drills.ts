@@ -25,7 +25,12 @@ function trendOf(rto: number | undefined, before: number | undefined): string {
   return `${change > 0 ? '+' : ''}${change.toFixed(1)}`;
 }
 
-const rtoOf = (record: DrillRecord | undefined): number | undefined => record?.measures?.rtoMs;
+/** None where it is only known to be longer. */
+const rtoOf = (record: DrillRecord | undefined): number | undefined =>
+  record?.measures?.isServing === false ? undefined : record?.measures?.rtoMs;
+
+const rtoText = ({ measures }: DrillRecord): string =>
+  `${measures?.isServing === false ? '≥ ' : ''}${secondsText(measures?.rtoMs)}`;
 
 function lineOf(record: DrillRecord, last: DrillRecord | undefined, { paint }: Pen): string {
   const { drill, startedAt, outcome, name, cluster, measures } = record;
@@ -35,7 +40,7 @@ function lineOf(record: DrillRecord, last: DrillRecord | undefined, { paint }: P
     drill,
     startedAt.slice(0, 19).replace('T', ' '),
     paint(LOOKS[outcome], padEnd(outcome.replace('_', ' '), 11)),
-    `RTO ${padStart(secondsText(rto), 7)} ${padStart(trendOf(rto, rtoOf(last)), 6)}`,
+    `RTO ${padStart(rtoText(record), 7)} ${padStart(trendOf(rto, rtoOf(last)), 6)}`,
     padStart(lost, 9),
     `${oneLine(cluster)}: ${oneLine(name)}`,
   ].join('  ');

@@ -10,6 +10,7 @@ import type { DatabaseSettings, Login } from '../modules/mysql/_settings.ts';
 import replication from '../modules/mysql/replication.ts';
 import { LEDGER } from './ledger.ts';
 import type { LedgerLogin } from './ledger.ts';
+import type { Rows } from './measures.ts';
 import type { DrillWords } from './schema.ts';
 
 /** The database that the clients write to, and whether the standby has one of its own, that follows. */
@@ -92,21 +93,19 @@ export async function openBooks(
   return { host: vip, port, user: ACCOUNT, password, database };
 }
 
-/** Rows that are there now: number → how many. Read through the VIP. */
-export async function readBooks(login: LedgerLogin, timeout = 60_000): Promise<ReadonlyMap<number, number>> {
+/** Rows that are there now. Read through the VIP. */
+export async function readBooks(login: LedgerLogin, timeout = 60_000): Promise<Rows> {
   const { createConnection } = await import('mysql2/promise');
   const connection = await createConnection({ ...login, connectTimeout: Math.min(timeout, 10_000) });
   try {
-    const [rows] = await connection.query({
-      sql: `SELECT n, COUNT(*) AS copies FROM ${LEDGER} GROUP BY n`,
-      timeout,
-    });
-    return new Map(
-      (rows as unknown as readonly { n: number; copies: number }[]).map(({ n, copies }) => [
-        Number(n),
-        Number(copies),
-      ]),
-    );
+    const [rows] = await connection.query({ sql: `SELECT n, attempt FROM ${LEDGER}`, timeout });
+    const there = new Map<number, number[]>();
+    for (const { n, attempt } of rows as unknown as readonly { n: number; attempt: number }[]) {
+      const others = there.get(Number(n));
+      if (others) others.push(Number(attempt));
+      else there.set(Number(n), [Number(attempt)]);
+    }
+    return there;
   } catch (cause) {
     throw new DrillbookError('doubt.ledger', `the ledger cannot be read: ${(cause as Error).message}`, {
       cause,

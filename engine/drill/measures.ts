@@ -16,13 +16,13 @@ export interface Loss {
 }
 
 export interface Measures {
-  /** Longest time without an acknowledged write that touches the time from the first fault on; the whole of it. */
+  /** Longest time without an acknowledged write that touches the time from the first fault on; the whole of it. A lower bound where not `isServing`. */
   readonly rtoMs: number;
   readonly gap: Span;
   /** False where no write was acknowledged in the last second before the clients stopped. */
   readonly isServing: boolean;
   readonly rpo: Loss;
-  /** Acknowledged rows that were not there right before the fault was healed: its node may bring them back. Null where nobody answered. */
+  /** Acknowledged rows that were not there right before a fault was healed, at the worst: its node may bring them back. Null where nobody answered. */
   readonly rpoBeforeHeal?: Loss | null;
   readonly acknowledged: number;
   /** Rows a second before the fault. */
@@ -56,15 +56,20 @@ export function longestGap(times: readonly number[], whole: Span, fromMs: number
   return longest;
 }
 
-/** Acknowledged rows that are not there. */
-export function lossOf(entries: readonly Entry[], there: ReadonlyMap<number, number>): Loss {
+/** Rows of the ledger: number → the attempts that are there. */
+export type Rows = ReadonlyMap<number, readonly number[]>;
+
+/** Acknowledged rows that are not there; another attempt that is there was acknowledged to nobody. */
+export function lossOf(entries: readonly Entry[], there: Rows): Loss {
   const acks = entries
-    .flatMap(({ n, ackMs }) => (ackMs === undefined ? [] : [{ n, ackMs }]))
+    .flatMap(({ n, attempt, ackMs }) =>
+      ackMs === undefined ? [] : [{ n, ackMs, isThere: there.get(n)?.includes(attempt) === true }],
+    )
     .toSorted((a, b) => a.ackMs - b.ackMs);
-  const lost = acks.filter(({ n }) => !there.has(n));
+  const lost = acks.filter(({ isThere }) => !isThere);
   const [first, last] = [lost[0], lost.at(-1)];
   if (first === undefined || last === undefined) return { rows: 0, ms: 0, numbers: [] };
-  const kept = acks.findLast(({ n, ackMs }) => ackMs <= first.ackMs && there.has(n));
+  const kept = acks.findLast(({ isThere, ackMs }) => ackMs <= first.ackMs && isThere);
   return {
     rows: lost.length,
     ms: last.ackMs - (kept?.ackMs ?? first.ackMs),
@@ -91,10 +96,10 @@ export interface Seen {
 
 export interface Observed {
   readonly written: Written;
-  /** Number → copies that are in the table at the end. */
-  readonly there: ReadonlyMap<number, number>;
-  /** The same right before the first fault was healed, and when that was asked. */
-  readonly thereBefore?: { readonly askedMs: number; readonly rows: ReadonlyMap<number, number> } | undefined;
+  /** What is in the table at the end. */
+  readonly there: Rows;
+  /** The same right before each fault was healed, and when that was asked; of those where somebody answered. */
+  readonly thereBefore: readonly { readonly askedMs: number; readonly rows: Rows }[];
   readonly pages: readonly PageLook[] | undefined;
   readonly seen: readonly Seen[];
   /** When the clients wrote. */
@@ -116,6 +121,12 @@ export function measure(observed: Observed): Measures {
   const { entries, reaches } = written;
   const acks = entries.flatMap(({ ackMs }) => ackMs ?? []).toSorted((a, b) => a - b);
   const gap = longestGap(acks, whole, faultMs);
+  const missing = thereBefore.map(({ askedMs, rows }) =>
+    lossOf(
+      entries.filter(({ ackMs = Infinity }) => ackMs < askedMs),
+      rows,
+    ),
+  );
   const acknowledged = new Set(entries.flatMap(({ n, ackMs }) => (ackMs === undefined ? [] : [n])));
   const since = (ms: number | undefined): number | null =>
     ms === undefined ? null : Math.max(0, ms - faultMs);
@@ -130,15 +141,10 @@ export function measure(observed: Observed): Measures {
     gap,
     isServing: (acks.at(-1) ?? -Infinity) > whole.untilMs - SERVING_MS,
     rpo: lossOf(entries, there),
-    rpoBeforeHeal: thereBefore
-      ? lossOf(
-          entries.filter(({ ackMs = Infinity }) => ackMs < thereBefore.askedMs),
-          thereBefore.rows,
-        )
-      : null,
+    rpoBeforeHeal: missing.toSorted((a, b) => b.rows - a.rows)[0] ?? null,
     acknowledged: acknowledged.size,
     rate: acks.filter((ms) => ms < faultMs).length / Math.max(0.001, (faultMs - whole.fromMs) / 1000),
-    duplicates: [...there.values()].filter((copies) => copies > 1).length,
+    duplicates: [...there.values()].filter((attempts) => attempts.length > 1).length,
     unacknowledged: [...there.keys()].filter((n) => !acknowledged.has(n)).length,
     errors: counted([...entries, ...reaches].map(({ error }) => error)),
     detectMs: since(

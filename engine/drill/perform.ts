@@ -89,11 +89,11 @@ async function underWrites(course: Course, before: Before, books: Books, lock: P
   const page = ledger.page?.replaceAll('{{vip}}', vip);
   const reader = page === undefined ? undefined : startReader(page, timing);
   let faultMs: number | undefined;
-  let thereBefore: Observed['thereBefore'];
+  const thereBefore: Observed['thereBefore'][number][] = [];
   const glance = async (): Promise<void> => {
     const askedMs = now();
     const rows = await readBooks(login, GLANCE_MS).catch(() => undefined);
-    thereBefore = rows && { askedMs, rows };
+    if (rows) thereBefore.push({ askedMs, rows });
   };
   try {
     await pause(ledger.before, interrupt);

@@ -81,9 +81,16 @@ plays: [{ hosts: primary, tasks: [{ shell: 'echo {{inputs.how}}', destroys: all 
 }, 60_000);
 
 test('the history shows RTO beside the one before, and writes the report of one', async () => {
-  const kept = (id: string, rtoMs: number): void => {
+  const kept = (id: string, rtoMs: number, isServing = true): void => {
     mkdirSync(join(env.DRILLBOOK_STATE, 'drills', id), { recursive: true });
-    const measures = { rtoMs, rpo: { rows: 0, ms: 0, numbers: [] }, errors: {}, page: null, rate: 1 };
+    const measures = {
+      rtoMs,
+      isServing,
+      rpo: { rows: 0, ms: 0, numbers: [] },
+      errors: {},
+      page: null,
+      rate: 1,
+    };
     const record = {
       ...{ drill: id, name: 'Night', cluster: 'p', startedAt: '2026-01-01T00:00:00.000Z', outcome: 'passed' },
       ...{ nodes: [], seen: [], writes: [], phases: [], faults: [], checks: [], playbooks: [], goals: [] },
@@ -95,8 +102,12 @@ test('the history shows RTO beside the one before, and writes the report of one'
   kept('20270102-000000-00000', 3500);
   const { stdout } = await drillbook(['drills', '--limit', '2'], { env });
   expect(stdout).toMatch(/^20270102.*RTO +3\.5 s +-1\.5 +0 lost +p: Night\n20270101.*RTO +5\.0 s/);
+  kept('20270103-000000-00000', 2000, false);
+  const open = await drillbook(['drills', '--limit', '1'], { env });
+  expect(open.stdout).toMatch(/^20270103.*RTO +≥ 2\.0 s +0 lost/);
+  rmSync(join(env.DRILLBOOK_STATE, 'drills/20270103-000000-00000'), { recursive: true });
   const csv = await drillbook(['drills', 'last', '--format', 'csv'], { env });
-  expect(csv.stdout).toContain('20270102-000000-00000,2026-01-01T00:00:00.000Z,rto,3500,ms,,');
+  expect(csv.stdout).toContain('20270102-000000-00000,2026-01-01T00:00:00.000Z,rto,3500,ms,,,');
   expect((await drillbook(['drills', 'last', '--format', 'xls'], { env })).code).toBe(2);
   expect((await drillbook(['drills', 'none', '--format', 'csv'], { env })).code).toBe(2);
 });

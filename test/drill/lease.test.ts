@@ -154,9 +154,11 @@ test('a node without a button in the inventory is not powered off', () => {
   expect(() => powerFault({ name: 'a', vars: { power_on_command: 'true' } })).toThrow(
     'it is not powered off',
   );
-  expect(powerFault({ name: 'a', vars: { power_on_command: 'on', power_off_command: 'off' } }).args).toEqual([
-    ...['off', 'on'],
-  ]);
+  const { args, secret } = powerFault({
+    name: 'a',
+    vars: { power_on_command: 'on', power_off_command: 'off' },
+  });
+  expect([args, secret]).toEqual([['off'], 'on']);
 });
 
 test('a heartbeat that the pair does not have cannot be cut', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Entry, Reach } from '../../engine/drill/ledger.ts';
 import { lossOf, longestGap, measure } from '../../engine/drill/measures.ts';
-import type { Observed, Seen } from '../../engine/drill/measures.ts';
+import type { Observed, Rows, Seen } from '../../engine/drill/measures.ts';
 import { goalsOf, goalText } from '../../engine/drill/verdict.ts';
 
 const ack = (n: number, ackMs: number, attempt = 1): Entry => ({
@@ -10,8 +10,15 @@ const ack = (n: number, ackMs: number, attempt = 1): Entry => ({
 const unheard = (n: number, sentMs: number, error: string, attempt = 1): Entry => ({
   ...{ n, attempt, sentMs, ackMs: undefined, server: 'a', error },
 });
-const there = (...numbers: readonly number[]): ReadonlyMap<number, number> =>
-  new Map(numbers.map((n) => [n, numbers.filter((one) => one === n).length]));
+/** Rows by their numbers, each the first attempt; `n.attempt` for another. */
+const there = (...rows: readonly number[]): Rows => {
+  const found = new Map<number, number[]>();
+  for (const row of rows) {
+    const n = Math.floor(row);
+    found.set(n, [...(found.get(n) ?? []), Math.round((row - n) * 10) || 1]);
+  }
+  return found;
+};
 const reach = (ms: number, server: string | undefined): Reach => ({
   ...{ ms, server, error: server === undefined ? 'ETIMEDOUT' : undefined },
 });
@@ -56,6 +63,12 @@ describe('acknowledged rows that are lost', () => {
     });
   });
 
+  test('are lost too where another attempt is there, which nobody acknowledged', () => {
+    const again = [...entries, unheard(6, 950, 'ETIMEDOUT'), ack(6, 1000, 2)];
+    expect(lossOf(again, there(1, 2, 3, 4, 5, 6)).numbers).toEqual([6]);
+    expect(lossOf(again, there(1, 2, 3, 4, 5, 6.2)).rows).toBe(0);
+  });
+
   test('are all of them where the table is empty', () => {
     expect(lossOf(entries, there())).toEqual({ rows: 5, ms: 800, numbers: [1, 2, 4, 3, 5] });
   });
@@ -73,7 +86,8 @@ const observed: Observed = {
     ],
     reaches: [reach(100, 'a'), reach(3000, undefined), reach(4600, 'b'), reach(5000, 'b')],
   },
-  there: there(1, 3, 3, 4, 5),
+  there: there(1, 3, 3.2, 4, 5),
+  thereBefore: [],
   pages: [100, 1500, 2200, 4700, 9900].map((ms) => ({ ms, isOk: ms !== 2200, error: undefined })),
   seen: [
     seen(0, 'dbk1', 'primary', ['v']),
@@ -97,11 +111,12 @@ test('a whole drill in figures', () => {
   });
 });
 
-test('what was missing before the healing counts what was acknowledged by then', () => {
-  const at = (askedMs: number, ...rows: readonly number[]) =>
-    measure({ ...observed, thereBefore: { askedMs, rows: there(...rows) } }).rpoBeforeHeal;
-  expect(at(6000, 3)).toEqual({ rows: 2, ms: 500, numbers: [1, 2] });
-  expect(at(6000, 1, 2, 3)?.rows).toBe(0);
+test('what was missing before the healing counts what was acknowledged by then, at the worst', () => {
+  const at = (askedMs: number, ...all: readonly Rows[]) =>
+    measure({ ...observed, thereBefore: all.map((rows) => ({ askedMs, rows })) }).rpoBeforeHeal;
+  expect(at(6000, there(3.2))).toEqual({ rows: 2, ms: 500, numbers: [1, 2] });
+  expect(at(6000, there(1, 2, 3.2))?.rows).toBe(0);
+  expect(at(6000, there(1, 2, 3.2), there(3.2), there(1, 2, 3.2))?.rows).toBe(2);
 });
 
 test('without a takeover there is no time for one', () => {

@@ -15,9 +15,10 @@ up; echo $(($(date +%s) - up)) >"$AT/zero"
 date -s "@$(($(date +%s) + $1))" >/dev/null`;
 
 const SET_RIGHT = `${TIMES}
-[ -e "$AT/zero" ] || exit 0
-read -r zero <"$AT/zero"; up
-date -s "@$((zero + up))" >/dev/null || exit
+if [ -s "$AT/zero" ]; then
+  read -r zero <"$AT/zero"; up
+  date -s "@$((zero + up))" >/dev/null || exit
+fi
 [ ! -e "$AT/units" ] || while read -r unit; do systemctl start --no-block "$unit"; done <"$AT/units"`;
 
 export const clockFault = (seconds: number): FaultScripts => ({

@@ -31,7 +31,7 @@ const FREEZE = `dir=$1
 mount --bind "$dir" "$dir" && : >"$AT/bound" && mount -o remount,bind,ro "$dir"`;
 
 const THAW = `[ -e "$AT/bound" ] || exit 0
-umount "$1" || umount -l "$1"; rm -f "$AT/bound"`;
+{ umount "$1" || umount -l "$1"; } && rm -f "$AT/bound"`;
 
 /** Laid over itself read-only: what is open already can be written on. */
 export const readOnly = (directory: string): FaultScripts => ({

@@ -6,6 +6,14 @@ const NFT = `nft=$(command -v nft || ls /usr/sbin/nft /sbin/nft 2>/dev/null | he
 [ -n "$nft" ] || { echo 'networks are cut with nft, which is not here (package nftables)' >&2; exit 1; }
 interface_of() { ip -o addr show | while read -r _ name _ address _; do [ "\${address%/*}" != "$1" ] || { echo "\${name%@*}"; break; }; done; }`;
 
+/** `$from` and `$port` of the connection that we come by, as the session knows them: sudo and doas keep its word from us. */
+const WAY = `pid=$$
+while [ -z "$SSH_CONNECTION" ] && [ "\${pid:-0}" -gt 1 ]; do
+  SSH_CONNECTION=$(tr '\\0' '\\n' <"/proc/$pid/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')
+  pid=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$pid/status" 2>/dev/null)
+done
+from=\${SSH_CONNECTION%% *}; port=\${SSH_CONNECTION##* }`;
+
 /**
  * Everything on an interface, below IP so that nobody answers for an address either, but for the connection that we come
  * by. \`$1\` table, \`$2\` direction, \`$3\` rule for what is dropped, then own addresses.
@@ -14,7 +22,7 @@ const CUT_ALL = `${NFT}
 table=$1 direction=$2 verdict=$3; shift 3
 set -- $(for own; do interface_of "$own"; done | sort -u)
 [ $# -gt 0 ] || { echo 'none of the addresses is on an interface here' >&2; exit 1; }
-from=\${SSH_CONNECTION%% *}; port=\${SSH_CONNECTION##* }
+${WAY}
 family=ip; case $from in *:*) family=ip6 ;; esac
 {
   echo "add table netdev $table"
@@ -82,6 +90,9 @@ export function cutFault(id: string, networks: Networks, { links, network, direc
   return { start: links === 'all' ? CUT_ALL : CUT_BEATS, heal: HEAL, args };
 }
 
+/** Tells our discipline of an interface from the operator's own. */
+const HANDLE = 'dbd:';
+
 /** \`$1\` table, \`$2\` delay and \`$3\` jitter in ms, \`$4\` percent lost, then own addresses. */
 const SLOW = `${NFT}
 table=$1 delay=$2 jitter=$3 loss=$4; shift 4
@@ -90,7 +101,7 @@ set -- $(for own; do interface_of "$own"; done | sort -u)
 if [ "$delay" != 0 ]; then
   for name; do
     echo "$name" >>"$AT/slow"
-    tc qdisc add dev "$name" root netem delay "\${delay}ms" "\${jitter}ms" $([ "$loss" = 0 ] || echo "loss $loss%") 2>"$AT/tc" && continue
+    tc qdisc add dev "$name" root handle ${HANDLE} netem delay "\${delay}ms" "\${jitter}ms" $([ "$loss" = 0 ] || echo "loss $loss%") 2>"$AT/tc" && continue
     grep -q 'kind is unknown' "$AT/tc" || { cat "$AT/tc" >&2; exit 1; }
     echo "the kernel of this node has no netem (sch_netem), so nothing can be delayed; loss alone needs only nft" >&2
     exit 1
@@ -109,8 +120,9 @@ done | "$nft" -f -`;
 
 const HEAL_SLOW = `${HEAL}
 [ -e "$AT/slow" ] || exit 0
-while read -r name; do tc qdisc del dev "$name" root 2>/dev/null; done <"$AT/slow"
-exit 0`;
+while read -r name; do
+  ! tc qdisc show dev "$name" root | grep -q '^qdisc netem ${HANDLE} ' || tc qdisc del dev "$name" root || exit
+done <"$AT/slow"`;
 
 interface Slow {
   readonly network?: number | undefined;

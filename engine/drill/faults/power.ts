@@ -13,5 +13,5 @@ export function powerFault({ name, vars }: Pick<Host, 'name' | 'vars'>): FaultSc
         hint: 'give it both, run on this machine (as `ipmitool … chassis power off`), where a drill may take its power',
       },
     );
-  return { start: 'sh -c "$1"', heal: 'sh -c "$2"', args: [off, on] };
+  return { start: 'sh -c "$1"', heal: 'sh "$AT/secret"', args: [off], secret: on };
 }

@@ -6,24 +6,31 @@ import type { FaultScripts } from '../lease.ts';
 /** Statements by the node's own client; the password lies in `$AT/secret`, which only root reads. */
 const SQL = `client=$(command -v mariadb || command -v mysql) || { echo 'no client of MySQL or MariaDB is installed' >&2; exit 1; }
 socket=$1 user=$2
-sql() { "$client" --defaults-extra-file="$AT/secret" -S "$socket" -u "$user" --batch --raw --skip-column-names -e "$1"; }
-# A server that is read-only for administrators too is opened for one statement.
-is_open() { [ "$(sql "SHOW GLOBAL VARIABLES LIKE 'super_read_only'" | sed 's/.*\\t//')" != ON ]; }
+# Not among the arguments of the client: what is said has the hashes of passwords in it.
+sql() { printf '%s\\n' "$1" | "$client" --defaults-extra-file="$AT/secret" -S "$socket" -u "$user" --batch --raw --skip-column-names; }
+# A server that is read-only for administrators too is opened for one statement; one that was left open is closed then.
+is_open() { [ ! -e "$AT/opened" ] && [ "$(sql "SHOW GLOBAL VARIABLES LIKE 'super_read_only'" | sed 's/.*\\t//')" != ON ]; }
 unlocked() {
-  if is_open; then sql "$1"; else sql "SET GLOBAL super_read_only = 0; $1; SET GLOBAL super_read_only = 1"; fi
+  if is_open; then sql "$1"; return; fi
+  echo >"$AT/opened"
+  sql 'SET GLOBAL super_read_only = 0' && sql "$1"; code=$?
+  sql 'SET GLOBAL super_read_only = 1' && rm "$AT/opened" && return "$code"
 }`;
 
-/** `$3` database. Rows ahead of those that the clients write now, in this server's tables alone. */
+/** `$3` database. Rows ahead of those that the clients write now, and a mark, in this server's tables alone. */
 const CONFLICT = `${SQL}
-unlocked "SET SESSION sql_log_bin = 0; USE \\\`$3\\\`; INSERT IGNORE INTO ${LEDGER} (n, attempt) SELECT (SELECT COALESCE(MAX(n), 0) FROM ${LEDGER} AS now) + 300 + seq.n, 1 FROM (SELECT 0 AS n UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) AS seq"
-sql "SELECT MAX(n) FROM \\\`$3\\\`.${LEDGER}" >"$AT/last"`;
+at=$(sql "SELECT COALESCE(MAX(n), 0) + 301 FROM \\\`$3\\\`.${LEDGER}") && echo "$at" >"$AT/first" || exit
+unlocked "SET SESSION sql_log_bin = 0; USE \\\`$3\\\`; INSERT IGNORE INTO ${LEDGER} (n, attempt) VALUES (-$at, 0), ($at, 1), ($((at + 1)), 1), ($((at + 2)), 1), ($((at + 3)), 1), ($((at + 4)), 1)"`;
 
 /** The rows go, and the replication goes on from where it stopped. */
 const CONCORD = `${SQL}
-[ -s "$AT/last" ] || exit 0
-read -r last <"$AT/last"
-# They are ours still: the first that the primary writes too stops the replication before it.
-unlocked "SET SESSION sql_log_bin = 0; USE \\\`$3\\\`; DELETE FROM ${LEDGER} WHERE n BETWEEN $((last - 4)) AND $last" || exit
+[ -s "$AT/first" ] || exit 0
+read -r at <"$AT/first"
+there=$(sql "SHOW TABLES FROM \\\`$3\\\` LIKE '${LEDGER}'") || exit
+[ -z "$there" ] || there=$(sql "SELECT n FROM \\\`$3\\\`.${LEDGER} WHERE n = -$at") || exit
+# With their mark they are ours still: the first that the primary writes too stops the replication before it.
+[ -z "$there" ] ||
+  unlocked "SET SESSION sql_log_bin = 0; USE \\\`$3\\\`; DELETE FROM ${LEDGER} WHERE n = -$at OR n BETWEEN $at AND $((at + 4))" || exit
 sql 'START REPLICA' 2>/dev/null || sql 'START SLAVE'
 exit 0`;
 

@@ -59,8 +59,8 @@ function verdict({ wanted, isMet, unit }: Figure): Html {
 
 const figureRows = (record: DrillRecord): readonly (readonly (string | Html)[])[] =>
   figuresOf(record).map((one) => [
-    markup`<b>${one.figure.replace('_', ' ').replace(/^r[tp]o\b/, (word) => word.toUpperCase())}</b>`,
-    figureText(one.value, one.unit),
+    markup`<b>${one.figure.replaceAll('_', ' ').replace(/^r[tp]o\b/, (word) => word.toUpperCase())}</b>`,
+    figureText(one.value, one.unit, one.isAtLeast),
     verdict(one),
     one.about,
   ]);

@@ -18,7 +18,9 @@ const caseOf = (
 /** JUnit's XML: a case for the drill, for each goal, and for each thing that should happen by itself. */
 export function drillJunit(record: DrillRecord): string {
   const { drill, name, startedAt, endedMs, outcome, reasons, goals, checks } = record;
-  const figures = figuresOf(record).map(({ figure, value, unit }) => `${figure} ${figureText(value, unit)}`);
+  const figures = figuresOf(record).map(
+    ({ figure, value, unit, isAtLeast }) => `${figure} ${figureText(value, unit, isAtLeast)}`,
+  );
   const why = outcome === 'passed' ? undefined : `${outcome}: ${reasons.join('; ')}`;
   return suitesXml(name, startedAt, [
     [name, [caseOf('drill', `drill ${drill}`, endedMs, why, figures.join('\n'))]],

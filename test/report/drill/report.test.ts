@@ -92,9 +92,22 @@ test('JUnit has a case for the drill, each goal and each expectation', () => {
 
 test('CSV has a row for each figure', () => {
   const rows = drillCsv(record).split('\r\n');
-  expect(rows[0]).toBe('drill,started,figure,value,unit,wanted,met');
-  expect(rows).toContain('20260101-000000-00000,2026-01-01T00:00:00.000Z,rpo,2,rows,0,false');
-  expect(rows).toContain('20260101-000000-00000,2026-01-01T00:00:00.000Z,promote,,ms,,');
+  expect(rows[0]).toBe('drill,started,figure,value,unit,wanted,met,bound');
+  expect(rows).toContain('20260101-000000-00000,2026-01-01T00:00:00.000Z,rpo,2,rows,0,false,');
+  expect(rows).toContain('20260101-000000-00000,2026-01-01T00:00:00.000Z,promote,,ms,,,');
+});
+
+test('where clients had no answer to the end, RTO is told to be longer than what was seen', () => {
+  const { measures } = record;
+  const open = { ...record, measures: measures && { ...measures, isServing: false } };
+  expect(drillPage(open)).toContain('≥ 3.0 s');
+  expect(drillPage(record)).not.toContain('≥');
+  expect(drillCsv(open)).toContain('rto,3000,ms,5000,true,at least\r\n');
+  expect(drillJunit(open)).toContain('rto ≥ 3.0 s');
+});
+
+test('names of figures are words', () => {
+  expect(drillPage(record)).toContain('<b>RPO before heal</b>');
 });
 
 test('a drill that never began has a report too', () => {
