@@ -69,6 +69,21 @@ export async function steadyAfter(course: Course, signal: AbortSignal): Promise<
   course.worsen('in_doubt', `the steady state is not back within ${durationText(within)}: ${why}`);
 }
 
+/**
+ * A look takes the nodes' time, of which one that takes over has better use: the next comes as soon as the watch has seen
+ * more than what was `known` before this one, or a multiple of its time later; yet before the first of the times that are
+ * `left` is over.
+ */
+async function rest(
+  course: Course,
+  { known, tookMs, left }: { known: number; tookMs: number; left: readonly number[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const mostMs = Math.min(5000, 3 * tookMs, ...left.map((ms) => ms - 2 * tookMs));
+  const endMs = course.now() + Math.max(200, mostMs);
+  while (course.seen.length === known && course.now() < endMs && !signal.aborted) await pause(50, signal);
+}
+
 /** What should happen by itself, looked for until each has happened or its time is over; `failed` ends it early. */
 export async function expectAll(
   course: Course,
@@ -82,6 +97,7 @@ export async function expectAll(
   const open = new Set(drill.expect);
   await pause(Math.max(0, faultMs - now()), over);
   while (open.size > 0 && !over.aborted) {
+    const [askedMs, known] = [now(), course.seen.length];
     const status = await look(course).catch((error: unknown) => {
       failed.abort();
       throw error;
@@ -97,7 +113,8 @@ export async function expectAll(
       tell({ event: 'check', name, isMet, tookMs: isMet ? seenMs : within });
       if (!isMet) worsen('failed', `it did not happen within ${durationText(within)}: ${name}`);
     }
-    if (open.size > 0) await pause(200, over);
+    const left = [...open].map(({ within }) => within - seenMs);
+    if (open.size > 0) await rest(course, { known, tookMs: now() - askedMs, left }, over);
   }
 }
 
