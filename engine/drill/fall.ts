@@ -1,8 +1,31 @@
 import { DrillbookError } from '../core/error.ts';
 import type { Before, Course } from './course.ts';
 import type { PairLock } from './pair-lock.ts';
+import { until } from './stage.ts';
 import { expectAll, runThen, steadyAfter, steadyBefore } from './states.ts';
 import { strikeAll } from './strikes.ts';
+
+/** A look under load may fail in passing: it is repeated for so long. */
+const AGAIN_MS = 10_000;
+
+/** The clients have been writing for a while: the pair may no longer be what it was. Throws where it is not. */
+async function lookAgain(course: Course, before: Before): Promise<void> {
+  let wrong: DrillbookError | undefined;
+  const isSteady = async (): Promise<boolean> => {
+    try {
+      const { primary } = await steadyBefore(course);
+      const why = `${primary} has become primary meanwhile, so nothing was done`;
+      wrong = primary === before.primary ? undefined : new DrillbookError('guard.steady', why);
+      return true;
+    } catch (error) {
+      if (!(error instanceof DrillbookError)) throw error;
+      wrong = error;
+      return error.code !== 'guard.steady';
+    }
+  };
+  await until(isSteady, AGAIN_MS, course.request.interrupt);
+  if (wrong !== undefined) throw wrong;
+}
 
 /**
  * The faults, what happens by itself, playbooks for the rest, and the steady state again, which is looked for too where
@@ -15,13 +38,7 @@ export async function fallAndRise(
   beforeHeal: () => Promise<void>,
 ): Promise<number | undefined> {
   const { interrupt, drill } = course.request;
-  // The clients have been writing for a while: the pair may no longer be what it was.
-  const again = await steadyBefore(course);
-  if (again.primary !== before.primary)
-    throw new DrillbookError(
-      'guard.steady',
-      `${again.primary} has become primary meanwhile, so nothing was done`,
-    );
+  await lookAgain(course, before);
   if (interrupt.aborted) return undefined;
   const faultMs = course.now() + Math.min(...drill.faults.map(({ after }) => after));
   try {

@@ -96,8 +96,14 @@ const CUT: Death = {
 const ENDS = `for at in /run/drillbook-faults/* /var/lib/drillbook-faults/*; do
   [ -d "$at" ] && { cat "$at/healed" 2>/dev/null || echo -; }
 done; :`;
-/** What a fault has put where it could still be felt. */
-const TRACES = `nft list tables | grep drillbook_; ls -d /run/systemd/system/*/zz-drillbook-fault.conf 2>/dev/null; :`;
+/** What a fault has put where it could still be felt: tables, units, stopped processes, files, mounts, rows. */
+export const TRACES = `nft list tables | grep drillbook_; ls -d /run/systemd/system/*/zz-drillbook-fault.conf 2>/dev/null
+grep -hE '^[0-9]+ \\(.*\\) T ' /proc/[0-9]*/stat 2>/dev/null
+ls -d /srv/*/.drillbook-* 2>/dev/null
+awk '$2 ~ "^/(srv|var)/" && $4 ~ /^ro(,|$)/' /proc/mounts
+mysql -BN dbackup3 -e 'SELECT n FROM drillbook_ledger WHERE n < 0' 2>/dev/null; :`;
+/** Accounts with their passwords, but for that of the drill. */
+const ACCOUNTS = `mysql -BN -e "SELECT User, Host, authentication_string FROM mysql.user WHERE User <> 'drillbook'" | sort`;
 
 /** The engine dies while a fault is in force: what watches over the fault puts it right, within its lease and five seconds. */
 export async function killedInMidFault({ lab, state }: Place, death = CUT): Promise<void> {
@@ -107,6 +113,9 @@ export async function killedInMidFault({ lab, state }: Place, death = CUT): Prom
     const faults = [{ ...death.fault, for: '5m' }];
     writeFileSync(join(dir, 'drill.yml'), JSON.stringify({ ...drill, faults }));
     const known = new Set(drillIds(state));
+    const onBoth = (script: string): Promise<string[]> =>
+      Promise.all(['dbk1', 'dbk2'].map(async (node) => (await lab.ssh(node, script)).stdout));
+    const accounts = await onBoth(ACCOUNTS);
     let killed: Promise<number> | undefined;
     const child = start(['drill', join(dir, 'drill.yml'), '-i', lab.inventory, '--output', 'jsonl'], {
       env: { DRILLBOOK_STATE: state },
@@ -123,9 +132,7 @@ export async function killedInMidFault({ lab, state }: Place, death = CUT): Prom
     expect(signal, stderr).toBe('SIGKILL');
     const here = drillIds(state).filter((id) => !known.has(id));
     const ends = async (): Promise<string[]> => {
-      const there = await Promise.all(
-        ['dbk1', 'dbk2'].map((node) => lab.ssh(node, ENDS).then(({ stdout }) => stdout)),
-      );
+      const there = await onBoth(ENDS);
       const ours = here.flatMap((id) =>
         readdirSync(drillDir(state, id))
           .filter((name) => name.startsWith('drillbook_'))
@@ -142,8 +149,9 @@ export async function killedInMidFault({ lab, state }: Place, death = CUT): Prom
     const found = await ends();
     expect(found.filter((end) => end !== 'lease')).toEqual([]);
     if (death.state === 'in force') expect(found).toHaveLength(1);
-    const traces = await Promise.all(['dbk1', 'dbk2'].map((node) => lab.ssh(node, TRACES)));
-    expect(traces.map(({ stdout }) => stdout)).toEqual(['', '']);
+    expect(await onBoth(TRACES)).toEqual(['', '']);
+    expect(accounts.join()).not.toBe('');
+    expect(await onBoth(ACCOUNTS)).toEqual(accounts);
   } finally {
     rmSync(dir, { recursive: true });
   }
