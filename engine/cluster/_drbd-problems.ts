@@ -18,7 +18,7 @@ function guardOf({ arbitration }: Guarding): string {
 
 const zGuarding = z.object({
   arbitration: drbdSettings.arbitration,
-  drbd: z.object({ after_split: drbdSettings.drbd.shape.after_split }),
+  drbd: z.object({ after_split: drbdSettings.drbd.shape.after_split }).prefault({}),
 });
 type Guarding = z.output<typeof zGuarding>;
 

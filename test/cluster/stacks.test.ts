@@ -70,3 +70,9 @@ test.each([
   expect(Object.keys(told)).toEqual(['pair']);
   expect(told['pair']).toMatch(text);
 });
+
+test('that DRBD may give up a side by itself is told with what guards the pair', async () => {
+  const settings = { arbitration: 'none', drbd: { after_split: 'discard' } };
+  const told = await protections([{ name: 'pair', stack: 'usphere', nodes: ['a', 'b'], settings }]);
+  expect(told['pair']).toMatch(/^none: .*gives up one side by itself, without a copy/);
+});
