@@ -20,7 +20,7 @@ export default defineConfig({
     // Processes, not threads: tests start programs, send signals and change the environment.
     pool: 'forks',
     sequence: { sequencer: LongFirst },
-    maxWorkers: 4,
+    maxWorkers: 3,
     testTimeout: 180_000,
     hookTimeout: 240_000,
     reporters: ['default', new LeftOut()],

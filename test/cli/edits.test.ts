@@ -230,7 +230,10 @@ test('the copy is on the disk before the first step, and no secret is in plain t
   expect(refused.stderr).toContain('variable password on a: changed (not shown)');
   expect(refused.stderr + refused.stdout).not.toContain('hunter22-of-vars');
   writeFileSync(join(book.dir, 'a/mended'), '');
-  expect((await drillbook(['resume', '--state', book.state, '--accept-changes'])).code).toBe(0);
+  const goOn = ['resume', '--state', book.state, '--accept-changes'];
+  // The command may have begun, and failed, before its engine died: that is what the first one tells then.
+  const { code } = await drillbook(goOn);
+  if (code !== 0) expect([code, (await drillbook(goOn)).code]).toEqual([1, 0]);
   expect(readFileSync(join(book.dir, 'a/secret'), 'utf8')).toBe('hunter22-of-later hunter22-of-e');
   expect(plainIn(book.state, ['hunter22-of-vars', 'hunter22-of-later', 'hunter22-of-e'])).toEqual([]);
 });
