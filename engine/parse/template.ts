@@ -171,7 +171,8 @@ function referencesOf(program: Ast, text: string): Reference[] {
     for (const [i, param] of [...params, ...pairs].entries()) {
       if (param.type === 'SubExpression') call(param, area);
       else path(param, area, isOptional && i === 0);
-      if (isOptional && i === 0 && param.type === 'PathExpression') optional.push(params);
+      if (isOptional && i === 0 && name !== 'lookup' && param.type === 'PathExpression')
+        optional.push(params);
     }
   };
   /** What is there besides, where an `if` asks for a path of the outermost scope. */

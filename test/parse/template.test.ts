@@ -41,4 +41,5 @@ test.each([
 
 test('what may not be missing is told by the part that is', () => {
   expect(() => renderText('{{box.none.of}}', SCOPE, 'text')).toThrow('unknown variable `box.none`');
+  expect(() => renderText('{{lookup box.none.of "x"}}', SCOPE, 'text')).toThrow('has no value');
 });
