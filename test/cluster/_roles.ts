@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Lab } from '../../engine/lab/lab.ts';
 import type { Database } from '../../engine/lab/state.ts';
 import { eventsOf, start } from '../cli/_drillbook.ts';
-import { playbook } from '../playbooks/_playbook.ts';
+import { buildPair } from '../playbooks/_playbook.ts';
 import { freshLab } from '../lab/_fresh.ts';
 
 const MARK = '/run/roles-mark';
@@ -91,10 +91,7 @@ export const rolesOnPair = (database: Database, flips: number) =>
     beforeAll(async () => {
       state = await mkdtemp(join(tmpdir(), 'roles-'));
       lab = await freshLab({ name: `roles-${database}`, database });
-      for (const name of ['install', 'catalog', 'cluster-build']) {
-        const done = await playbook(name, lab.inventory, { state });
-        expect(done.code, done.told).toBe(0);
-      }
+      await buildPair(lab.inventory, state);
     }, 400_000);
     afterAll(async () => {
       await lab?.down();

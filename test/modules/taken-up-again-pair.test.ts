@@ -7,7 +7,7 @@ import { type Lab } from '../../engine/lab/lab.ts';
 import type { Database } from '../../engine/lab/state.ts';
 import { openPair } from '../cluster/_pair.ts';
 import type { Pair } from '../cluster/_pair.ts';
-import { playbook } from '../playbooks/_playbook.ts';
+import { buildPair } from '../playbooks/_playbook.ts';
 import { isFull } from '../_full.ts';
 import { everyCut, live, liveOn, newAttempt } from './_taking.ts';
 import type { Cut, Stage } from './_taking.ts';
@@ -49,10 +49,7 @@ describe.each<Database>(isFull ? ['mariadb', 'mysql'] : ['mariadb'])('a pair on 
   beforeAll(async () => {
     state = await mkdtemp(join(tmpdir(), 'taken-'));
     lab = await freshLab({ name: `taken-${database}`, database });
-    for (const name of ['install', 'catalog', 'cluster-build']) {
-      const done = await playbook(name, lab.inventory, { state });
-      expect(done.code, done.told).toBe(0);
-    }
+    await buildPair(lab.inventory, state);
     pair = openPair(lab.inventory);
     await sh('dbk2', 'cat >/etc/systemd/system/boots.service && systemctl enable -q boots', BOOTS);
     await sql('dbk1', 'CREATE TABLE dbackup3.marks (id INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(99))');

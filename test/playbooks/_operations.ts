@@ -8,7 +8,7 @@ import type { Database } from '../../engine/lab/state.ts';
 import { isFull } from '../_full.ts';
 import { drillbook, eventsOf, start } from '../cli/_drillbook.ts';
 import { drillUnderProbe, killedInMidFault } from '../drill/_on-pair.ts';
-import { codeOf, playbook } from './_playbook.ts';
+import { buildPair, codeOf, playbook } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 import { readJobs, writer } from './_writer.ts';
 import { freshLab } from '../lab/_fresh.ts';
@@ -65,7 +65,7 @@ export const operations = (database: Database) =>
       state = await mkdtemp(join(tmpdir(), 'operations-'));
       lab = await freshLab({ name: `ops-${database}`, database });
       vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
-      for (const name of ['install', 'catalog', 'cluster-build']) await well(name);
+      await buildPair(lab.inventory, state);
     }, 400_000);
     afterAll(async () => {
       await lab?.down();

@@ -108,3 +108,11 @@ export async function playbook(
     told: [`${name}: exit ${said.code}`, ...reasons, said.stderr].join('\n'),
   };
 }
+
+/** Two bare nodes of dbackup become a pair that serves. */
+export async function buildPair(inventory: string, state: string): Promise<void> {
+  for (const name of ['install', 'catalog', 'cluster-build']) {
+    const done = await playbook(name, inventory, { state });
+    expect(done.code, done.told).toBe(0);
+  }
+}

@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import type { Lab } from '../../engine/lab/lab.ts';
-import { drillbook } from '../cli/_drillbook.ts';
 import { isFull } from '../_full.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { dying, kept, report } from '../run/_matrix.ts';
-import { codeOf, playbook } from './_playbook.ts';
+import { codeOf, playbook, statusOf } from './_playbook.ts';
 
 /** As often a run is killed on its way. */
 const POINTS = 10;
@@ -89,12 +88,8 @@ ls -d /var/lib/drillbook/jobs/* 2>/dev/null | wc -l
 
     /** The pair as it comes to rest. */
     async function pairNow(): Promise<unknown> {
-      const { stdout } = await drillbook(['status', '-i', lab.inventory, '--output', 'json']);
-      const {
-        lock: _,
-        obligations: __,
-        ...status
-      } = JSON.parse(stdout) as ClusterStatus & Record<string, unknown>;
+      const read: ClusterStatus & Record<string, unknown> = { ...(await statusOf(lab.inventory)) };
+      const { lock: _, obligations: __, ...status } = read;
       const ofBoth = new Set(await onNodes(SHARED));
       expect(ofBoth.size).toBe(1);
       return { status, nodes: await onNodes(DIGEST) };
@@ -151,9 +146,7 @@ ls -d /var/lib/drillbook/jobs/* 2>/dev/null | wc -l
       const ask =
         "dpkg-query -W -f '${db:Status-Status} ${Version}\\n' 'usphere-*' 'kaiwudb-*' 2>/dev/null | sort -u";
       expect(await onNodes(ask)).toEqual(NODES.map(() => `installed ${version}\n`));
-      const now = JSON.parse(
-        (await drillbook(['status', '-i', lab.inventory, '--output', 'json'])).stdout,
-      ) as ClusterStatus;
+      const now = await statusOf(lab.inventory);
       expect([now.state, now.nodes.map(({ role }) => role)]).toEqual(['running', ['primary', 'standby']]);
       const again = await playbook(`${stack}/upgrade`, lab.inventory, { state: folder, extra });
       expect([again.code, again.changed]).toEqual([0, []]);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Lab } from '../../engine/lab/lab.ts';
 import { drillbook, start } from '../cli/_drillbook.ts';
 import type { Said } from '../cli/_drillbook.ts';
-import { codeOf, playbook } from './_playbook.ts';
+import { buildPair, codeOf, playbook } from './_playbook.ts';
 import { freshLab } from '../lab/_fresh.ts';
 
 interface Row {
@@ -60,7 +60,7 @@ beforeAll(async () => {
   state = await mkdtemp(join(tmpdir(), 'obligations-'));
   env = { DRILLBOOK_STATE: state };
   lab = await freshLab({ name: NAME, database: 'mariadb' });
-  for (const name of ['install', 'catalog', 'cluster-build']) await well(name);
+  await buildPair(lab.inventory, state);
 }, 400_000);
 afterAll(async () => {
   await lab?.down();

@@ -6,7 +6,7 @@ import type { Lab } from '../../engine/lab/lab.ts';
 import { isFull } from '../_full.ts';
 import { drillbook } from '../cli/_drillbook.ts';
 import { freshLab } from '../lab/_fresh.ts';
-import { playbook, statusOf } from './_playbook.ts';
+import { buildPair, playbook, statusOf } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
 
 const NAME = 'drl-recover';
@@ -66,7 +66,7 @@ describe.skipIf(!isFull)('recovery as an operator has it', () => {
   beforeAll(async () => {
     state = await mkdtemp(join(tmpdir(), 'recover-'));
     lab = await freshLab({ name: NAME, database: 'mariadb' });
-    for (const name of ['install', 'catalog', 'cluster-build']) await well(name);
+    await buildPair(lab.inventory, state);
   }, 600_000);
   afterAll(async () => {
     await lab?.down();
