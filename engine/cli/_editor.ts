@@ -14,13 +14,10 @@ function runEditor(editor: string, path: string, signal: AbortSignal): Promise<v
     setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS).unref();
   };
   signal.addEventListener('abort', stop, { once: true });
-  // A terminal that goes away takes the editor with it, and must not leave the text.
-  process.once('SIGHUP', stop);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code, ended) => {
       signal.removeEventListener('abort', stop);
-      process.off('SIGHUP', stop);
       if (signal.aborted) reject(new DrillbookError('interrupt.edit', 'interrupted: nothing was changed'));
       else if (code === 0) resolve();
       else
@@ -40,13 +37,18 @@ function runEditor(editor: string, path: string, signal: AbortSignal): Promise<v
 /** The text as the operator left it in their editor; it is in memory alone while they are at it, whatever ends it. */
 export async function edited(plain: Uint8Array, file: string, signal: AbortSignal): Promise<Buffer> {
   const { VISUAL: visual, EDITOR: own } = process.env;
+  // A terminal that goes away takes the editor with it, and must not leave the text: from before there is one.
+  const hangup = new AbortController();
+  const onHangup = (): void => hangup.abort();
+  process.once('SIGHUP', onHangup);
   const folder = privateFolder();
   try {
     const path = join(folder.path, basename(file));
     writeFileSync(path, plain, { mode: 0o600, flag: 'wx' });
-    await runEditor(visual || own || 'vi', path, signal);
+    await runEditor(visual || own || 'vi', path, AbortSignal.any([signal, hangup.signal]));
     return readFileSync(path);
   } finally {
     folder.remove();
+    process.off('SIGHUP', onHangup);
   }
 }
