@@ -19,7 +19,7 @@ const MOUNTS = ['lab/node', 'lab/image'];
 const INIT = `#!/bin/sh
 mount -t proc proc /proc
 mountpoint -q /dev || mount -t devtmpfs dev /dev
-[ -e /etc/lab-own ] || { tar -xf /dev/ubdc -C / && : >/etc/lab-own; }
+[ -e /etc/lab-own ] || { tar -xf /dev/ubdc -C / && : >/etc/lab-own && sync; }
 for i in 0 1 2; do ip link set vec$i name eth$i; done
 mount --bind /etc/lab-cpuinfo /proc/cpuinfo
 exec /lib/systemd/systemd

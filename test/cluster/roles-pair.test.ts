@@ -1,5 +1,5 @@
 import { isFull } from '../_full.ts';
 import { rolesOnPair } from './_roles.ts';
 
-rolesOnPair('mariadb', 10);
+rolesOnPair('mariadb', isFull ? 10 : 5);
 if (isFull) rolesOnPair('mysql', 4);

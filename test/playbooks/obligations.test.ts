@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Lab } from '../../engine/lab/lab.ts';
+import { isFull } from '../_full.ts';
 import { drillbook, start } from '../cli/_drillbook.ts';
 import type { Said } from '../cli/_drillbook.ts';
 import { buildPair, codeOf, playbook } from './_playbook.ts';
@@ -114,7 +115,8 @@ test('killed at each of its steps, failover is switched back exactly once', asyn
     ['"obligation_closed"'],
     ['"step_finished"', 'Failover is on again'],
   ];
-  for (const [i, words] of points.entries()) {
+  const some = isFull ? points : points.filter((_, i) => i % 3 === 0);
+  for (const [i, words] of some.entries()) {
     await killedAt(file, lab.inventory, ...words);
     const [now, [, told]] = [await failover(), await open()];
     // What is bent is in the ledger; the ledger may have one more, that was under way.

@@ -302,7 +302,7 @@ describe.each(DATABASES)('a pair on %s', (database) => {
     const state = join(folder, 'dying');
     const code = await codeOf(args, { DRILLBOOK_STATE: state });
     const deaths = await dying([...args, '--yes', code], state, () => ({
-      dies: `after each ${join(folder, 'met')} ${isFull ? 5 : 20}`,
+      dies: `after each ${join(folder, 'met')} ${isFull ? 5 : 40}`,
     }));
     const countThen = client.count();
     await expect.poll(client.count, { timeout: 30_000 }).toBeGreaterThan(countThen + 30);

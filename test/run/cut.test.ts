@@ -83,7 +83,7 @@ test(
 );
 
 /** Of so many events a test takes one; `npm run matrix` all. */
-const EVERY = 24;
+const EVERY = 40;
 
 test.each([
   ['the line is cut', (line: Line) => line.cut()],

@@ -15,7 +15,7 @@ import type { Died, Goal } from './_matrix.ts';
 /** What an operator may wait for a resume to go on, in milliseconds. */
 const READY_MS = 5000;
 /** Of so many boundaries a test takes one; `npm run matrix` all. */
-const EVERY = 24;
+const EVERY = 40;
 const LONG = isFull ? 3_600_000 : 600_000;
 
 let sshd: Sshd;

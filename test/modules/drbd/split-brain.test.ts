@@ -250,7 +250,7 @@ async function whole(split: Split, sums: Readonly<Record<Node, string>>, before:
 
 const MOUNT = 'drbdadm primary drbd3 && mount /dev/drbd3 /mnt';
 
-const SEEDS = isFull ? Array.from({ length: 20 }, (_, i) => i + 1) : [3, 9];
+const SEEDS = isFull ? Array.from({ length: 20 }, (_, i) => i + 1) : [3];
 
 test.each(SEEDS.map(splitOf))(
   'seed $seed: $kind; $victim gives way',
