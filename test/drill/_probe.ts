@@ -78,8 +78,13 @@ export async function numbersIn(vip: string, table: string): Promise<ReadonlySet
   }
 }
 
-/** The longest time without an acknowledgement that ends after `from`, in ms. */
-export function longestAfter(acknowledged: readonly Acknowledged[], from: number): number {
+/** The longest time without an acknowledgement that ends after `from`, and when it ended, in ms. */
+export function longestAfter(
+  acknowledged: readonly Acknowledged[],
+  from: number,
+): { ms: number; at: number } {
   const gaps = acknowledged.slice(1).map(({ at }, i) => ({ at, ms: at - (acknowledged[i]?.at ?? at) }));
-  return Math.max(...gaps.filter(({ at }) => at >= from).map(({ ms }) => ms));
+  return gaps
+    .filter(({ at }) => at >= from)
+    .reduce((longest, gap) => (gap.ms > longest.ms ? gap : longest), { ms: -1, at: from });
 }

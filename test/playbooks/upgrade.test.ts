@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import type { Database } from '../../engine/lab/state.ts';
 import { isFull } from '../_full.ts';
 import { freshLab } from '../lab/_fresh.ts';
 import { runIds } from '../../engine/run/journal/journal.ts';
-import { drillbook } from '../cli/_drillbook.ts';
+import { drillbook, eventsOf } from '../cli/_drillbook.ts';
 import { dying, kept, report } from '../run/_matrix.ts';
 import { buildPair, codeOf, editedInventory, playbook, statusOf } from './_playbook.ts';
 import type { Ran } from './_playbook.ts';
@@ -331,4 +331,46 @@ describe.each(DATABASES)('a pair on %s', (database) => {
     const after = await run('upgrade', wish());
     expect([after.code, (await status()).state], after.told).toEqual([0, 'running']);
   }, 600_000);
+
+  /** A folder with the packages of 8.0-10 as 8.0-11. */
+  async function nextRelease(): Promise<string> {
+    const packages = await mkdtemp(join(folder, 'next-'));
+    const [, from = ''] = /dbackup_packages: (.*)/.exec(await readFile(lab.inventory, 'utf8')) ?? [];
+    for (const name of (await readdir(from)).filter((one) => one.includes('_8.0-10_'))) {
+      const tree = join(packages, 'tree');
+      execFileSync('dpkg-deb', ['-R', join(from, name), tree]);
+      const control = join(tree, 'DEBIAN/control');
+      await writeFile(control, (await readFile(control, 'utf8')).replaceAll('8.0-10', '8.0-11'));
+      execFileSync('dpkg-deb', ['-b', tree, join(packages, name.replace('8.0-10', '8.0-11'))]);
+      await rm(tree, { recursive: true });
+    }
+    return packages;
+  }
+
+  test.runIf(isFull)(
+    'what failed on the primary is tried again by resume, and goes on from there',
+    async () => {
+      await lab.ssh('dbk1', 'mount -t tmpfs -o size=4k tmpfs /var/tmp');
+      const failed = await run('upgrade', [
+        ...wish().slice(1),
+        'version=8.0-11',
+        `packages=${await nextRelease()}`,
+      ]);
+      expect([failed.code, failed.told]).toEqual([4, expect.stringContaining('room')]);
+      expect(await releases()).toEqual(['8.0-10', '8.0-11']);
+      const broken = await status();
+      expect(broken.nodes.map(({ role }) => role)).toEqual(['primary', 'standby']);
+      expect(broken.state).toBe('stopped');
+      await lab.ssh('dbk1', 'umount /var/tmp');
+      const resumed = await drillbook(['resume', '--output', 'jsonl'], { env: { DRILLBOOK_STATE: folder } });
+      expect(resumed.code, resumed.stderr).toBe(0);
+      const again = eventsOf(resumed).flatMap((event) =>
+        event.event === 'step_finished' ? [event.host] : [],
+      );
+      expect(again).not.toContain('dbk2');
+      expect(await releases()).toEqual(['8.0-11', '8.0-11']);
+      expect(seenOf(await status())).toEqual(SERVING);
+    },
+    300_000,
+  );
 });
