@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ClusterProblem, HeartbeatStatus, NodeStatus, ReplicationStatus } from '../core/cluster.ts';
 import type { Cluster } from '../core/host.ts';
+import { isInStep, told } from '../modules/drbd/_status.ts';
 import type { Verdict } from '../modules/drbd/_verdict.ts';
 import { failuresText } from '../modules/pacemaker/_status.ts';
 import type { Node } from './_drbd-read.ts';
@@ -96,6 +97,17 @@ function ofDrbd({ replication: { state, percent }, verdict }: Known): readonly C
   }
 }
 
+/** It goes where the primary is too, whatever is there. */
+function ofSecond({ all }: Known): readonly ClusterProblem[] {
+  const amiss = all.flatMap(({ name, reading }) =>
+    reading?.second && !isInStep(reading.second) ? [{ name, second: reading.second }] : [],
+  );
+  return amiss.slice(0, 1).map(({ name, second }) => {
+    const hint = `playbooks/drbd/split-brain.yml with resource=${second.name} tells what each side has`;
+    return problem('drbd.second', `${second.name} is not in step on ${name}: ${told(second)}`, hint);
+  });
+}
+
 function ofPacemaker({
   all,
   nodes,
@@ -172,7 +184,7 @@ export function problemsOf(known: Known): readonly ClusterProblem[] {
           'power, network, sshd of that node',
         ),
       );
-  problems.push(...ofDrbd(known), ...ofPacemaker(known));
+  problems.push(...ofDrbd(known), ...ofSecond(known), ...ofPacemaker(known));
   const primaries = nodes.filter(({ role }) => role === 'primary');
   if (holders.length > 1)
     problems.push(

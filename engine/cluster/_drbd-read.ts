@@ -15,6 +15,8 @@ export interface Reading {
   readonly words: Readonly<Record<string, string>>;
   /** Undefined where the resource is down. */
   readonly resource: Resource | undefined;
+  /** The same of another that goes with it. */
+  readonly second: Resource | undefined;
   /** Volume by volume; none while it is connected. */
   readonly generations: readonly Generations[];
   /** Unit → ActiveState, of those that are installed. */
@@ -58,7 +60,7 @@ exit 0
 `;
 
 /** Reads what the script printed. */
-export function parseReading(text: string, resource: string): Reading {
+export function parseReading(text: string, resource: string, second?: string): Reading {
   const at = text.indexOf('<pacemaker-result');
   const [plain, xml] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at)];
   const rows = plain.split('\n').map((line) => line.trim().split(' '));
@@ -68,9 +70,11 @@ export function parseReading(text: string, resource: string): Reading {
     Object.fromEntries(of(word).map(([name = '', ...rest]) => [name, rest.join(' ')]));
   const cluster = /<node name=/.test(xml) ? parseStatus(xml) : undefined;
   const [device] = of('device');
+  const resources = parseEvents(plain);
   return {
     words: pairs('word'),
-    resource: parseEvents(plain).find(({ name }) => name === resource),
+    resource: resources.find(({ name }) => name === resource),
+    second: resources.find(({ name }) => name === second),
     generations: of('gi').flatMap((words) => parseGenerations(words.join(' ')) ?? []),
     units: pairs('unit'),
     links: of('link').map(([nodeId = '', link = '', up]) => ({ nodeId, link, isUp: up === '1' })),
@@ -84,5 +88,5 @@ export function parseReading(text: string, resource: string): Reading {
 export async function readNode(context: Context, settings: DrbdSettings, shape: Shape): Promise<Reading> {
   const args = [...witnessArgs(settings, shape), context.host.name, ...shape.units];
   const { stdout } = await context.sh(SCRIPT, { args, isLook: true });
-  return parseReading(stdout, settings.drbd.resource);
+  return parseReading(stdout, settings.drbd.resource, shape.second);
 }

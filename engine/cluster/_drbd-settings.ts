@@ -71,4 +71,6 @@ export interface Shape {
   readonly promotable: string;
   /** Units that run where the primary is. */
   readonly units: readonly string[];
+  /** Another resource of DRBD that goes where the primary is. */
+  readonly second?: string | undefined;
 }

@@ -31,9 +31,10 @@ export const settingsSchema = z.strictObject({
 });
 type Settings = z.output<typeof settingsSchema>;
 
-const shapeOf = ({ drbd, services }: Settings): Shape => ({
+const shapeOf = ({ drbd, services, sync_partition: second }: Settings): Shape => ({
   promotable: `${drbd.resource}-clone`,
   units: [services.database, services.web],
+  second: second?.resource,
 });
 
 export const { readStatus, roleGuard, bends, protection, watch } = drbdStack(settingsSchema, shapeOf);

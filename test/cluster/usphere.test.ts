@@ -33,10 +33,20 @@ const XML = `<pacemaker-result api-version="2.0">
 interface Wish {
   readonly device?: string;
   readonly web?: string;
+  readonly second?: string;
 }
 
+/** The sync partition, as one that is in step and as one that is not. */
+const WHOLE = `exists resource name:r1 role:Primary suspended:no
+exists connection name:r1 peer-node-id:0 connection:Connected role:Secondary congested:no
+exists device name:r1 volume:0 minor:1 disk:UpToDate size:65496
+exists peer-device name:r1 peer-node-id:0 volume:0 replication:Established peer-disk:UpToDate out-of-sync:0`;
+const ALONE = WHOLE.replace('connection:Connected', 'connection:StandAlone')
+  .replace('replication:Established', 'replication:Off')
+  .replace('peer-disk:UpToDate', 'peer-disk:Outdated');
+
 /** As a node's script says it. */
-const primary = ({ device = 'device A,V,NMW', web = 'active' }: Wish = {}): Reading =>
+const primary = ({ device = 'device A,V,NMW', web = 'active', second = '' }: Wish = {}): Reading =>
   parseReading(
     `word drbd Primary\nword pacemaker promoted here\nword mount here\nword vip here
 unit mysql active\nunit tomcat ${web}\n${device}
@@ -44,11 +54,11 @@ exists resource name:r0 role:Primary suspended:no
 exists connection name:r0 peer-node-id:0 connection:Connected role:Secondary congested:no
 exists device name:r0 volume:0 minor:0 disk:UpToDate size:65496
 exists peer-device name:r0 peer-node-id:0 volume:0 replication:Established peer-disk:UpToDate out-of-sync:0
-exists resource name:r1 role:Secondary suspended:no
-exists connection name:r1 peer-node-id:0 connection:StandAlone role:Unknown congested:no
+${second}
 exists -
 ${XML}`,
     'r0',
+    'r1',
   );
 const standby = (device = 'device A,V,NMW'): Reading =>
   parseReading(
@@ -72,11 +82,22 @@ function status(a: Reading, b: Reading, more: Partial<typeof given> = {}): Clust
 }
 const told = ({ state, problems }: ClusterStatus): unknown => [state, ...problems.map(({ code }) => code)];
 
-test('a pair that is whole runs, whatever becomes of the sync partition', () => {
-  const now = status(primary(), standby());
+test.each([
+  ['is none of a sync partition', ''],
+  ['is a sync partition in step', WHOLE],
+])('a pair that is whole runs, where there %s', (_, second) => {
+  const now = status(primary({ second }), standby());
   expect(told(now)).toEqual(['running']);
   expect(now.nodes.map(({ role }) => role)).toEqual(['primary', 'standby']);
   expect(now.vips).toEqual([{ address: '10.0.0.9', holders: ['a'] }]);
+});
+
+test('a sync partition that is not in step', () => {
+  const now = status(primary({ second: ALONE }), standby());
+  expect(told(now)).toEqual(['degraded', 'drbd.second']);
+  expect(now.problems[0]?.message).toBe(
+    'r1 is not in step on a: Primary, disk UpToDate; peer StandAlone, Secondary, disk Outdated, Off',
+  );
 });
 
 test('a web service that does not run where the primary is', () => {

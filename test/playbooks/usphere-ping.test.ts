@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isFull } from '../_full.ts';
 import { report } from '../run/_matrix.ts';
+import { statusOf } from './_playbook.ts';
 import { openUsphere } from './_usphere.ts';
 import type { Usphere } from './_usphere.ts';
 
@@ -113,6 +114,12 @@ long('a sync partition is added, filled on a host that was made anew, and remove
   const { names, gapMs } = await client.stop();
   report(`usphere: recovery under ${names.length} writes, none for ${Math.round(gapMs)} ms`);
   expect(await pair.lost(names)).toEqual([]);
+  const amiss = async (): Promise<string[]> => (await statusOf(inventory)).problems.map(({ code }) => code);
+  await expect.poll(amiss, { timeout: 60_000 }).toEqual([]);
+  await pair.on(other, 'drbdadm disconnect r1');
+  expect(await amiss()).toEqual(['drbd.second']);
+  await pair.done('reconnect', inventory, ['resource=r1']);
+  await expect.poll(amiss, { timeout: 60_000 }).toEqual([]);
   await pair.done('switch', inventory);
   expect(await pair.on(other, 'cat /srv/templates/one')).toBe('template');
   await pair.done('sync-partition-remove', inventory);
