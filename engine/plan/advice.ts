@@ -78,7 +78,7 @@ function ofInputs(playbook: Playbook, templates: readonly string[]): DrillbookEr
   const used = new Set<string>();
   const { source, plays } = playbook;
   for (const text of templates) inputsUsed(`{{${text}`, used);
-  inputsUsed([playbook.own, playbook.varsFiles, playbook.confirm, playbook.invariants], used);
+  inputsUsed([playbook.vars, playbook.varsFiles, playbook.confirm, playbook.invariants], used);
   for (const play of plays) {
     inputsUsed(play.keywords, used);
     const visit = (items: readonly Item[]): void => {

@@ -53,6 +53,16 @@ test('a template is checked in its own file and place, with the names of the ste
   expect(stderr).toContain('t.hbs:3:31: error: unknown variable `nope`');
 });
 
+test('an input counts as used where a variable of an included playbook has it', async () => {
+  const dir = folder({
+    'inner.yml': book('[{ debug: "{{name}}" }]', "inputs: { who: {} }\nvars: { name: '{{inputs.who}}' }\n"),
+    'book.yml': 'name: Book\nplays: [{ include: inner.yml }]\n',
+    'i.yml': 'hosts: { a: {} }\n',
+  });
+  const { code, stderr } = await call(['lint', join(dir, 'book.yml'), '-i', join(dir, 'i.yml')]);
+  expect([code, stderr]).toEqual([0, '']);
+});
+
 const ADVICE: readonly (readonly [string, string, string])[] = [
   [
     'an input for nothing',

@@ -59,7 +59,7 @@ export function refuseVictim(
   if (serves(side))
     return refuse(
       `${victim} serves: ${[...side.uses, ...(side.hasVip ? ['it has the virtual address'] : [])].join(', ')}`,
-      `${HINT}; stop the service on ${victim} first, or let ${other.name} give its data up`,
+      `${HINT}; have Pacemaker promote ${other.name} first (crm_resource --ban --promoted of the clone on ${victim}, and --clear afterwards), or let ${other.name} give its data up`,
     );
   const { disk } = resultOf(other.resource);
   if (disk !== 'UpToDate') return refuse(`${other.name} has no whole data: its disk is ${disk}`);

@@ -8,7 +8,9 @@ words() { tr '\n' ' ' | sed 's/ *$//'; }
 
 line "$(uname -n)"
 line "$(. /etc/os-release && echo "$ID $VERSION_ID")"
-line "$(sh -c "$1" 2>/dev/null | grep -E '^[A-Z]+ [^ ]+$' | sort | words)"
+# One that is there and fails says nothing of a bare host.
+components=$(sh -c "$1" 2>/dev/null)
+case $? in 0 | 127) line "$(printf '%s\n' "$components" | grep -E '^[A-Z]+ [^ ]+$' | sort | words)" ;; *) line unknown ;; esac
 if [ -d /sys/firmware/efi ]; then line UEFI; else line Legacy; fi
 
 # What / lies on, down to the disks; a soft RAID is named as such.
@@ -35,7 +37,8 @@ line "$(virsh pool-list --all --name 2>/dev/null | grep . | sort | words)"
 if known=$(sh -c "$2" 2>/dev/null); then line "$(printf '%s' "$known" | grep -c .)"; else line; fi
 if [ -e "/etc/drbd.d/$4.res" ]; then line pair; else line new; fi
 line "$(blockdev --getsize64 "$3" 2>/dev/null)"
-line "$(blkid -p -o value -s TYPE "$3" 2>/dev/null)"
+# All of them: of two that contradict each other blkid tells none, and of partitions no TYPE.
+line "$(wipefs -pn "$3" 2>/dev/null | awk -F, '!/^#/ { print $4 }' | sort -u | words)"
 card=$(ip -o -4 addr show to "$7" | awk '{ print $2; exit }')
 line "$(cat "/sys/class/net/$card/speed" 2>/dev/null)"
 line "$(ip -o -4 addr show to "$5/$6" scope global | awk '{ sub("/.*", "", $4); print $4 }' | grep -vxF "$5" | head -n 1)"
