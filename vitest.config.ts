@@ -5,7 +5,7 @@ import { LeftOut } from './test/_left-out.ts';
 
 /** Those that take minutes, of which none should be the last to begin. */
 const LONG =
-  /\/(playbooks|modules\/(dbackup|pacemaker|drbd)|lab|cluster)\/|taken-up-again-pair|\/run\/(kill|cut)\./;
+  /\/(playbooks|modules\/(dbackup|pacemaker|drbd)|lab|cluster)\/|taken-up-again-pair|\/run\/(kill|cut|long-command)\.|transports\/job\.|on-node\./;
 
 class LongFirst extends BaseSequencer {
   override sort(files: TestSpecification[]): Promise<TestSpecification[]> {
