@@ -356,7 +356,7 @@ describe.each(DATABASES)('a pair on %s', (database) => {
         'version=8.0-11',
         `packages=${await nextRelease()}`,
       ]);
-      expect([failed.code, failed.told]).toEqual([4, expect.stringContaining('room')]);
+      expect([failed.code, failed.told]).toEqual([4, expect.stringContaining('the disk is full')]);
       expect(await releases()).toEqual(['8.0-10', '8.0-11']);
       const broken = await status();
       expect(broken.nodes.map(({ role }) => role)).toEqual(['primary', 'standby']);
