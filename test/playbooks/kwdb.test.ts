@@ -412,7 +412,9 @@ long(
         .map(({ stdout }) => stdout.split('/')[0])
         .join();
     await expect.poll(promoted, { timeout: 180_000 }).toBe('Primary,Primary');
-    for (const node of [survivor, victim]) await lab.ssh(node, 'date >/var/lib/kwdb/alone; sync');
+    // Promoted is not yet mounted.
+    const write = 'until mountpoint -q /var/lib/kwdb; do sleep 0.2; done; date >/var/lib/kwdb/alone; sync';
+    for (const node of [survivor, victim]) await lab.ssh(node, write);
     for (const link of ['net1', 'net2'] as const) await lab.heal(victim, link);
     const told = await run('recover-service');
     expect([told.code, told.told]).toEqual([1, expect.stringContaining('Split brain')]);
