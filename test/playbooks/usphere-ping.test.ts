@@ -91,7 +91,7 @@ long('it is stopped and started, and dissolved and built again, with what it hol
 
 long('a sync partition is added, filled on a host that was made anew, and removed', async () => {
   for (const node of ['dbk1', 'dbk2']) await pair.on(node, SYNC_DISK);
-  const inventory = await syncing();
+  let inventory = await syncing();
   await pair.done('sync-partition-add', inventory);
   expect((await pair.done('sync-partition-add', inventory)).changed).toEqual([]);
   const now = await pair.status();
@@ -102,6 +102,8 @@ long('a sync partition is added, filled on a host that was made anew, and remove
   await pair.lab.powerOff(other);
   await pair.lab.replaceNode(other);
   await pair.lab.powerOn(other);
+  // The new disk has another name.
+  inventory = await syncing();
   // Its disk is one that was used: it is not written over unasked.
   await pair.on(other, 'mkfs.ext4 -q -F /dev/ubdb');
   const given = [`node=${other}`, 'version=1.0-1'];
