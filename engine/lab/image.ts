@@ -38,7 +38,7 @@ const CLUSTER = [
 
 /** Debian has MySQL in sid alone, and MariaDB 10.11 in bookworm. */
 const RECIPES: Readonly<Record<ImageName, Recipe>> = {
-  mariadb: { suite: 'bookworm', packages: [...COMMON, 'mariadb-server', 'mariadb-client'] },
+  mariadb: { suite: 'bookworm', packages: [...COMMON, 'mariadb-server', 'mariadb-client', 'mariadb-backup'] },
   mysql: {
     suite: 'sid',
     packages: [...COMMON, 'mysql-server', 'mysql-client'],

@@ -1,182 +1,112 @@
-import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { zBytes } from '../../core/bytes.ts';
 import { durationText, zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import type { Context, Outcome } from '../../core/module.ts';
 import { action } from '../../core/module.ts';
-import { optionText } from './_client.ts';
-import { bytesOf, COPY, copyProgress } from './_copy.ts';
+import { bytesOf } from './_copy.ts';
 import type { Server } from './_connect.ts';
 import { withServer } from './_connect.ts';
+import { copyByDump, isStrict } from './_dump.ts';
+import { copyByBackup } from './_mariabackup.ts';
+import { chooseMethod, obstacleOfServers } from './_method.ts';
+import type { Facts } from './_method.ts';
 import { changeSource, sourceOf, sourcePosition, untilRunning } from './_replicate.ts';
-import type { BinlogPosition, ReplicaStatus } from './_server.ts';
-import { binlogOf, comparePositions, replicaOf, wordsOf, zPosition } from './_server.ts';
+import { replicaOf, wordsOf, zPosition } from './_server.ts';
 import { databaseOf, loginOf, loginParam } from './_settings.ts';
-import { quoteName, statementOf } from './_statement.ts';
+import type { Survey } from './_survey.ts';
+import { surveyOf } from './_survey.ts';
+import { swapData } from './_swap.ts';
+import { turnBack } from './_turn-back.ts';
 
 const params = z.strictObject({
   databases: z
     .array(z.string().min(1))
     .min(1)
     .optional()
-    .describe("Databases to copy (default: the pair's Catalog)"),
+    .describe("Databases to copy, by a dump (default: the pair's Catalog)"),
   source: z
     .string()
     .optional()
     .describe("Host of the inventory to copy from (default: the pair's other node)"),
+  method: z
+    .enum(['auto', 'dump', 'physical'])
+    .default('auto')
+    .describe(
+      '`dump`: statements, loaded into the running server. `physical`: all files of the server, by mariadb-backup or the clone plugin; the server restarts once, and accounts stay as they are. `auto`: physical from `physical_from` on, where it is possible',
+    ),
+  physical_from: zBytes
+    .default(2 ** 30)
+    .describe('Size of the databases from which on `auto` takes the physical copy'),
+  port: z
+    .int()
+    .min(1)
+    .max(65535)
+    .default(4444)
+    .describe('TCP port of the replica that takes the stream of mariadb-backup, from the source alone'),
   wait: zDuration.default(30_000).describe('How long the replication may take to run afterwards'),
   login: loginParam,
 });
 type Params = z.output<typeof params>;
 
-const GUEST = 'drillbook_resync';
-
-interface Guest {
-  readonly password: string;
-  /** The address it may come from, and no other. */
-  readonly from: string;
-}
-
-const farewell = async ({ from }: Pick<Guest, 'from'>): Promise<string[]> => [
-  'SET SESSION sql_log_bin = 0',
-  await statementOf('DROP USER IF EXISTS ?@?', [GUEST, from]),
-];
-
-/** An account for this one dump, open to the replica's address alone and to no one afterwards. */
-async function newGuest(source: Server, from: string, databases: readonly string[]): Promise<Guest> {
-  const password = randomBytes(18).toString('base64url');
-  const name = await statementOf('?@?', [GUEST, from]);
-  const monitor =
-    source.version.flavour === 'mariadb' && source.version.number >= 100500
-      ? 'BINLOG MONITOR'
-      : 'REPLICATION CLIENT';
-  const rights = 'SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES';
-  const grants = databases.map((database) => `GRANT ${rights} ON ${quoteName(database)}.* TO ${name}`);
-  const hasRole = source.version.flavour === 'mysql' && source.version.number >= 80020;
-  // mysqldump reads the text of routines where the account may see all of mysql.proc or of the dictionary.
-  await source.script([
-    ...(await farewell({ from })),
-    await statementOf(`CREATE USER ${name} IDENTIFIED BY ?`, [password]),
-    `GRANT RELOAD, PROCESS, ${monitor} ON *.* TO ${name}`,
-    hasRole ? `GRANT SHOW_ROUTINE ON *.* TO ${name}` : `GRANT SELECT ON mysql.proc TO ${name}`,
-    ...grants,
-  ]);
-  return { password, from };
-}
-
-/** Whether the server holds off even the administrator; the copy sets that aside and puts it back. */
-async function isStrict({ version, rows }: Server): Promise<boolean> {
-  if (version.flavour !== 'mysql') return false;
-  const [row] = await rows('SELECT @@GLOBAL.super_read_only AS strict');
-  return Number(row?.['strict']) === 1;
-}
-
-/** Once a copy is under way, neither its guest nor its replica is touched before it has ended. */
-async function copy(
-  ctx: Context,
-  source: Server,
-  replica: Server,
-  { databases, login }: Params,
-): Promise<void> {
-  const { host, port } = sourceOf(ctx);
-  const names = databases ?? [databaseOf(ctx.cluster).name];
-  const dialect =
-    source.version.flavour === 'mariadb' ? 'mariadb' : source.version.number >= 80026 ? 'source' : 'master';
-  const admin = loginOf(ctx.cluster, login);
-  const socket = 'socketPath' in admin.endpoint ? admin.endpoint.socketPath : databaseOf(ctx.cluster).socket;
-  const strict = await ctx.keep('super_read_only', () => isStrict(replica));
-  const guest = await ctx.keep('guest', async () => {
-    const made = await newGuest(source, await addressTowards(ctx, host), names);
-    ctx.secret(made.password);
-    return made;
-  });
-  ctx.secret(guest.password);
-  const what = `copying ${names.join(', ')} from ${host}`;
-  ctx.progress(what);
-  const progressOf = copyProgress(await bytesOf(source, names));
-  const { stop } = wordsOf(replica.version);
-  const { code, stderr } = await ctx.job(COPY, {
-    args: [
-      host,
-      String(port),
-      GUEST,
-      dialect,
-      socket,
-      optionText(admin.user),
-      stop,
-      strict ? '1' : '0',
-      ...names,
-    ],
-    stdin: `${guest.password}\n${optionText(admin.password)}\n`,
-    isRepeatable: true,
-    onOutput(text) {
-      const told = progressOf(text);
-      if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
-    },
-  });
-  await source.script(await farewell(guest));
-  if (code === 0) return;
-  throw new StepFailed(
-    `Copying ${names.join(', ')} from ${host} to ${ctx.host.name} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
-    { code, stderr },
-    {
-      hint: 'replication is left stopped, since the copy is not whole; mend the cause and run the resync again',
-    },
-  );
-}
-
-/** The node's own address on the way to `host`: the only one the guest may come from. */
-async function addressTowards(ctx: Context, host: string): Promise<string> {
-  const { stdout } = await ctx.sh('ip -o route get "$1"', { args: [host], isLook: true });
-  const address = /\bsrc (\S+)/.exec(stdout)?.[1];
-  if (address !== undefined) return address;
-  throw new StepFailed(
-    `${ctx.host.name} has no way to ${host}`,
-    {},
-    { hint: 'mend the heartbeat network first' },
-  );
-}
-
-/**
- * What this node wrote and the source has not applied is given up with the copy: the source goes on from the end of
- * this node's log. Its own thread is left as it was, running or not.
- */
-async function turnBack(
-  ctx: Context,
-  there: Context,
-  source: Server,
-  replica: Server,
-  before: ReplicaStatus | null,
-): Promise<BinlogPosition | null> {
-  const end = await ctx.keep('reverse', async () => (await binlogOf(replica)) ?? null);
-  if (before === null || end === null) return null;
-  const words = wordsOf(source.version);
-  const { prefix, change } = words;
-  const gtid = source.version.flavour === 'mysql' ? `${prefix}_AUTO_POSITION = 0` : 'MASTER_USE_GTID = no';
-  const isStopped =
-    before.io === 'No' && before.sqlErrno === 0 && before.ioErrno === 0 && before.sql === 'No';
-  await ctx.keep('turned', async () => {
-    await source.script([words.stop]);
-    const { applied } = (await replicaOf(source)) ?? before;
-    // What was written here since, and applied there before an interruption, would be applied twice from `end`. A
-    // log begun anew counts from its start: there only a turn made before goes back.
-    const isBeyond =
-      comparePositions(applied, end) > 0 &&
-      (comparePositions(before.applied, end) <= 0 || comparePositions(applied, before.applied) < 0);
-    const { file, position } = isBeyond ? applied : end;
-    const place = await statementOf(`${change} ${prefix}_LOG_FILE = ?, ${prefix}_LOG_POS = ?, ${gtid}`, [
-      file,
-      position,
-    ]);
-    await source.script([place, ...(isStopped ? [] : [words.start])]);
-    return true;
-  });
-  if (!isStopped) await untilRunning(there, source, 30_000);
-  return end;
-}
-
 const takesWrites = async (server: Server): Promise<boolean> =>
   Number((await server.rows('SELECT @@GLOBAL.read_only AS closed'))[0]?.['closed']) === 0;
+
+/** How this replica is to be copied, as found before anything was touched. */
+interface Decision {
+  readonly method: 'dump' | 'physical';
+  readonly why: string;
+  readonly here?: Survey;
+  readonly there?: Survey;
+}
+
+/** Throws where a physical copy is asked for and not possible. */
+async function decide(
+  ctx: Context,
+  there: Context,
+  { source, replica }: Servers,
+  params: Params,
+): Promise<Decision> {
+  const database = databaseOf(ctx.cluster);
+  const facts: Facts = {
+    wanted: params.method,
+    flavour: database.flavour,
+    source: source.version,
+    replica: replica.version,
+    isPart: params.databases !== undefined,
+    bytes: await bytesOf(source, params.databases ?? [database.name]),
+    fromBytes: params.physical_from,
+    here: undefined,
+    there: undefined,
+  };
+  const isAsked = params.method !== 'dump' && obstacleOfServers(facts) === undefined;
+  const [here, beyond] = isAsked
+    ? await Promise.all([surveyOf(ctx, replica), surveyOf(there, source)])
+    : [undefined, undefined];
+  const choice = chooseMethod({ ...facts, here, there: beyond });
+  if (!('refused' in choice))
+    return { ...choice, ...(here && beyond && choice.method === 'physical' ? { here, there: beyond } : {}) };
+  throw new StepFailed(
+    `A physical copy to ${ctx.host.name} is not possible: ${choice.refused}`,
+    {},
+    { hint: 'mend that, or copy with method: dump' },
+  );
+}
+
+interface Servers {
+  readonly source: Server;
+  readonly replica: Server;
+}
+
+async function refuseTaker(ctx: Context, peer: string, { source, replica }: Servers): Promise<void> {
+  if ((await takesWrites(replica)) && !(await takesWrites(source))) {
+    throw new StepFailed(
+      `${ctx.host.name} takes writes and ${peer} is read-only: ${ctx.host.name} looks like the primary, and its data would be lost`,
+      {},
+      { hint: 'a resync runs on the standby' },
+    );
+  }
+}
 
 async function resync(ctx: Context, params: Params): Promise<Outcome> {
   const peer = params.source ?? ctx.cluster?.nodes.find((name) => name !== ctx.host.name);
@@ -189,55 +119,89 @@ async function resync(ctx: Context, params: Params): Promise<Outcome> {
   const began = await ctx.keep('began', () => Promise.resolve(Date.now()));
   const there = ctx.on(peer);
   const way = sourceOf(ctx);
-  return withServer(there, loginOf(there.cluster, params.login), (source) =>
-    withServer(ctx, loginOf(ctx.cluster, params.login), async (replica) => {
-      if ((await takesWrites(replica)) && !(await takesWrites(source))) {
-        throw new StepFailed(
-          `${ctx.host.name} takes writes and ${peer} is read-only: ${ctx.host.name} looks like the primary, and its data would be lost`,
-          {},
-          { hint: 'a resync runs on the standby' },
-        );
-      }
-      const words = wordsOf(replica.version);
-      const back = await ctx.keep('source', async () => (await replicaOf(source)) ?? null);
-      // The dump itself brings the position; before it, the source it belongs to has to be named, and not after it.
-      await ctx.keep('named', async () => {
-        const position = await sourcePosition(ctx, way);
-        await replica.script([words.stop, await changeSource(replica, way, position)]);
-        return true;
+  const admin = loginOf(ctx.cluster, params.login);
+  const onReplica = <T>(use: (replica: Server) => Promise<T>): Promise<T> => withServer(ctx, admin, use);
+  return withServer(there, loginOf(there.cluster, params.login), async (source) => {
+    const names = params.databases ?? [databaseOf(ctx.cluster).name];
+    const back = await ctx.keep('source', async () => (await replicaOf(source)) ?? null);
+    const decision = await ctx.keep('method', () =>
+      onReplica(async (replica) => {
+        await refuseTaker(ctx, peer, { source, replica });
+        return decide(ctx, there, { source, replica }, params);
+      }),
+    );
+    const { method, why } = decision;
+    ctx.progress(`${method === 'dump' ? 'a dump' : 'a physical copy'}: ${why}`);
+    if (decision.here && decision.there) {
+      const surveys = { here: decision.here, there: decision.there };
+      const closed = await ctx.keep('closed', () => onReplica(closedBy));
+      const position = await copyByBackup(ctx, there, surveys, { admin, port: params.port });
+      await swapData(ctx, surveys.here, admin, closed);
+      await ctx.keep('named', () =>
+        onReplica(async (replica) => {
+          const { stop, forget } = wordsOf(replica.version);
+          await replica.script([stop, forget, await changeSource(replica, way, position)]);
+          return true;
+        }),
+      );
+    } else {
+      await onReplica(async (replica) => {
+        await refuseTaker(ctx, peer, { source, replica });
+        // The dump itself brings the position; before it, the source it belongs to has to be named, and not after it.
+        await ctx.keep('named', async () => {
+          const position = await sourcePosition(ctx, way);
+          await replica.script([wordsOf(replica.version).stop, await changeSource(replica, way, position)]);
+          return true;
+        });
+        await copyByDump(ctx, source, replica, names, admin);
       });
-      await copy(ctx, source, replica, params);
-      await replica.rows(words.start);
+    }
+    return onReplica(async (replica) => {
+      await replica.rows(wordsOf(replica.version).start);
       const now = await untilRunning(ctx, replica, params.wait);
       const reverse = await turnBack(ctx, there, source, replica, back);
       const durationMs = Date.now() - began;
       ctx.progress(`copied in ${durationText(durationMs)}`);
       return {
         result: {
-          databases: params.databases ?? [databaseOf(ctx.cluster).name],
+          databases: names,
           source: peer,
+          method,
+          reason: why,
           state: 'running',
           applied: now.applied,
           reverse,
           duration: durationMs / 1000,
         },
       };
-    }),
-  );
+    });
+  });
+}
+
+/** The variable that keeps writers off the server. */
+async function closedBy(server: Server): Promise<'' | 'read_only' | 'super_read_only'> {
+  if (await isStrict(server)) return 'super_read_only';
+  return (await takesWrites(server)) ? '' : 'read_only';
 }
 
 export default action({
-  summary: 'Copies whole databases from the source to this replica and rebuilds the replication from there',
-  source: 'mysqldump(1), mariadb-dump(1); MySQL 8.4 manual, 15.4.2',
+  summary: 'Makes this replica a copy of its source, and rebuilds the replication from there',
+  source: 'mysqldump(1), mariadb-dump(1), mariadb-backup(1); MySQL 8.4 manual, 15.4.2, 7.6.7',
   params,
   examples: `
 - name: The standby is made a copy of the primary
   mysql.resync: {}
   timeout: 1h
+
+- name: The same by copying files, however small it is
+  mysql.resync: { method: physical }
+  timeout: 2h
 `,
   returns: {
     databases: z.array(z.string()).describe('What was copied'),
     source: z.string().describe('Host it was copied from'),
+    method: z.enum(['dump', 'physical']).describe('How it was copied'),
+    reason: z.string().describe('Why so'),
     state: z.enum(['running', 'broken']).describe('State of the replication afterwards'),
     applied: zPosition.describe("How far the source's log was applied"),
     reverse: zPosition
@@ -245,8 +209,13 @@ export default action({
       .describe('From where the source now replicates from this node; null when it does not'),
     duration: z.number().describe('Seconds it took'),
   },
-  destroys: ({ databases }) =>
-    `all tables of ${databases?.join(', ') ?? 'the Catalog'} on this node, replaced by those of its peer; what this node alone has is lost`,
+  destroys: ({ databases, method }) => {
+    const tables = `all tables of ${databases?.join(', ') ?? 'the Catalog'} on this node`;
+    const all = 'all data of the database server on this node but its accounts';
+    const isDump = method === 'dump' || databases !== undefined;
+    const what = isDump ? tables : method === 'physical' ? all : `${tables}, or with a physical copy ${all}`;
+    return `${what}, replaced by those of its peer; what this node alone has is lost`;
+  },
   role: 'not_primary',
   isResumable: true,
   run: resync,

@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto';
+import { StepFailed } from '../../core/error.ts';
+import type { ShResult } from '../../core/host.ts';
+import type { Context } from '../../core/module.ts';
+import { optionText } from './_client.ts';
+import { copyProgress } from './_copy.ts';
+import { addressTowards } from './_dump.ts';
+import { sourceOf } from './_replicate.ts';
+import type { BinlogPosition } from './_server.ts';
+import type { Login } from './_settings.ts';
+import { databaseOf } from './_settings.ts';
+import type { Survey } from './_survey.ts';
+
+/**
+ * On the source: its server's files as a stream, to who listens on the replica. `$1` socket, `$2` user; `$3` address and
+ * `$4` port there. Standard input: word that lets us in, password.
+ */
+const SEND = `IFS= read -r word; IFS= read -r password
+socket=$1 user=$2 to=$3 port=$4
+case $to in *:*) to="[$to]" ;; esac
+at=$(mktemp -d) || exit 1
+trap 'rm -rf "$at"' EXIT
+trap 'exit 143' HUP INT TERM
+(umask 077; { printf '[mariadb-backup]\\nuser="%s"\\n' "$user"; [ -z "$password" ] || printf 'password="%s"\\n' "$password"; } >"$at/options.cnf")
+mkdir "$at/state" || exit
+echo 1 >"$at/code"
+{ printf '%s\\n' "$word"
+  mariadb-backup --defaults-extra-file="$at/options.cnf" --backup --stream=mbstream --socket="$socket" \\
+    --target-dir="$at/state" 2>"$at/said"
+  echo $? >"$at/code"; } | socat -u STDIN "TCP:$to:$port,retry=30,interval=1"
+sent=$?
+saved=$(cat "$at/code")
+[ "$saved" -eq 0 ] || { grep -i 'error' "$at/said" >&2 || tail -n 3 "$at/said" >&2; exit "$saved"; }
+exit $sent`;
+
+/**
+ * On the replica: takes the stream of `$2`, on our address `$1` and port `$3`, into a new folder beside the data directory
+ * `$4`. Leftovers of earlier copies go. Standard input: word without which nobody is let in. Standard output: bytes so far.
+ */
+const RECEIVE = `IFS= read -r word
+own=$1 from=$2 port=$3 data=$4 follower=
+rm -rf "$data.incoming" "$data.whole" "$data.failed" "$data.old" && (umask 077; mkdir "$data.incoming") || exit
+case $own in *:*) own="[$own]" from="[$from]/128" ;; *) from="$from/32" ;; esac
+at=$(mktemp -d) || exit 1
+isWhole=
+follow() { while sleep 1 && kill -0 $$; do while read -r key bytes; do [ "$key" != rchar: ] || echo "$bytes"; done <"/proc/$(cat "$at/loader")/io"; done; }
+trap '[ -n "$isWhole" ] || rm -rf "$data.incoming"; rm -rf "$at"; [ -z "$follower" ] || kill "$follower"' EXIT
+trap 'exit 143' HUP INT TERM
+follow 2>/dev/null & follower=$!
+socat -u "TCP-LISTEN:$port,bind=$own,range=$from,reuseaddr,accept-timeout=30" STDOUT 2>"$at/said" |
+  { IFS= read -r said && [ "$said" = "$word" ] || { echo "nothing came from $2 on port $port" >&2; exit 1; }
+    sh -c 'echo $$ >"$0"; exec "$@"' "$at/loader" mbstream -x -C "$data.incoming"; }
+code=$?
+[ $code -eq 0 ] || { tail -n 3 "$at/said" >&2; exit $code; }
+isWhole=1`;
+
+/**
+ * On the replica: what was received becomes a data directory, whole under the name `$1.whole`. What is a server's own and in
+ * no copy comes from the data directory `$1`. Standard output: where in the source's log it stands.
+ */
+const PREPARE = `data=$1
+if [ ! -d "$data.whole" ]; then
+  new=$data.incoming
+  [ -e "$new/xtrabackup_info" ] || [ -e "$new/mariadb_backup_info" ] || { echo 'the copy came in without its end' >&2; exit 1; }
+  said=$(mariadb-backup --prepare --target-dir="$new" 2>&1) || { printf '%s\\n' "$said" | tail -n 3 >&2; exit 1; }
+  for file in "$data"/*.pem "$data"/debian-*.flag "$data"/mysql_upgrade_info "$data"/mariadb_upgrade_info; do
+    [ ! -f "$file" ] || cp -p "$file" "$new/" || exit
+  done
+  chown -R "$(stat -c %u:%g "$data")" "$new" && chmod "$(stat -c %a "$data")" "$new" && sync && mv -T "$new" "$data.whole" || exit
+fi
+for file in xtrabackup_binlog_info mariadb_backup_binlog_info; do
+  [ ! -e "$data.whole/$file" ] || read -r log position rest <"$data.whole/$file"
+done
+[ -n "$log" ] || { echo 'the copy does not tell where in the log of its source it stands' >&2; exit 1; }
+echo "$log $position"`;
+
+const last = ({ stderr }: ShResult): string => stderr.trim().split('\n').at(-1) ?? '';
+
+/** Where `PREPARE` says that the copy stands. */
+export function positionIn(text: string): BinlogPosition | undefined {
+  const [, file, position] = /^(\S+) (\d+)$/m.exec(text) ?? [];
+  return file === undefined ? undefined : { file, position: Number(position) };
+}
+
+/**
+ * A whole copy of the source's data beside the replica's own, which is not touched; where in the source's log it stands. The
+ * stream goes to whom it is for: listener and sender know each other's address, and a word made for this one copy.
+ */
+export async function copyByBackup(
+  ctx: Context,
+  there: Context,
+  surveys: { readonly here: Survey; readonly there: Survey },
+  { admin, port }: { readonly admin: Login; readonly port: number },
+): Promise<BinlogPosition> {
+  const { host } = sourceOf(ctx);
+  const way = await ctx.keep('way', async () => {
+    const own = await addressTowards(ctx, host);
+    return { own, from: await addressTowards(there, own), word: randomBytes(18).toString('base64url') };
+  });
+  ctx.secret(way.word);
+  const socket =
+    'socketPath' in admin.endpoint ? admin.endpoint.socketPath : databaseOf(there.cluster).socket;
+  const what = `copying the files of ${host}`;
+  const transfer = async (): Promise<readonly [received: ShResult, sent: ShResult]> => {
+    const progressOf = copyProgress(surveys.there.usedBytes);
+    ctx.progress(what);
+    return Promise.all([
+      ctx.job(RECEIVE, {
+        args: [way.own, way.from, String(port), surveys.here.data],
+        stdin: `${way.word}\n`,
+        isRepeatable: true,
+        onOutput(text) {
+          const told = progressOf(text);
+          if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
+        },
+      }),
+      there.job(SEND, {
+        args: [socket, optionText(admin.user), way.own, String(port)],
+        stdin: `${way.word}\n${optionText(admin.password)}\n`,
+        isRepeatable: true,
+      }),
+    ]);
+  };
+  const isWhole = ([received, sent]: Awaited<ReturnType<typeof transfer>>): boolean =>
+    received.code === 0 && sent.code === 0;
+  // Once more: where one end was lost with its node, the other has ended without it.
+  let ends = await transfer();
+  if (!isWhole(ends)) ends = await transfer();
+  const failed = (why: string, said: ShResult): StepFailed =>
+    new StepFailed(
+      `Copying the files of ${host} to ${ctx.host.name} failed: ${why}`,
+      { code: said.code, stderr: said.stderr },
+      { hint: `nothing of ${ctx.host.name} was touched; mend the cause and run the resync again` },
+    );
+  const [received, sent] = ends;
+  if (!isWhole(ends)) {
+    const why = [sent, received].filter(({ code }) => code !== 0).map(last);
+    throw failed(why.join('; '), sent.code === 0 ? received : sent);
+  }
+  ctx.progress('preparing the copy');
+  const prepared = await ctx.job(PREPARE, { args: [surveys.here.data], isRepeatable: true });
+  const position = positionIn(prepared.stdout);
+  if (prepared.code !== 0 || position === undefined) throw failed(last(prepared), prepared);
+  return position;
+}

@@ -1,0 +1,65 @@
+import { StepFailed } from '../../core/error.ts';
+import type { Context } from '../../core/module.ts';
+import type { Server } from './_connect.ts';
+import { databaseOf } from './_settings.ts';
+
+/** What a node has for a physical copy. */
+export interface Survey {
+  readonly node: string;
+  /** The data directory, links followed. */
+  readonly data: string;
+  /** Programs of those asked for that are not there. */
+  readonly lacking: readonly string[];
+  /** Why its files cannot be handled from here, in words; undefined where they can. */
+  readonly closed: string | undefined;
+  readonly usedBytes: number;
+  readonly roomBytes: number;
+}
+
+/**
+ * `$1` data directory, `$2` unit, `$3` file of a plugin; then the programs asked for. Logs are not copied. `confined`: what
+ * AppArmor lets the server do.
+ */
+const SURVEY = `PATH=$PATH:/usr/sbin:/sbin
+data=$(readlink -f "$1") unit=$2 plugin=$3
+shift 3
+echo "data $data"
+for tool; do command -v "$tool" >/dev/null || echo "lacks $tool"; done
+[ -z "$plugin" ] || [ -e "$plugin" ] || echo "lacks \${plugin##*/}"
+if ! { [ -r "$data" ] && [ -w "$data/.." ]; }; then echo "closed $(id -un) may not read and replace $data"
+elif [ "$(stat -c %d "$data")" != "$(stat -c %d "$data/..")" ]; then echo "closed $data is a file system of its own, beside which nothing can be put"
+elif ! systemctl cat "$unit" >/dev/null 2>&1; then echo "closed systemd has no unit $unit"
+elif [ -n "$plugin" ] && pid=$(systemctl show -p MainPID --value "$unit") && grep -q '(enforce)' "/proc/$pid/attr/current" 2>/dev/null
+then echo "closed AppArmor confines the server to its data directory"; fi
+echo "used $(du -sk --exclude='*-bin.*' --exclude='binlog.*' --exclude='ibtmp*' "$data" | cut -f1)"
+echo "room $(df -Pk "$data/.." | awk 'NR == 2 { print $4 }')"`;
+
+/** Changes nothing. */
+export async function surveyOf(ctx: Context, server: Server): Promise<Survey> {
+  const isMariadb = server.version.flavour === 'mariadb';
+  const [row] = await server.rows('SELECT @@datadir AS data, @@plugin_dir AS plugins');
+  const text = (name: string): string => String(row?.[name] ?? '');
+  const plugin = isMariadb ? '' : `${text('plugins').replace(/\/$/, '')}/mysql_clone.so`;
+  const tools = isMariadb ? ['mariadb-backup', 'mbstream', 'socat', 'mariadb-dump'] : ['mysqldump'];
+  const args = [text('data').replace(/\/$/, ''), databaseOf(ctx.cluster).service, plugin, ...tools];
+  const { code, stdout, stderr } = await ctx.sh(SURVEY, { args, isLook: true });
+  if (code !== 0)
+    throw new StepFailed(
+      `What ${ctx.host.name} has for a physical copy cannot be told: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+      { code, stderr },
+    );
+  const told = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => /^(\S+) ?(.*)$/.exec(line) ?? []);
+  const all = (word: string): string[] =>
+    told.filter(([, name]) => name === word).map(([, , value = '']) => value);
+  return {
+    node: ctx.host.name,
+    data: all('data')[0] ?? '',
+    lacking: all('lacks'),
+    closed: all('closed')[0],
+    usedBytes: Number(all('used')[0]) * 1024,
+    roomBytes: Number(all('room')[0]) * 1024,
+  };
+}

@@ -1,0 +1,89 @@
+import { StepFailed } from '../../core/error.ts';
+import type { Context } from '../../core/module.ts';
+import { optionText } from './_client.ts';
+import type { Login } from './_settings.ts';
+import { databaseOf } from './_settings.ts';
+import type { Survey } from './_survey.ts';
+
+/**
+ * The data directory `$1` gives way to `$1.whole`, beside it; accounts stay as they were on this node. `$2` unit, `$3` socket,
+ * `$4` user, `$5` variable that keeps writers off afterwards, or empty. Standard input: password. Where the server does not
+ * come up with the new data the old is put back. Begun again it goes on from where it was: `.old` is the old data, `.failed`
+ * new data on the way out.
+ */
+const SWAP = `IFS= read -r password
+data=$1 unit=$2 socket=$3 user=$4 closed=$5 accounts=drillbook-accounts.sql
+at=$(mktemp -d) || exit 1
+trap 'rm -rf "$at"' EXIT
+trap 'exit 143' HUP INT TERM
+client=$(command -v mariadb || command -v mysql) && dump=$(command -v mariadb-dump || command -v mysqldump) || exit 127
+(umask 077; { printf '[client]\\nuser="%s"\\n' "$user"; [ -z "$password" ] || printf 'password="%s"\\n' "$password"; } >"$at/to.cnf")
+sql() { "$client" --defaults-extra-file="$at/to.cnf" -S "$socket" -BN "$@"; }
+# Whoever logs in wakes the server through a socket of systemd; and nobody is to start it in between.
+sockets=$(systemctl show -p TriggeredBy --value "$unit") active=
+for one in $sockets; do ! { systemctl -q is-active "$one" || systemctl -q is-enabled "$one" 2>/dev/null; } || active="$active $one"; done
+# Stopped before it is masked, for a masked unit has forgotten how it wants to be stopped.
+down() { systemctl stop $sockets "$unit" && systemctl -q mask --runtime "$unit" $sockets 2>/dev/null; systemctl stop $sockets "$unit"; }
+up() { systemctl -q unmask --runtime "$unit" $sockets; systemctl reset-failed "$unit" $sockets 2>/dev/null; systemctl start $active "$unit" && tries=0 && until sql -e 'SELECT 1' >/dev/null 2>"$at/said"; do
+  tries=$((tries + 1)); [ $tries -lt 60 ] || { cat "$at/said" >&2; return 1; }; sleep 1; done; }
+save() {
+  tables=$(sql -e "SELECT table_name FROM information_schema.tables WHERE table_schema = 'mysql' AND table_type = 'BASE TABLE'
+    AND table_name IN ('user', 'global_priv', 'db', 'tables_priv', 'columns_priv', 'procs_priv', 'proxies_priv', 'roles_mapping',
+    'global_grants', 'role_edges', 'default_roles', 'password_history')") && [ -n "$tables" ] || return
+  gtid=
+  case $dump in *mysqldump) gtid=--set-gtid-purged=OFF ;; esac
+  (umask 077
+    { echo 'SET SESSION sql_log_bin = 0; START TRANSACTION;' && for table in $tables; do echo "DELETE FROM mysql.$table;"; done &&
+      "$dump" --defaults-extra-file="$at/to.cnf" -S "$socket" $gtid --no-create-info --skip-lock-tables --skip-add-locks \\
+        --skip-disable-keys --skip-triggers --hex-blob --default-character-set=utf8mb4 mysql $tables && echo 'COMMIT; FLUSH PRIVILEGES;'; } \\
+      >"$data.whole/$accounts.part") && mv "$data.whole/$accounts.part" "$data.whole/$accounts"
+}
+if [ -d "$data.whole" ]; then
+  [ -e "$data.whole/$accounts" ] || save || exit
+  down || exit
+  if [ -d "$data" ]; then
+    # Both are there where moving was a copy that did not come to its end.
+    if [ -d "$data.old" ]; then rm -rf "$data"; else mv -T "$data" "$data.old"; fi || exit
+  fi
+  mv -T "$data.whole" "$data" || exit
+fi
+serve() {
+  up || return
+  [ ! -e "$data/$accounts" ] || { sql --binary-mode --default-character-set=utf8mb4 mysql <"$data/$accounts" && rm "$data/$accounts"; } || return
+  [ -z "$closed" ] || echo "SET GLOBAL $closed = ON" | sql
+}
+if [ -d "$data.failed" ] || ! serve; then
+  down
+  if [ -d "$data.old" ]; then
+    [ -d "$data.failed" ] || mv -T "$data" "$data.failed" || exit
+    mv -T "$data.old" "$data" || exit
+  fi
+  serve || exit
+  rm -rf "$data.failed"
+  echo "the server would not serve the copy, and has its old data again" >&2
+  exit 1
+fi
+rm -rf "$data.old" "$data"/xtrabackup_* "$data"/mariadb_backup_* "$data/backup-my.cnf"`;
+
+/** The replica's server stops, and comes up again with the copy that lies whole beside its data. */
+export async function swapData(
+  ctx: Context,
+  { data }: Survey,
+  admin: Login,
+  closed: '' | 'read_only' | 'super_read_only',
+): Promise<void> {
+  const { service, socket } = databaseOf(ctx.cluster);
+  const path = 'socketPath' in admin.endpoint ? admin.endpoint.socketPath : socket;
+  ctx.progress('replacing the data');
+  const { code, stderr } = await ctx.job(SWAP, {
+    args: [data, service, path, optionText(admin.user), closed],
+    stdin: `${optionText(admin.password)}\n`,
+    isRepeatable: true,
+  });
+  if (code === 0) return;
+  throw new StepFailed(
+    `Replacing the data of ${ctx.host.name} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+    { code, stderr },
+    { hint: `its old data, where they are not back in place, are ${data}.old; see journalctl -u ${service}` },
+  );
+}
