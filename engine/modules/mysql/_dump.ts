@@ -10,7 +10,8 @@ import type { Login } from './_settings.ts';
 import { databaseOf } from './_settings.ts';
 import { quoteName, statementOf } from './_statement.ts';
 
-const GUEST = 'drillbook_resync';
+/** Account on the source for one copy. */
+export const GUEST = 'drillbook_resync';
 
 interface Guest {
   readonly password: string;
@@ -18,7 +19,8 @@ interface Guest {
   readonly from: string;
 }
 
-const farewell = async ({ from }: Pick<Guest, 'from'>): Promise<string[]> => [
+/** Takes it off. */
+export const farewell = async ({ from }: Pick<Guest, 'from'>): Promise<string[]> => [
   'SET SESSION sql_log_bin = 0',
   await statementOf('DROP USER IF EXISTS ?@?', [GUEST, from]),
 ];

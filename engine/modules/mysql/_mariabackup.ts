@@ -9,6 +9,7 @@ import { sourceOf } from './_replicate.ts';
 import type { BinlogPosition } from './_server.ts';
 import type { Login } from './_settings.ts';
 import { databaseOf } from './_settings.ts';
+import { ADOPT } from './_swap.ts';
 import type { Survey } from './_survey.ts';
 
 /**
@@ -55,18 +56,16 @@ code=$?
 isWhole=1`;
 
 /**
- * On the replica: what was received becomes a data directory, whole under the name `$1.whole`. What is a server's own and in
- * no copy comes from the data directory `$1`. Standard output: where in the source's log it stands.
+ * On the replica: what was received becomes a data directory, whole under the name `$1.whole`. Standard output:
+ * where in the source's log it stands.
  */
 const PREPARE = `data=$1
+${ADOPT}
 if [ ! -d "$data.whole" ]; then
   new=$data.incoming
   [ -e "$new/xtrabackup_info" ] || [ -e "$new/mariadb_backup_info" ] || { echo 'the copy came in without its end' >&2; exit 1; }
   said=$(mariadb-backup --prepare --target-dir="$new" 2>&1) || { printf '%s\\n' "$said" | tail -n 3 >&2; exit 1; }
-  for file in "$data"/*.pem "$data"/debian-*.flag "$data"/mysql_upgrade_info "$data"/mariadb_upgrade_info; do
-    [ ! -f "$file" ] || cp -p "$file" "$new/" || exit
-  done
-  chown -R "$(stat -c %u:%g "$data")" "$new" && chmod "$(stat -c %a "$data")" "$new" && sync && mv -T "$new" "$data.whole" || exit
+  adopt "$new" || exit
 fi
 for file in xtrabackup_binlog_info mariadb_backup_binlog_info; do
   [ ! -e "$data.whole/$file" ] || read -r log position rest <"$data.whole/$file"

@@ -6,6 +6,17 @@ import { databaseOf } from './_settings.ts';
 import type { Survey } from './_survey.ts';
 
 /**
+ * Shell function: a folder that holds a copy becomes `$data.whole`. What is a server's own and in no copy comes from the data
+ * directory: its identity, variables that were made to last, keys.
+ */
+export const ADOPT = `adopt() {
+  for file in "$data"/auto.cnf "$data"/mysqld-auto.cnf "$data"/*.pem "$data"/debian-*.flag "$data"/mysql_upgrade_info "$data"/mariadb_upgrade_info; do
+    [ ! -f "$file" ] || cp -p "$file" "$1/" || return
+  done
+  chown -R "$(stat -c %u:%g "$data")" "$1" && chmod "$(stat -c %a "$data")" "$1" && sync && mv -T "$1" "$data.whole"
+}`;
+
+/**
  * The data directory `$1` gives way to `$1.whole`, beside it; accounts stay as they were on this node. `$2` unit, `$3` socket,
  * `$4` user, `$5` variable that keeps writers off afterwards, or empty. Standard input: password. Where the server does not
  * come up with the new data the old is put back. Begun again it goes on from where it was: `.old` is the old data, `.failed`

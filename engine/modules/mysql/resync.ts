@@ -7,6 +7,7 @@ import { action } from '../../core/module.ts';
 import { bytesOf } from './_copy.ts';
 import type { Server } from './_connect.ts';
 import { withServer } from './_connect.ts';
+import { copyByClone, positionOfClone, withoutPlugin } from './_clone.ts';
 import { copyByDump, isStrict } from './_dump.ts';
 import { copyByBackup } from './_mariabackup.ts';
 import { chooseMethod, obstacleOfServers } from './_method.ts';
@@ -133,14 +134,23 @@ async function resync(ctx: Context, params: Params): Promise<Outcome> {
     const { method, why } = decision;
     ctx.progress(`${method === 'dump' ? 'a dump' : 'a physical copy'}: ${why}`);
     if (decision.here && decision.there) {
-      const surveys = { here: decision.here, there: decision.there };
+      const { here, there: beyond } = decision;
+      const surveys = { here, there: beyond };
       const closed = await ctx.keep('closed', () => onReplica(closedBy));
-      const position = await copyByBackup(ctx, there, surveys, { admin, port: params.port });
-      await swapData(ctx, surveys.here, admin, closed);
+      const isClone = source.version.flavour === 'mysql';
+      const copied = isClone
+        ? await copyByClone(ctx, source, surveys, admin, closed === 'super_read_only')
+        : await copyByBackup(ctx, there, surveys, { admin, port: params.port });
+      await swapData(ctx, here, admin, closed);
       await ctx.keep('named', () =>
         onReplica(async (replica) => {
           const { stop, forget } = wordsOf(replica.version);
+          const position =
+            'isPluginNew' in copied
+              ? await ctx.keep('position', () => positionOfClone(ctx, replica))
+              : copied;
           await replica.script([stop, forget, await changeSource(replica, way, position)]);
+          if ('isPluginNew' in copied) await withoutPlugin(replica, copied, closed === 'super_read_only');
           return true;
         }),
       );

@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto';
+import { StepFailed } from '../../core/error.ts';
+import type { Context } from '../../core/module.ts';
+import { optionText } from './_client.ts';
+import type { Server } from './_connect.ts';
+import { copyProgress } from './_copy.ts';
+import { addressTowards, farewell, GUEST } from './_dump.ts';
+import { sourceOf } from './_replicate.ts';
+import type { BinlogPosition } from './_server.ts';
+import type { Login } from './_settings.ts';
+import { databaseOf } from './_settings.ts';
+import { statementOf } from './_statement.ts';
+import { ADOPT } from './_swap.ts';
+import type { Survey } from './_survey.ts';
+
+const INSTALL = "INSTALL PLUGIN clone SONAME 'mysql_clone.so'";
+const UNINSTALL = 'UNINSTALL PLUGIN clone';
+
+/**
+ * On the replica: its server clones the source into a folder beside its data directory `$1`, and goes on serving its own.
+ * `$2` socket, `$3` user, `$4` 1 where super_read_only is set aside for the plugin. Standard input: password; statement that
+ * lets the source be cloned; CLONE. Standard output: bytes so far, a line each second.
+ */
+const CLONE = `IFS= read -r password; IFS= read -r allow; IFS= read -r clone
+data=$1 socket=$2 user=$3 strict=$4 follower= plugin=
+at=$(mktemp -d) || exit 1
+(umask 077; { printf '[client]\\nuser="%s"\\n' "$user"; [ -z "$password" ] || printf 'password="%s"\\n' "$password"; } >"$at/to.cnf")
+sql() { mysql --defaults-extra-file="$at/to.cnf" -S "$socket" -BN; }
+open() { [ "$strict" != 1 ] || echo 'SET GLOBAL super_read_only = OFF' | sql; }
+shut() { [ "$strict" != 1 ] || echo 'SET GLOBAL super_read_only = ON' | sql; }
+follow() { while sleep 1 && kill -0 $$; do echo 'SELECT SUM(data) FROM performance_schema.clone_progress' | sql; done; }
+leave() { [ -z "$follower" ] || kill "$follower"; [ -z "$plugin" ] || { open; echo '${UNINSTALL}' | sql; shut; }; rm -rf "$at"; [ -d "$data.whole" ] || rm -rf "$data.incoming"; }
+trap leave EXIT
+trap 'exit 143' HUP INT TERM
+${ADOPT}
+has() { echo "SELECT 1 FROM information_schema.plugins WHERE plugin_name = 'clone' AND plugin_status = 'ACTIVE'" | sql; }
+if [ -z "$(has)" ]; then
+  open && echo "${INSTALL}" | sql
+  code=$?
+  shut && [ $code -eq 0 ] || exit 1
+  plugin=1
+else
+  # One that was begun before goes on in the server when its client is gone.
+  tries=0
+  while id=$(echo "SELECT pid FROM performance_schema.clone_status WHERE state = 'In Progress' AND destination LIKE '%.incoming/data/'" | sql) && [ -n "$id" ]; do
+    [ $tries -gt 0 ] || echo "KILL $id" | sql
+    tries=$((tries + 1)); [ $tries -lt 60 ] || { echo 'an earlier clone does not end' >&2; exit 1; }; sleep 1
+  done
+fi
+rm -rf "$data.incoming" "$data.whole" "$data.failed" "$data.old"
+mkdir -m 700 "$data.incoming" && chown "$(stat -c %u:%g "$data")" "$data.incoming" || exit
+follow 2>/dev/null & follower=$!
+printf '%s;\\n' "$allow" "$clone" | sql || exit
+adopt "$data.incoming/data" && rmdir "$data.incoming"`;
+
+interface Guest {
+  readonly password: string;
+  readonly from: string;
+  /** The source had no clone plugin before. */
+  readonly isPluginNew: boolean;
+}
+
+async function newGuest(source: Server, from: string): Promise<Guest> {
+  const [plugin] = await source.rows("SELECT 1 FROM information_schema.plugins WHERE plugin_name = 'clone'");
+  const password = randomBytes(18).toString('base64url');
+  const name = await statementOf('?@?', [GUEST, from]);
+  await source.script([
+    ...(await farewell({ from })),
+    ...(plugin === undefined ? [INSTALL] : []),
+    await statementOf(`CREATE USER ${name} IDENTIFIED BY ?`, [password]),
+    `GRANT BACKUP_ADMIN ON *.* TO ${name}`,
+  ]);
+  return { password, from, isPluginNew: plugin === undefined };
+}
+
+/** A whole copy of the source's data beside the replica's own, which is not touched; whether the plugin was new to the source. */
+export async function copyByClone(
+  ctx: Context,
+  source: Server,
+  surveys: { readonly here: Survey; readonly there: Survey },
+  admin: Login,
+  isStrict: boolean,
+): Promise<{ readonly isPluginNew: boolean }> {
+  const { host, port } = sourceOf(ctx);
+  const { data } = surveys.here;
+  const guest = await ctx.keep('guest', async () => {
+    const made = await newGuest(source, await addressTowards(ctx, host));
+    ctx.secret(made.password);
+    return made;
+  });
+  ctx.secret(guest.password);
+  const socket = 'socketPath' in admin.endpoint ? admin.endpoint.socketPath : databaseOf(ctx.cluster).socket;
+  const allow = await statementOf('SET GLOBAL clone_valid_donor_list = ?', [`${host}:${port}`]);
+  const clone = await statementOf(`CLONE INSTANCE FROM ?@?:${port} IDENTIFIED BY ? DATA DIRECTORY = ?`, [
+    GUEST,
+    host,
+    guest.password,
+    `${data}.incoming/data`,
+  ]);
+  const what = `cloning ${host}`;
+  ctx.progress(what);
+  const progressOf = copyProgress(surveys.there.usedBytes);
+  const { code, stderr } = await ctx.job(CLONE, {
+    args: [data, socket, optionText(admin.user), isStrict ? '1' : '0'],
+    stdin: `${optionText(admin.password)}\n${allow}\n${clone}\n`,
+    isRepeatable: true,
+    onOutput(text) {
+      const told = progressOf(text);
+      if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
+    },
+  });
+  await source.script([...(await farewell(guest)), ...(await goneFrom(source, guest))]);
+  if (code === 0) return guest;
+  throw new StepFailed(
+    `Cloning ${host} to ${ctx.host.name} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+    { code, stderr },
+    { hint: `the data of ${ctx.host.name} were not touched; mend the cause and run the resync again` },
+  );
+}
+
+/** What takes the plugin off a server again, where it came with the clone. */
+async function goneFrom(server: Server, { isPluginNew }: Pick<Guest, 'isPluginNew'>): Promise<string[]> {
+  if (!isPluginNew) return [];
+  const [plugin] = await server.rows("SELECT 1 FROM information_schema.plugins WHERE plugin_name = 'clone'");
+  return plugin === undefined ? [] : [UNINSTALL];
+}
+
+/** Where in the source's log the server stands that came up with a clone. */
+export async function positionOfClone(ctx: Context, replica: Server): Promise<BinlogPosition> {
+  const [row] = await replica.rows(
+    'SELECT binlog_file AS file, binlog_position AS position FROM performance_schema.clone_status',
+  );
+  const file = String(row?.['file'] ?? '');
+  if (file !== '') return { file, position: Number(row?.['position']) };
+  throw new StepFailed(
+    `The clone on ${ctx.host.name} does not tell where in the log of its source it stands`,
+    {},
+    { hint: 'the source keeps no binary log, or has written nothing to it yet' },
+  );
+}
+
+/** A clone brings the source's plugin along. */
+export async function withoutPlugin(
+  replica: Server,
+  guest: Pick<Guest, 'isPluginNew'>,
+  isStrict: boolean,
+): Promise<void> {
+  const gone = await goneFrom(replica, guest);
+  if (gone.length === 0) return;
+  const strict = (value: string): string[] => (isStrict ? [`SET GLOBAL super_read_only = ${value}`] : []);
+  await replica.script([...strict('OFF'), 'SET SESSION sql_log_bin = 0', ...gone, ...strict('ON')]);
+}
