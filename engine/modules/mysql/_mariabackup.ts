@@ -50,9 +50,9 @@ trap 'exit 143' HUP INT TERM
 follow 2>/dev/null & follower=$!
 socat -u "TCP-LISTEN:$port,bind=$own,range=$from,reuseaddr,accept-timeout=30" STDOUT 2>"$at/said" |
   { IFS= read -r said && [ "$said" = "$word" ] || { echo "nothing came from $2 on port $port" >&2; exit 1; }
-    sh -c 'echo $$ >"$0"; exec "$@"' "$at/loader" mbstream -x -C "$data.incoming"; }
+    sh -c 'echo $$ >"$0"; exec "$@"' "$at/loader" mbstream -x -C "$data.incoming"; } 2>"$at/why"
 code=$?
-[ $code -eq 0 ] || { tail -n 3 "$at/said" >&2; exit $code; }
+[ $code -eq 0 ] || { cat "$at/said" "$at/why" >&2; exit $code; }
 isWhole=1`;
 
 /**
@@ -133,8 +133,8 @@ export async function copyByBackup(
     );
   const [received, sent] = ends;
   if (!isWhole(ends)) {
-    const why = [sent, received].filter(({ code }) => code !== 0).map(last);
-    throw failed(why.join('; '), sent.code === 0 ? received : sent);
+    const why = [received, sent].filter(({ code }) => code !== 0).map(last);
+    throw failed(why.join('; '), received.code === 0 ? sent : received);
   }
   ctx.progress('preparing the copy');
   const prepared = await ctx.job(PREPARE, { args: [surveys.here.data], isRepeatable: true });

@@ -37,7 +37,7 @@ const params = z.strictObject({
       '`dump`: statements, loaded into the running server. `physical`: all files of the server, by mariadb-backup or the clone plugin; the server restarts once, and accounts stay as they are. `auto`: physical from `physical_from` on, where it is possible',
     ),
   physical_from: zBytes
-    .default(2 ** 30)
+    .prefault('1 GiB')
     .describe('Size of the databases from which on `auto` takes the physical copy'),
   port: z
     .int()

@@ -1,0 +1,258 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Outcome } from '../../../engine/core/module.ts';
+import type { Lab } from '../../../engine/lab/lab.ts';
+import type { Database } from '../../../engine/lab/state.ts';
+import { isFull } from '../../_full.ts';
+import { openPair } from '../../cluster/_pair.ts';
+import type { Pair } from '../../cluster/_pair.ts';
+import { freshLab } from '../../lab/_fresh.ts';
+import { playbook } from '../../playbooks/_playbook.ts';
+import { live, liveOn, newAttempt } from '../_taking.ts';
+import type { Cut, Stage } from '../_taking.ts';
+
+/** Stands before a program of the same name: is counted, and held while the file is there. */
+const HELD = `#!/bin/sh
+echo here >>/root/held
+tries=0; while [ -e /root/hold ] && [ $tries -lt 200 ]; do sleep 0.1; tries=$((tries + 1)); done
+exec /usr/bin/\${0##*/} "$@"
+`;
+
+/** A server that does not start with a copy in its data directory. */
+const REFUSES = `[Service]
+ExecStartPre=/bin/sh -c '[ ! -e /var/lib/mysql/xtrabackup_info ] && [ ! -e "/var/lib/mysql/#clone" ]'
+`;
+
+describe.runIf(isFull).each<Database>(['mariadb', 'mysql'])('a physical copy on %s', (database) => {
+  let lab: Lab;
+  let pair: Pair;
+  let state: string;
+
+  const sh = async (node: string, script: string, stdin?: string): Promise<string> => {
+    const { code, stdout, stderr } = await lab.ssh(node, script, stdin === undefined ? {} : { stdin });
+    if (code !== 0) throw new Error(`${script}: ${stderr}`);
+    return stdout.trim();
+  };
+  // What is written with another database in use is not replicated (replicate-do-db).
+  const sql = (node: string, statements: string): Promise<string> =>
+    sh(node, 'mysql -BN --default-character-set=utf8mb4 dbackup3', statements);
+  const isMysql = database === 'mysql';
+  const strict = (value: 0 | 1): string => (isMysql ? `SET GLOBAL super_read_only = ${value};` : '');
+  const program = isMysql ? '/usr/lib/mysql/plugin/mysql_clone.so' : '/usr/bin/mbstream';
+
+  const rows = (node: string): Promise<string> => sql(node, 'SELECT * FROM marks ORDER BY id');
+  const accounts = (node: string): Promise<string> =>
+    sql(node, 'SELECT user, host FROM mysql.user ORDER BY user, host');
+  /** Beside the data directory and in temporary folders. */
+  const leftovers = (node: string): Promise<string> =>
+    sh(node, 'ls -d /var/lib/mysql.* /tmp/tmp.* /var/lib/mysql/drillbook* 2>/dev/null || :');
+  const plugins = (node: string): Promise<string> =>
+    sql(node, "SELECT COUNT(*) FROM information_schema.plugins WHERE plugin_name = 'clone'");
+
+  async function seen({ isChanged, result }: Outcome): Promise<unknown> {
+    return {
+      outcome: { isChanged, method: result['method'], now: result['state'], has: result['reverse'] !== null },
+      isSame: (await rows('dbk1')) === (await rows('dbk2')),
+      following: (await pair.check('dbk2', 'mysql.replication')).changes,
+      back: (await pair.check('dbk1', 'mysql.replication')).changes,
+      guests: await sql('dbk1', "SELECT COUNT(*) FROM mysql.user WHERE user LIKE 'drillbook%'"),
+      accounts: await accounts('dbk2'),
+      closed: await sql('dbk2', `SELECT @@GLOBAL.read_only ${isMysql ? ', @@GLOBAL.super_read_only' : ''}`),
+      plugins: [await plugins('dbk1'), await plugins('dbk2')],
+      left: [await leftovers('dbk1'), await leftovers('dbk2')],
+      mask: await sh('dbk2', `systemctl is-enabled ${database}`),
+    };
+  }
+  let straight: unknown;
+
+  beforeAll(async () => {
+    state = await mkdtemp(join(tmpdir(), 'physical-'));
+    lab = await freshLab({ name: `rs-${database}`, database });
+    for (const name of ['install', 'catalog', 'cluster-build']) {
+      const done = await playbook(name, lab.inventory, { state });
+      expect(done.code, done.told).toBe(0);
+    }
+    pair = openPair(lab.inventory);
+    await sql('dbk1', 'CREATE TABLE marks (id INT PRIMARY KEY, text VARCHAR(99))');
+    await sql('dbk1', `INSERT INTO marks VALUES (1, 'it''s "ä"')`);
+    // An account that the standby alone has, with a name that wants quoting.
+    await sql(
+      'dbk2',
+      `SET SESSION sql_log_bin = 0; ${strict(0)} CREATE USER 'o''neil "x"'@'10.%' IDENTIFIED BY 'secret'; ${strict(1)}`,
+    );
+    await pair.reach('dbk2', 'mysql.replication', { state: 'caught_up' });
+  }, 400_000);
+  afterAll(async () => {
+    await pair?.close();
+    await lab?.down();
+    await rm(state, { recursive: true, force: true });
+  });
+  /** A row that the standby alone has. */
+  const astray = (): Promise<string> =>
+    sql(
+      'dbk2',
+      `SET SESSION sql_log_bin = 0; ${strict(0)} REPLACE INTO marks VALUES (1000, 'astray'); ${strict(1)}`,
+    );
+  beforeEach(() => astray().then(() => undefined));
+
+  const params = { method: 'physical' };
+
+  test('replaces all data, leaves accounts as they were, and replicates both ways', async () => {
+    const before = await accounts('dbk2');
+    const hash = "SELECT * FROM mysql.user WHERE user LIKE 'o%' OR user = 'repl' ORDER BY user, host";
+    const hashes = await sql('dbk2', hash);
+    const uuid = isMysql ? await sql('dbk2', 'SELECT @@server_uuid') : '';
+    const outcome = await pair.run('dbk2', 'mysql.resync', params);
+    expect(outcome.result).toMatchObject({ method: 'physical', reason: 'asked for', state: 'running' });
+    straight = await seen({ ...outcome, isChanged: undefined });
+    expect(straight).toMatchObject({
+      isSame: true,
+      following: [],
+      back: [],
+      guests: '0',
+      accounts: before,
+      closed: isMysql ? '1\t1' : '1',
+      plugins: ['0', '0'],
+      left: ['', ''],
+      mask: 'enabled',
+    });
+    expect(await sql('dbk2', hash)).toBe(hashes);
+    if (isMysql) expect(await sql('dbk2', 'SELECT @@server_uuid')).toBe(uuid);
+    await sql('dbk1', "REPLACE INTO marks VALUES (2, 'since')");
+    await expect.poll(() => rows('dbk2'), { timeout: 20_000 }).toContain('since');
+    await sql('dbk2', `${strict(0)} INSERT INTO marks VALUES (3, 'back'); ${strict(1)}`);
+    await expect.poll(() => rows('dbk1'), { timeout: 20_000 }).toContain('back');
+  }, 120_000);
+
+  const stage = (more: Partial<Stage> = {}): Stage => ({ inventory: lab.inventory, host: 'dbk2', ...more });
+
+  test('is done once, wherever the engine was killed or the connection lost', async () => {
+    const whole = await live(stage(), 'mysql.resync', params, newAttempt());
+    expect(whole.error).toBeUndefined();
+    const ways = [
+      { how: 'killed', when: 'after' },
+      { how: 'lost', when: 'after' },
+      { how: 'killed', when: 'before' },
+    ] as const;
+    const step = Math.ceil(whole.exchanges / 7);
+    for (let at = 2, number = 0; at <= whole.exchanges; at += step, number++) {
+      await astray();
+      const cut: Cut = { ...(ways[number % 3] ?? ways[0]), at };
+      const attempt = newAttempt();
+      const first = await live(stage(), 'mysql.resync', params, attempt, cut);
+      const outcome = first.outcome ?? (await liveOn(stage(), 'mysql.resync', params, attempt));
+      expect(await seen(outcome), JSON.stringify(cut)).toEqual(straight);
+    }
+  }, 900_000);
+
+  describe('while it is held', () => {
+    const held = isMysql ? (['dbk2', 'sync'] as const) : (['dbk1', 'mariadb-backup'] as const);
+    beforeEach(async () => {
+      const [node, name] = held;
+      await sh(node, `cat >/usr/local/bin/${name} && chmod 755 /usr/local/bin/${name}`, HELD);
+      await sh(node, 'rm -f /root/held; touch /root/hold');
+      return () => sh(node, `rm -f /root/hold /usr/local/bin/${name}`).then(() => undefined);
+    });
+    const isHeld = () => expect.poll(() => sh(held[0], 'cat /root/held || :'), { timeout: 30_000 });
+    const release = () => sh(held[0], 'rm /root/hold').then(() => undefined);
+
+    test('an engine that dies leaves it going, and another attaches to it', async () => {
+      const attempt = newAttempt();
+      let begun = 0;
+      const cut = { how: 'killed', when: 'during' } as const;
+      // The first job that is under way when it dies.
+      for (let at = 1; begun === 0; at++) {
+        attempt.journal.clear();
+        const one = newAttempt();
+        const first = await live(
+          stage({
+            async begun() {
+              await isHeld().toContain('here');
+              begun = at;
+            },
+          }),
+          'mysql.resync',
+          params,
+          begun === 0 ? one : attempt,
+          { ...cut, at },
+        );
+        if (begun === 0) continue;
+        expect(first.outcome).toBeUndefined();
+        await release();
+        const outcome = await liveOn(stage(), 'mysql.resync', params, one);
+        expect(await seen(outcome)).toEqual(straight);
+        expect(await sh(held[0], 'grep -c here /root/held')).toBe('1');
+      }
+    }, 300_000);
+  });
+
+  test('a server that will not start with the copy has its old data again', async () => {
+    const unit = `/etc/systemd/system/${database}.service.d/refuses.conf`;
+    await sh(
+      'dbk2',
+      `mkdir -p ${unit.replace(/[^/]*$/, '')}; cat >${unit}; systemctl daemon-reload`,
+      REFUSES,
+    );
+    const before = await rows('dbk2');
+    await expect(pair.run('dbk2', 'mysql.resync', params)).rejects.toThrow('has its old data again');
+    expect(await rows('dbk2')).toBe(before);
+    expect(before).toContain('astray');
+    expect([await leftovers('dbk2'), await plugins('dbk1')]).toEqual(['', '0']);
+    await sh('dbk2', `rm ${unit}; systemctl daemon-reload`);
+    expect(await seen({ ...(await pair.run('dbk2', 'mysql.resync', params)), isChanged: undefined })).toEqual(
+      straight,
+    );
+  }, 300_000);
+
+  test('what is not there is told before anything is touched, and auto takes the dump', async () => {
+    const before = await rows('dbk2');
+    for (const node of ['dbk1', 'dbk2']) {
+      await sh(node, `mv ${program} ${program}.away`);
+      const lacking = `${node} has no ${program.split('/').at(-1) ?? ''}`;
+      await expect(pair.run('dbk2', 'mysql.resync', params)).rejects.toThrow(lacking);
+      expect(await rows('dbk2')).toBe(before);
+      const { result } = await pair.run('dbk2', 'mysql.resync', { physical_from: 1 });
+      expect(result).toMatchObject({ method: 'dump', reason: expect.stringContaining(lacking) });
+      await sh(node, `mv ${program}.away ${program}`);
+      await astray();
+    }
+    const small = await pair.run('dbk2', 'mysql.resync', {});
+    expect(small.result).toMatchObject({
+      method: 'dump',
+      reason: expect.stringContaining('1.0 GiB and more'),
+    });
+    const { result } = await pair.run('dbk2', 'mysql.resync', { physical_from: 1 });
+    expect(result).toMatchObject({ method: 'physical', reason: expect.stringContaining('1 B or more') });
+  }, 300_000);
+
+  test('a standby whose file system runs full keeps its data', async () => {
+    // A small file system of its own, in which the data directory is a folder, as seen through a link.
+    await sh(
+      'dbk2',
+      `systemctl stop ${database}.socket 2>/dev/null; systemctl stop ${database} &&
+       mkdir /srv/db && mount -t tmpfs -o size=600M tmpfs /srv/db && cp -a /var/lib/mysql /srv/db/mysql &&
+       mv /var/lib/mysql /var/lib/was && ln -s /srv/db/mysql /var/lib/mysql &&
+       systemctl start ${database}; systemctl start ${database}.socket 2>/dev/null; :`,
+    );
+    const before = await rows('dbk2');
+    const fill = (mib: number) =>
+      sh('dbk2', `fallocate -l $(($(df -Pk /srv/db | awk 'NR==2{print $4}') - ${mib} * 1024))K /srv/db/fill`);
+    await fill(8);
+    await expect(pair.run('dbk2', 'mysql.resync', params)).rejects.toThrow('there is room for');
+    // What df does not tell: that others write there too.
+    await sh(
+      'dbk2',
+      `printf '#!/bin/sh\\necho head; echo x 1 1 9999999\\n' >/usr/local/bin/df; chmod 755 /usr/local/bin/df`,
+    );
+    await expect(pair.run('dbk2', 'mysql.resync', params)).rejects.toThrow(/space|full|28/i);
+    expect(await rows('dbk2')).toBe(before);
+    expect(await sh('dbk2', 'ls /srv/db')).toBe('fill\nmysql');
+    await sh('dbk2', 'rm /srv/db/fill /usr/local/bin/df');
+    expect(await seen({ ...(await pair.run('dbk2', 'mysql.resync', params)), isChanged: undefined })).toEqual(
+      straight,
+    );
+    expect(await sh('dbk2', 'ls /srv/db')).toBe('mysql');
+  }, 300_000);
+});
