@@ -29,7 +29,7 @@ sql() { mysql --defaults-extra-file="$at/to.cnf" -S "$socket" -BN; }
 open() { [ "$strict" != 1 ] || echo 'SET GLOBAL super_read_only = OFF' | sql; }
 shut() { [ "$strict" != 1 ] || echo 'SET GLOBAL super_read_only = ON' | sql; }
 follow() { while sleep 1 && kill -0 $$; do echo 'SELECT SUM(data) FROM performance_schema.clone_progress' | sql; done; }
-leave() { [ -z "$follower" ] || kill "$follower"; [ -z "$plugin" ] || { open; echo '${UNINSTALL}' | sql; shut; }; rm -rf "$at"; [ -d "$data.whole" ] || rm -rf "$data.incoming"; }
+leave() { [ -z "$follower" ] || kill "$follower"; [ -z "$plugin" ] || { open; echo '${UNINSTALL}' | sql; shut; }; rm -rf "$at"; [ -d "$data.drillbook-whole" ] || rm -rf "$data.drillbook-incoming"; }
 trap leave EXIT
 trap 'exit 143' HUP INT TERM
 ${ADOPT}
@@ -42,16 +42,16 @@ if [ -z "$(has)" ]; then
 else
   # One that was begun before goes on in the server when its client is gone.
   tries=0
-  while id=$(echo "SELECT pid FROM performance_schema.clone_status WHERE state = 'In Progress' AND destination LIKE '%.incoming/data/'" | sql) && [ -n "$id" ]; do
+  while id=$(echo "SELECT pid FROM performance_schema.clone_status WHERE state = 'In Progress' AND destination LIKE '%.drillbook-incoming/data/'" | sql) && [ -n "$id" ]; do
     [ $tries -gt 0 ] || echo "KILL $id" | sql
     tries=$((tries + 1)); [ $tries -lt 60 ] || { echo 'an earlier clone does not end' >&2; exit 1; }; sleep 1
   done
 fi
-rm -rf "$data.incoming" "$data.whole" "$data.failed" "$data.old"
-mkdir -m 700 "$data.incoming" && chown "$(stat -c %u:%g "$data")" "$data.incoming" || exit
+rm -rf "$data.drillbook-incoming" "$data.drillbook-whole" "$data.drillbook-failed" "$data.drillbook-old"
+mkdir -m 700 "$data.drillbook-incoming" && chown "$(stat -c %u:%g "$data")" "$data.drillbook-incoming" || exit
 follow 2>/dev/null & follower=$!
 printf '%s;\\n' "$allow" "$clone" | sql || exit
-adopt "$data.incoming/data" && rmdir "$data.incoming"`;
+adopt "$data.drillbook-incoming/data" && rmdir "$data.drillbook-incoming"`;
 
 interface Guest {
   readonly password: string;
@@ -95,7 +95,7 @@ export async function copyByClone(
     GUEST,
     host,
     guest.password,
-    `${data}.incoming/data`,
+    `${data}.drillbook-incoming/data`,
   ]);
   const what = `cloning ${host}`;
   ctx.progress(what);

@@ -40,35 +40,35 @@ exit $sent`;
  */
 const RECEIVE = `IFS= read -r word
 own=$1 from=$2 port=$3 data=$4 follower=
-rm -rf "$data.incoming" "$data.whole" "$data.failed" "$data.old" && (umask 077; mkdir "$data.incoming") || exit
+rm -rf "$data.drillbook-incoming" "$data.drillbook-whole" "$data.drillbook-failed" "$data.drillbook-old" && (umask 077; mkdir "$data.drillbook-incoming") || exit
 case $own in *:*) own="[$own]" from="[$from]/128" ;; *) from="$from/32" ;; esac
 at=$(mktemp -d) || exit 1
 isWhole=
 follow() { while sleep 1 && kill -0 $$; do while read -r key bytes; do [ "$key" != rchar: ] || echo "$bytes"; done <"/proc/$(cat "$at/loader")/io"; done; }
-trap '[ -n "$isWhole" ] || rm -rf "$data.incoming"; rm -rf "$at"; [ -z "$follower" ] || kill "$follower"' EXIT
+trap '[ -n "$isWhole" ] || rm -rf "$data.drillbook-incoming"; rm -rf "$at"; [ -z "$follower" ] || kill "$follower"' EXIT
 trap 'exit 143' HUP INT TERM
 follow 2>/dev/null & follower=$!
 socat -u "TCP-LISTEN:$port,bind=$own,range=$from,reuseaddr,accept-timeout=30" STDOUT 2>"$at/said" |
   { IFS= read -r said && [ "$said" = "$word" ] || { echo "nothing came from $2 on port $port" >&2; exit 1; }
-    sh -c 'echo $$ >"$0"; exec "$@"' "$at/loader" mbstream -x -C "$data.incoming"; } 2>"$at/why"
+    sh -c 'echo $$ >"$0"; exec "$@"' "$at/loader" mbstream -x -C "$data.drillbook-incoming"; } 2>"$at/why"
 code=$?
 [ $code -eq 0 ] || { cat "$at/said" "$at/why" >&2; exit $code; }
 isWhole=1`;
 
 /**
- * On the replica: what was received becomes a data directory, whole under the name `$1.whole`. Standard output:
+ * On the replica: what was received becomes a data directory, whole under the name `$1.drillbook-whole`. Standard output:
  * where in the source's log it stands.
  */
 const PREPARE = `data=$1
 ${ADOPT}
-if [ ! -d "$data.whole" ]; then
-  new=$data.incoming
+if [ ! -d "$data.drillbook-whole" ]; then
+  new=$data.drillbook-incoming
   [ -e "$new/xtrabackup_info" ] || [ -e "$new/mariadb_backup_info" ] || { echo 'the copy came in without its end' >&2; exit 1; }
   said=$(mariadb-backup --prepare --target-dir="$new" 2>&1) || { printf '%s\\n' "$said" | tail -n 3 >&2; exit 1; }
   adopt "$new" || exit
 fi
 for file in xtrabackup_binlog_info mariadb_backup_binlog_info; do
-  [ ! -e "$data.whole/$file" ] || read -r log position rest <"$data.whole/$file"
+  [ ! -e "$data.drillbook-whole/$file" ] || read -r log position rest <"$data.drillbook-whole/$file"
 done
 [ -n "$log" ] || { echo 'the copy does not tell where in the log of its source it stands' >&2; exit 1; }
 echo "$log $position"`;

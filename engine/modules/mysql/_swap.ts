@@ -6,20 +6,20 @@ import { databaseOf } from './_settings.ts';
 import type { Survey } from './_survey.ts';
 
 /**
- * Shell function: a folder that holds a copy becomes `$data.whole`. What is a server's own and in no copy comes from the data
+ * Shell function: a folder that holds a copy becomes `$data.drillbook-whole`. What is a server's own and in no copy comes from the data
  * directory: its identity, variables that were made to last, keys.
  */
 export const ADOPT = `adopt() {
   for file in "$data"/auto.cnf "$data"/mysqld-auto.cnf "$data"/*.pem "$data"/debian-*.flag "$data"/mysql_upgrade_info "$data"/mariadb_upgrade_info; do
     [ ! -f "$file" ] || cp -p "$file" "$1/" || return
   done
-  chown -R "$(stat -c %u:%g "$data")" "$1" && chmod "$(stat -c %a "$data")" "$1" && sync && mv -T "$1" "$data.whole"
+  chown -R "$(stat -c %u:%g "$data")" "$1" && chmod "$(stat -c %a "$data")" "$1" && sync && mv -T "$1" "$data.drillbook-whole"
 }`;
 
 /**
- * The data directory `$1` gives way to `$1.whole`, beside it; accounts stay as they were on this node. `$2` unit, `$3` socket,
+ * The data directory `$1` gives way to `$1.drillbook-whole`, beside it; accounts stay as they were on this node. `$2` unit, `$3` socket,
  * `$4` user, `$5` variable that keeps writers off afterwards, or empty. Standard input: password. Where the server does not
- * come up with the new data the old is put back. Begun again it goes on from where it was: `.old` is the old data, `.failed`
+ * come up with the new data the old is put back. Begun again it goes on from where it was: `.drillbook-old` is the old data, `.drillbook-failed`
  * new data on the way out.
  */
 const SWAP = `IFS= read -r password
@@ -47,34 +47,34 @@ save() {
     { echo 'SET SESSION sql_log_bin = 0; START TRANSACTION;' && for table in $tables; do echo "DELETE FROM mysql.$table;"; done &&
       "$dump" --defaults-extra-file="$at/to.cnf" -S "$socket" $gtid --no-create-info --skip-lock-tables --skip-add-locks \\
         --skip-disable-keys --skip-triggers --hex-blob --default-character-set=utf8mb4 mysql $tables && echo 'COMMIT; FLUSH PRIVILEGES;'; } \\
-      >"$data.whole/$accounts.part") && mv "$data.whole/$accounts.part" "$data.whole/$accounts"
+      >"$data.drillbook-whole/$accounts.part") && mv "$data.drillbook-whole/$accounts.part" "$data.drillbook-whole/$accounts"
 }
-if [ -d "$data.whole" ]; then
-  [ -e "$data.whole/$accounts" ] || save || exit
+if [ -d "$data.drillbook-whole" ]; then
+  [ -e "$data.drillbook-whole/$accounts" ] || save || exit
   down || exit
   if [ -d "$data" ]; then
     # Both are there where moving was a copy that did not come to its end.
-    if [ -d "$data.old" ]; then rm -rf "$data"; else mv -T "$data" "$data.old"; fi || exit
+    if [ -d "$data.drillbook-old" ]; then rm -rf "$data"; else mv -T "$data" "$data.drillbook-old"; fi || exit
   fi
-  mv -T "$data.whole" "$data" || exit
+  mv -T "$data.drillbook-whole" "$data" || exit
 fi
 serve() {
   up || return
   [ ! -e "$data/$accounts" ] || { sql --binary-mode --default-character-set=utf8mb4 mysql <"$data/$accounts" && rm "$data/$accounts"; } || return
   [ -z "$closed" ] || echo "SET GLOBAL $closed = ON" | sql
 }
-if [ -d "$data.failed" ] || ! serve; then
+if [ -d "$data.drillbook-failed" ] || ! serve; then
   down
-  if [ -d "$data.old" ]; then
-    [ -d "$data.failed" ] || mv -T "$data" "$data.failed" || exit
-    mv -T "$data.old" "$data" || exit
+  if [ -d "$data.drillbook-old" ]; then
+    [ -d "$data.drillbook-failed" ] || mv -T "$data" "$data.drillbook-failed" || exit
+    mv -T "$data.drillbook-old" "$data" || exit
   fi
   serve || exit
-  rm -rf "$data.failed"
+  rm -rf "$data.drillbook-failed"
   echo "the server would not serve the copy, and has its old data again" >&2
   exit 1
 fi
-rm -rf "$data.old" "$data"/xtrabackup_* "$data"/mariadb_backup_* "$data/backup-my.cnf"`;
+rm -rf "$data.drillbook-old" "$data"/xtrabackup_* "$data"/mariadb_backup_* "$data/backup-my.cnf"`;
 
 /** The replica's server stops, and comes up again with the copy that lies whole beside its data. */
 export async function swapData(
@@ -95,6 +95,8 @@ export async function swapData(
   throw new StepFailed(
     `Replacing the data of ${ctx.host.name} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
     { code, stderr },
-    { hint: `its old data, where they are not back in place, are ${data}.old; see journalctl -u ${service}` },
+    {
+      hint: `its old data, where they are not back in place, are ${data}.drillbook-old; see journalctl -u ${service}`,
+    },
   );
 }

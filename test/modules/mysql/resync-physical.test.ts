@@ -186,6 +186,19 @@ describe.runIf(isFull).each<Database>(['mariadb', 'mysql'])('a physical copy on 
         expect(await sh(held[0], 'grep -c here /root/held')).toBe('1');
       }
     }, 300_000);
+
+    test('a copy that is killed takes nothing with it', async () => {
+      const running = live(stage(), 'mysql.resync', params, newAttempt());
+      await isHeld().toContain('here');
+      // Of the stream the sender is killed, of the clone the end.
+      await sh(held[0], isMysql ? 'pkill -9 -x sync' : 'pkill -9 -x socat');
+      await release();
+      const { outcome, error } = await running;
+      if (outcome) return expect(await seen(outcome)).toEqual(straight);
+      expect(String(error)).toMatch(/failed/);
+      expect(await rows('dbk2')).toContain('astray');
+      expect([await leftovers('dbk2'), await plugins('dbk1')]).toEqual(['', '0']);
+    }, 300_000);
   });
 
   test('a server that will not start with the copy has its old data again', async () => {
