@@ -60,17 +60,20 @@ interface Guest {
   readonly isPluginNew: boolean;
 }
 
-async function newGuest(source: Server, from: string): Promise<Guest> {
-  const [plugin] = await source.rows("SELECT 1 FROM information_schema.plugins WHERE plugin_name = 'clone'");
+/** Kept before it is installed: an engine that died between would take it for one that was there before. */
+const lacksPlugin = async (server: Server): Promise<boolean> =>
+  (await server.rows("SELECT 1 FROM information_schema.plugins WHERE plugin_name = 'clone'")).length === 0;
+
+async function newGuest(source: Server, from: string, isPluginNew: boolean): Promise<Guest> {
   const password = randomBytes(18).toString('base64url');
   const name = await statementOf('?@?', [GUEST, from]);
   await source.script([
     ...(await farewell({ from })),
-    ...(plugin === undefined ? [INSTALL] : []),
+    ...((await lacksPlugin(source)) ? [INSTALL] : []),
     await statementOf(`CREATE USER ${name} IDENTIFIED BY ?`, [password]),
     `GRANT BACKUP_ADMIN ON *.* TO ${name}`,
   ]);
-  return { password, from, isPluginNew: plugin === undefined };
+  return { password, from, isPluginNew };
 }
 
 /** A whole copy of the source's data beside the replica's own, which is not touched; whether the plugin was new to the source. */
@@ -83,8 +86,9 @@ export async function copyByClone(
 ): Promise<{ readonly isPluginNew: boolean }> {
   const { host, port } = sourceOf(ctx);
   const { data } = surveys.here;
+  const isPluginNew = await ctx.keep('plugin', () => lacksPlugin(source));
   const guest = await ctx.keep('guest', async () => {
-    const made = await newGuest(source, await addressTowards(ctx, host));
+    const made = await newGuest(source, await addressTowards(ctx, host), isPluginNew);
     ctx.secret(made.password);
     return made;
   });
@@ -120,9 +124,7 @@ export async function copyByClone(
 
 /** What takes the plugin off a server again, where it came with the clone. */
 async function goneFrom(server: Server, { isPluginNew }: Pick<Guest, 'isPluginNew'>): Promise<string[]> {
-  if (!isPluginNew) return [];
-  const [plugin] = await server.rows("SELECT 1 FROM information_schema.plugins WHERE plugin_name = 'clone'");
-  return plugin === undefined ? [] : [UNINSTALL];
+  return isPluginNew && !(await lacksPlugin(server)) ? [UNINSTALL] : [];
 }
 
 /** Where in the source's log the server stands that came up with a clone. */

@@ -69,7 +69,7 @@ if [ -d "$data.drillbook-failed" ] || ! serve; then
     [ -d "$data.drillbook-failed" ] || mv -T "$data" "$data.drillbook-failed" || exit
     mv -T "$data.drillbook-old" "$data" || exit
   fi
-  serve || exit
+  serve || { echo 'the server comes up neither with the copy nor with its old data, which are in place again' >&2; exit 1; }
   rm -rf "$data.drillbook-failed"
   echo "the server would not serve the copy, and has its old data again" >&2
   exit 1
