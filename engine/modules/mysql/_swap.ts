@@ -58,9 +58,14 @@ if [ -d "$data.drillbook-whole" ]; then
   fi
   mv -T "$data.drillbook-whole" "$data" || exit
 fi
+# The product's agent may set super_read_only as soon as the server is up.
+settle() {
+  { case $client in *mariadb) ;; *) echo 'SET GLOBAL super_read_only = OFF;' ;; esac; cat "$data/$accounts"; } |
+    sql --binary-mode --default-character-set=utf8mb4 mysql
+}
 serve() {
   up || return
-  [ ! -e "$data/$accounts" ] || { sql --binary-mode --default-character-set=utf8mb4 mysql <"$data/$accounts" && rm "$data/$accounts"; } || return
+  [ ! -e "$data/$accounts" ] || { { settle || { sleep 1; settle; } || { sleep 1; settle; }; } && rm "$data/$accounts"; } || return
   [ -z "$closed" ] || echo "SET GLOBAL $closed = ON" | sql
 }
 if [ -d "$data.drillbook-failed" ] || ! serve; then
