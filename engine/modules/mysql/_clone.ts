@@ -2,15 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { optionText } from './_client.ts';
-import type { Server } from './_connect.ts';
+import type { OnServer, Server } from './_connect.ts';
 import { copyProgress } from './_copy.ts';
-import { addressTowards, farewell, GUEST } from './_dump.ts';
+import { addressTowards, farewell, GUEST, isStrict } from './_dump.ts';
 import { sourceOf } from './_replicate.ts';
 import type { BinlogPosition } from './_server.ts';
 import type { Login } from './_settings.ts';
 import { databaseOf } from './_settings.ts';
 import { statementOf } from './_statement.ts';
-import { ADOPT } from './_swap.ts';
+import { ADOPT, LEFTOVERS, PRIVATE } from './_swap.ts';
 import type { Survey } from './_survey.ts';
 
 const INSTALL = "INSTALL PLUGIN clone SONAME 'mysql_clone.so'";
@@ -18,12 +18,16 @@ const UNINSTALL = 'UNINSTALL PLUGIN clone';
 
 /**
  * On the replica: its server clones the source into a folder beside its data directory `$1`, and goes on serving its own.
- * `$2` socket, `$3` user, `$4` 1 where super_read_only is set aside for the plugin. Standard input: password; statement that
+ * `$2` socket, `$3` user, `$4` 1 where super_read_only is set aside for the plugin, `$5` word that tells this copy from others: one
+ * that is whole already, or in its place, is not made again. Standard input: password; statement that
  * lets the source be cloned; CLONE. Standard output: bytes so far, a line each second.
  */
 const CLONE = `IFS= read -r password; IFS= read -r allow; IFS= read -r clone
-data=$1 socket=$2 user=$3 strict=$4 follower= plugin=
-at=$(mktemp -d) || exit 1
+data=$1 socket=$2 user=$3 strict=$4 word=$5 follower= plugin=
+for place in "$data.drillbook-whole" "$data"; do
+  [ "$(cat "$place/drillbook-copy" 2>/dev/null)" != "$word" ] || { rm -rf "$data.drillbook-incoming"; exit 0; }
+done
+${PRIVATE}
 (umask 077; { printf '[client]\\nuser="%s"\\n' "$user"; [ -z "$password" ] || printf 'password="%s"\\n' "$password"; } >"$at/to.cnf")
 sql() { mysql --defaults-extra-file="$at/to.cnf" -S "$socket" -BN; }
 open() { [ "$strict" != 1 ] || echo 'SET GLOBAL super_read_only = OFF' | sql; }
@@ -47,11 +51,11 @@ else
     tries=$((tries + 1)); [ $tries -lt 60 ] || { echo 'an earlier clone does not end' >&2; exit 1; }; sleep 1
   done
 fi
-rm -rf "$data.drillbook-incoming" "$data.drillbook-whole" "$data.drillbook-failed" "$data.drillbook-old"
+rm -rf ${LEFTOVERS}
 mkdir -m 700 "$data.drillbook-incoming" && chown "$(stat -c %u:%g "$data")" "$data.drillbook-incoming" || exit
 follow 2>/dev/null & follower=$!
 printf '%s;\\n' "$allow" "$clone" | sql || exit
-adopt "$data.drillbook-incoming/data" && rmdir "$data.drillbook-incoming"`;
+echo "$word" >"$data.drillbook-incoming/data/drillbook-copy" && adopt "$data.drillbook-incoming/data" && rmdir "$data.drillbook-incoming"`;
 
 interface Guest {
   readonly password: string;
@@ -79,16 +83,16 @@ async function newGuest(source: Server, from: string, isPluginNew: boolean): Pro
 /** A whole copy of the source's data beside the replica's own, which is not touched; whether the plugin was new to the source. */
 export async function copyByClone(
   ctx: Context,
-  source: Server,
+  onSource: OnServer,
   surveys: { readonly here: Survey; readonly there: Survey },
-  admin: Login,
-  isStrict: boolean,
+  { admin, strict, word }: { readonly admin: Login; readonly strict: boolean; readonly word: string },
 ): Promise<{ readonly isPluginNew: boolean }> {
   const { host, port } = sourceOf(ctx);
   const { data } = surveys.here;
-  const isPluginNew = await ctx.keep('plugin', () => lacksPlugin(source));
-  const guest = await ctx.keep('guest', async () => {
-    const made = await newGuest(source, await addressTowards(ctx, host), isPluginNew);
+  const isPluginNew = await ctx.keep('plugin', () => onSource(lacksPlugin));
+  const guest = await ctx.keep('cloner', async () => {
+    const from = await addressTowards(ctx, host);
+    const made = await onSource((source) => newGuest(source, from, isPluginNew));
     ctx.secret(made.password);
     return made;
   });
@@ -105,7 +109,7 @@ export async function copyByClone(
   ctx.progress(what);
   const progressOf = copyProgress(surveys.there.usedBytes);
   const { code, stderr } = await ctx.job(CLONE, {
-    args: [data, socket, optionText(admin.user), isStrict ? '1' : '0'],
+    args: [data, socket, optionText(admin.user), strict ? '1' : '0', word],
     stdin: `${optionText(admin.password)}\n${allow}\n${clone}\n`,
     isRepeatable: true,
     onOutput(text) {
@@ -113,7 +117,9 @@ export async function copyByClone(
       if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
     },
   });
-  await source.script([...(await farewell(guest)), ...(await goneFrom(source, guest))]);
+  await onSource(async (source) =>
+    source.script([...(await farewell(guest)), ...(await goneFrom(source, guest))]),
+  );
   if (code === 0) return guest;
   throw new StepFailed(
     `Cloning ${host} to ${ctx.host.name} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
@@ -142,13 +148,10 @@ export async function positionOfClone(ctx: Context, replica: Server): Promise<Bi
 }
 
 /** A clone brings the source's plugin along. */
-export async function withoutPlugin(
-  replica: Server,
-  guest: Pick<Guest, 'isPluginNew'>,
-  isStrict: boolean,
-): Promise<void> {
+export async function withoutPlugin(replica: Server, guest: Pick<Guest, 'isPluginNew'>): Promise<void> {
   const gone = await goneFrom(replica, guest);
   if (gone.length === 0) return;
-  const strict = (value: string): string[] => (isStrict ? [`SET GLOBAL super_read_only = ${value}`] : []);
+  const isClosed = await isStrict(replica);
+  const strict = (value: string): string[] => (isClosed ? [`SET GLOBAL super_read_only = ${value}`] : []);
   await replica.script([...strict('OFF'), 'SET SESSION sql_log_bin = 0', ...gone, ...strict('ON')]);
 }

@@ -24,6 +24,9 @@ export interface Server {
   script(statements: readonly string[]): Promise<readonly Row[]>;
 }
 
+/** Opens a session for one use: none is held while something long goes on. */
+export type OnServer = <T>(use: (server: Server) => Promise<T>) => Promise<T>;
+
 /** What a server answered to a statement, or why there was no session. `errno` is the server's own number. */
 export class SqlError extends StepFailed {
   readonly errno: number;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { optionText } from './_client.ts';
-import type { Server } from './_connect.ts';
+import type { OnServer, Server, Version } from './_connect.ts';
 import { bytesOf, COPY, copyProgress } from './_copy.ts';
 import { sourceOf } from './_replicate.ts';
 import { wordsOf } from './_server.ts';
@@ -54,29 +54,36 @@ export async function isStrict({ version, rows }: Server): Promise<boolean> {
   return Number(row?.['strict']) === 1;
 }
 
+/** How the dump says where in the source's log it stands. */
+const dialectOf = ({ flavour, number }: Version): 'mariadb' | 'source' | 'master' =>
+  flavour === 'mariadb' ? 'mariadb' : number >= 80026 ? 'source' : 'master';
+
 /** Once a copy is under way, neither its guest nor its replica is touched before it has ended. */
 export async function copyByDump(
   ctx: Context,
-  source: Server,
-  replica: Server,
+  onSource: OnServer,
+  onReplica: OnServer,
   names: readonly string[],
   admin: Login,
 ): Promise<void> {
   const { host, port } = sourceOf(ctx);
-  const dialect =
-    source.version.flavour === 'mariadb' ? 'mariadb' : source.version.number >= 80026 ? 'source' : 'master';
   const socket = 'socketPath' in admin.endpoint ? admin.endpoint.socketPath : databaseOf(ctx.cluster).socket;
-  const strict = await ctx.keep('super_read_only', () => isStrict(replica));
+  const strict = await ctx.keep('super_read_only', () => onReplica(isStrict));
   const guest = await ctx.keep('guest', async () => {
-    const made = await newGuest(source, await addressTowards(ctx, host), names);
+    const from = await addressTowards(ctx, host);
+    const made = await onSource((source) => newGuest(source, from, names));
     ctx.secret(made.password);
     return made;
   });
   ctx.secret(guest.password);
   const what = `copying ${names.join(', ')} from ${host}`;
   ctx.progress(what);
-  const progressOf = copyProgress(await bytesOf(source, names));
-  const { stop } = wordsOf(replica.version);
+  const { dialect, bytes } = await onSource(async (source) => ({
+    dialect: dialectOf(source.version),
+    bytes: await bytesOf(source, names),
+  }));
+  const progressOf = copyProgress(bytes);
+  const { stop } = await onReplica(({ version }) => Promise.resolve(wordsOf(version)));
   const { code, stderr } = await ctx.job(COPY, {
     args: [
       host,
@@ -96,7 +103,7 @@ export async function copyByDump(
       if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
     },
   });
-  await source.script(await farewell(guest));
+  await onSource(async (source) => source.script(await farewell(guest)));
   if (code === 0) return;
   throw new StepFailed(
     `Copying ${names.join(', ')} from ${host} to ${ctx.host.name} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,

@@ -9,8 +9,17 @@ import { sourceOf } from './_replicate.ts';
 import type { BinlogPosition } from './_server.ts';
 import type { Login } from './_settings.ts';
 import { databaseOf } from './_settings.ts';
-import { ADOPT } from './_swap.ts';
+import { ADOPT, LEFTOVERS, PRIVATE } from './_swap.ts';
 import type { Survey } from './_survey.ts';
+
+/**
+ * Of socat: a peer whose power is gone says no more. Without an answer in 25 s where nothing is under way, and in 60 s where
+ * something is (TCP_USER_TIMEOUT, tcp(7)), the copy is given up: at its end it holds commits up.
+ */
+const ALIVE = 'keepalive,keepidle=10,keepintvl=5,keepcnt=3,setsockopt-int=6:18:60000';
+
+/** mariadb-backup holds every table open. */
+const MANY_FILES = 'ulimit -n "$(ulimit -Hn)" 2>/dev/null';
 
 /**
  * On the source: its server's files as a stream, to who listens on the replica. `$1` socket, `$2` user; `$3` address and
@@ -19,7 +28,8 @@ import type { Survey } from './_survey.ts';
 const SEND = `IFS= read -r word; IFS= read -r password
 socket=$1 user=$2 to=$3 port=$4
 case $to in *:*) to="[$to]" ;; esac
-at=$(mktemp -d) || exit 1
+${MANY_FILES}
+${PRIVATE}
 trap 'rm -rf "$at"' EXIT
 trap 'exit 143' HUP INT TERM
 (umask 077; { printf '[mariadb-backup]\\nuser="%s"\\n' "$user"; [ -z "$password" ] || printf 'password="%s"\\n' "$password"; } >"$at/options.cnf")
@@ -28,7 +38,7 @@ echo 1 >"$at/code"
 { printf '%s\\n' "$word"
   mariadb-backup --defaults-extra-file="$at/options.cnf" --backup --stream=mbstream --socket="$socket" \\
     --target-dir="$at/state" 2>"$at/said"
-  echo $? >"$at/code"; } | socat -u STDIN "TCP:$to:$port,retry=30,interval=1"
+  echo $? >"$at/code"; } | socat -u STDIN "TCP:$to:$port,retry=30,interval=1,${ALIVE}"
 sent=$?
 saved=$(cat "$at/code")
 [ "$saved" -eq 0 ] || { grep -i 'error' "$at/said" >&2 || tail -n 3 "$at/said" >&2; exit "$saved"; }
@@ -40,7 +50,8 @@ exit $sent`;
  */
 const RECEIVE = `IFS= read -r word
 own=$1 from=$2 port=$3 data=$4 follower=
-rm -rf "$data.drillbook-incoming" "$data.drillbook-whole" "$data.drillbook-failed" "$data.drillbook-old" && (umask 077; mkdir "$data.drillbook-incoming") || exit
+umask 077
+rm -rf ${LEFTOVERS} && mkdir "$data.drillbook-incoming" || exit
 case $own in *:*) own="[$own]" from="[$from]/128" ;; *) from="$from/32" ;; esac
 at=$(mktemp -d) || exit 1
 isWhole=
@@ -48,27 +59,30 @@ follow() { while sleep 1 && kill -0 $$; do while read -r key bytes; do [ "$key" 
 trap '[ -n "$isWhole" ] || rm -rf "$data.drillbook-incoming"; rm -rf "$at"; [ -z "$follower" ] || kill "$follower"' EXIT
 trap 'exit 143' HUP INT TERM
 follow 2>/dev/null & follower=$!
-socat -u "TCP-LISTEN:$port,bind=$own,range=$from,reuseaddr,accept-timeout=30" STDOUT 2>"$at/said" |
+socat -u "TCP-LISTEN:$port,bind=$own,range=$from,reuseaddr,accept-timeout=30,${ALIVE}" STDOUT 2>"$at/said" |
   { IFS= read -r said && [ "$said" = "$word" ] || { echo "nothing came from $2 on port $port" >&2; exit 1; }
     sh -c 'echo $$ >"$0"; exec "$@"' "$at/loader" mbstream -x -C "$data.drillbook-incoming"; } 2>"$at/why"
 code=$?
-[ $code -eq 0 ] || { cat "$at/said" "$at/why" >&2; exit $code; }
+[ $code -eq 0 ] || { cat "$at/said" >&2; grep Errcode "$at/why" >&2 || cat "$at/why" >&2; exit $code; }
 isWhole=1`;
 
 /**
  * On the replica: what was received becomes a data directory, whole under the name `$1.drillbook-whole`. Standard output:
- * where in the source's log it stands.
+ * where in the source's log it stands. What is whole already, or in its place, is asked alone.
  */
-const PREPARE = `data=$1
+const PREPARE = `data=$1 new=$1.drillbook-incoming from=$1.drillbook-whole
 ${ADOPT}
-if [ ! -d "$data.drillbook-whole" ]; then
-  new=$data.drillbook-incoming
+${MANY_FILES}
+if [ -d "$new" ]; then
+  trap 'rm -rf "$new"' EXIT
+  trap 'exit 143' HUP INT TERM
   [ -e "$new/xtrabackup_info" ] || [ -e "$new/mariadb_backup_info" ] || { echo 'the copy came in without its end' >&2; exit 1; }
   said=$(mariadb-backup --prepare --target-dir="$new" 2>&1) || { printf '%s\\n' "$said" | tail -n 3 >&2; exit 1; }
   adopt "$new" || exit
 fi
+[ -d "$from" ] || [ ! -d "$data.drillbook-old" ] || from=$data
 for file in xtrabackup_binlog_info mariadb_backup_binlog_info; do
-  [ ! -e "$data.drillbook-whole/$file" ] || read -r log position rest <"$data.drillbook-whole/$file"
+  [ ! -e "$from/$file" ] || read -r log position rest <"$from/$file"
 done
 [ -n "$log" ] || { echo 'the copy does not tell where in the log of its source it stands' >&2; exit 1; }
 echo "$log $position"`;
@@ -120,19 +134,21 @@ export async function copyByBackup(
       }),
     ]);
   };
-  const isWhole = ([received, sent]: Awaited<ReturnType<typeof transfer>>): boolean =>
-    received.code === 0 && sent.code === 0;
-  // Once more: where one end was lost with its node, the other has ended without it.
-  let ends = await transfer();
-  if (!isWhole(ends)) ends = await transfer();
   const failed = (why: string, said: ShResult): StepFailed =>
     new StepFailed(
       `Copying the files of ${host} to ${ctx.host.name} failed: ${why}`,
       { code: said.code, stderr: said.stderr },
       { hint: `nothing of ${ctx.host.name} was touched; mend the cause and run the resync again` },
     );
-  const [received, sent] = ends;
-  if (!isWhole(ends)) {
+  // Once more: where one end was lost with its node, the other has ended without it.
+  for (const time of ['first', 'second'] as const) {
+    const [received, sent] = await transfer();
+    // Kept, for an end may be lost that was known: jobs are told apart by their order.
+    const isWhole = await ctx.keep(`${time} transfer`, () =>
+      Promise.resolve(received.code === 0 && sent.code === 0),
+    );
+    if (isWhole) break;
+    if (time === 'first') continue;
     const why = [received, sent].filter(({ code }) => code !== 0).map(last);
     throw failed(why.join('; '), received.code === 0 ? sent : received);
   }

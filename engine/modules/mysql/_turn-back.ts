@@ -16,22 +16,25 @@ export async function turnBack(
   replica: Server,
   before: ReplicaStatus | null,
 ): Promise<BinlogPosition | null> {
-  const end = await ctx.keep('reverse', async () => (await binlogOf(replica)) ?? null);
-  if (before === null || end === null) return null;
   const words = wordsOf(source.version);
   const { prefix, change } = words;
+  const standing = async (): Promise<BinlogPosition | null> => (await replicaOf(source))?.applied ?? null;
+  // Stopped first: where it stands elsewhere after an interruption, it was turned before it, and what was written here since
+  // and applied there would be applied twice from `end`. Comparing with `end` would not tell: a log may have begun anew.
+  const stood = await ctx.keep('stood', async () => {
+    if (before === null || (await binlogOf(replica)) === undefined) return null;
+    await source.script([words.stop]);
+    return standing();
+  });
+  if (before === null || stood === null) return null;
+  const end = await ctx.keep('reverse', async () => (await binlogOf(replica)) ?? stood);
   const gtid = source.version.flavour === 'mysql' ? `${prefix}_AUTO_POSITION = 0` : 'MASTER_USE_GTID = no';
   const isStopped =
     before.io === 'No' && before.sqlErrno === 0 && before.ioErrno === 0 && before.sql === 'No';
   await ctx.keep('turned', async () => {
     await source.script([words.stop]);
-    const { applied } = (await replicaOf(source)) ?? before;
-    // What was written here since, and applied there before an interruption, would be applied twice from `end`. A
-    // log begun anew counts from its start: there only a turn made before goes back.
-    const isBeyond =
-      comparePositions(applied, end) > 0 &&
-      (comparePositions(before.applied, end) <= 0 || comparePositions(applied, before.applied) < 0);
-    const { file, position } = isBeyond ? applied : end;
+    const now = (await standing()) ?? stood;
+    const { file, position } = comparePositions(now, stood) === 0 ? end : now;
     const place = await statementOf(`${change} ${prefix}_LOG_FILE = ?, ${prefix}_LOG_POS = ?, ${gtid}`, [
       file,
       position,

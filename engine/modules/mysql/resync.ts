@@ -4,20 +4,15 @@ import { durationText, zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import type { Context, Outcome } from '../../core/module.ts';
 import { action } from '../../core/module.ts';
-import { bytesOf } from './_copy.ts';
-import type { Server } from './_connect.ts';
+import type { OnServer } from './_connect.ts';
 import { withServer } from './_connect.ts';
-import { copyByClone, positionOfClone, withoutPlugin } from './_clone.ts';
-import { copyByDump, isStrict } from './_dump.ts';
-import { copyByBackup } from './_mariabackup.ts';
-import { chooseMethod, obstacleOfServers } from './_method.ts';
-import type { Facts } from './_method.ts';
+import { decide, refuseTaker } from './_decide.ts';
+import type { Servers } from './_decide.ts';
+import { copyByDump } from './_dump.ts';
+import { copyFiles } from './_physical.ts';
 import { changeSource, sourceOf, sourcePosition, untilRunning } from './_replicate.ts';
 import { replicaOf, wordsOf, zPosition } from './_server.ts';
 import { databaseOf, loginOf, loginParam } from './_settings.ts';
-import type { Survey } from './_survey.ts';
-import { surveyOf } from './_survey.ts';
-import { swapData } from './_swap.ts';
 import { turnBack } from './_turn-back.ts';
 
 const params = z.strictObject({
@@ -34,7 +29,7 @@ const params = z.strictObject({
     .enum(['auto', 'dump', 'physical'])
     .default('auto')
     .describe(
-      '`dump`: statements, loaded into the running server. `physical`: all files of the server, by mariadb-backup or the clone plugin; the server restarts once, and accounts stay as they are. `auto`: physical from `physical_from` on, where it is possible',
+      '`dump`: statements, loaded into the running server. `physical`: all files of the server, by mariadb-backup or the clone plugin; the server restarts once, and accounts stay as they are. `auto`: physical from `physical_from` on, where it is possible; a dump otherwise, or where the copy fails and nothing was touched yet',
     ),
   physical_from: zBytes
     .prefault('1 GiB')
@@ -50,65 +45,6 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-const takesWrites = async (server: Server): Promise<boolean> =>
-  Number((await server.rows('SELECT @@GLOBAL.read_only AS closed'))[0]?.['closed']) === 0;
-
-/** How this replica is to be copied, as found before anything was touched. */
-interface Decision {
-  readonly method: 'dump' | 'physical';
-  readonly why: string;
-  readonly here?: Survey;
-  readonly there?: Survey;
-}
-
-/** Throws where a physical copy is asked for and not possible. */
-async function decide(
-  ctx: Context,
-  there: Context,
-  { source, replica }: Servers,
-  params: Params,
-): Promise<Decision> {
-  const database = databaseOf(ctx.cluster);
-  const facts: Facts = {
-    wanted: params.method,
-    flavour: database.flavour,
-    source: source.version,
-    replica: replica.version,
-    isPart: params.databases !== undefined,
-    bytes: await bytesOf(source, params.databases ?? [database.name]),
-    fromBytes: params.physical_from,
-    here: undefined,
-    there: undefined,
-  };
-  const isAsked = params.method !== 'dump' && obstacleOfServers(facts) === undefined;
-  const [here, beyond] = isAsked
-    ? await Promise.all([surveyOf(ctx, replica), surveyOf(there, source)])
-    : [undefined, undefined];
-  const choice = chooseMethod({ ...facts, here, there: beyond });
-  if (!('refused' in choice))
-    return { ...choice, ...(here && beyond && choice.method === 'physical' ? { here, there: beyond } : {}) };
-  throw new StepFailed(
-    `A physical copy to ${ctx.host.name} is not possible: ${choice.refused}`,
-    {},
-    { hint: 'mend that, or copy with method: dump' },
-  );
-}
-
-interface Servers {
-  readonly source: Server;
-  readonly replica: Server;
-}
-
-async function refuseTaker(ctx: Context, peer: string, { source, replica }: Servers): Promise<void> {
-  if ((await takesWrites(replica)) && !(await takesWrites(source))) {
-    throw new StepFailed(
-      `${ctx.host.name} takes writes and ${peer} is read-only: ${ctx.host.name} looks like the primary, and its data would be lost`,
-      {},
-      { hint: 'a resync runs on the standby' },
-    );
-  }
-}
-
 async function resync(ctx: Context, params: Params): Promise<Outcome> {
   const peer = params.source ?? ctx.cluster?.nodes.find((name) => name !== ctx.host.name);
   if (peer === undefined)
@@ -119,79 +55,55 @@ async function resync(ctx: Context, params: Params): Promise<Outcome> {
     );
   const began = await ctx.keep('began', () => Promise.resolve(Date.now()));
   const there = ctx.on(peer);
-  const way = sourceOf(ctx);
   const admin = loginOf(ctx.cluster, params.login);
-  const onReplica = <T>(use: (replica: Server) => Promise<T>): Promise<T> => withServer(ctx, admin, use);
-  return withServer(there, loginOf(there.cluster, params.login), async (source) => {
-    const names = params.databases ?? [databaseOf(ctx.cluster).name];
-    const back = await ctx.keep('source', async () => (await replicaOf(source)) ?? null);
-    const decision = await ctx.keep('method', () =>
-      onReplica(async (replica) => {
-        await refuseTaker(ctx, peer, { source, replica });
-        return decide(ctx, there, { source, replica }, params);
-      }),
-    );
-    const { method, why } = decision;
-    ctx.progress(`${method === 'dump' ? 'a dump' : 'a physical copy'}: ${why}`);
-    if (decision.here && decision.there) {
-      const { here, there: beyond } = decision;
-      const surveys = { here, there: beyond };
-      const closed = await ctx.keep('closed', () => onReplica(closedBy));
-      const isClone = source.version.flavour === 'mysql';
-      const copied = isClone
-        ? await copyByClone(ctx, source, surveys, admin, closed === 'super_read_only')
-        : await copyByBackup(ctx, there, surveys, { admin, port: params.port });
-      await swapData(ctx, here, admin, closed);
-      await ctx.keep('named', () =>
-        onReplica(async (replica) => {
-          const { stop, forget } = wordsOf(replica.version);
-          const position =
-            'isPluginNew' in copied
-              ? await ctx.keep('position', () => positionOfClone(ctx, replica))
-              : copied;
-          await replica.script([stop, forget, await changeSource(replica, way, position)]);
-          if ('isPluginNew' in copied) await withoutPlugin(replica, copied, closed === 'super_read_only');
-          return true;
-        }),
-      );
-    } else {
-      await onReplica(async (replica) => {
-        await refuseTaker(ctx, peer, { source, replica });
-        // The dump itself brings the position; before it, the source it belongs to has to be named, and not after it.
-        await ctx.keep('named', async () => {
-          const position = await sourcePosition(ctx, way);
-          await replica.script([wordsOf(replica.version).stop, await changeSource(replica, way, position)]);
-          return true;
-        });
-        await copyByDump(ctx, source, replica, names, admin);
-      });
-    }
-    return onReplica(async (replica) => {
-      await replica.rows(wordsOf(replica.version).start);
-      const now = await untilRunning(ctx, replica, params.wait);
-      const reverse = await turnBack(ctx, there, source, replica, back);
-      const durationMs = Date.now() - began;
-      ctx.progress(`copied in ${durationText(durationMs)}`);
-      return {
-        result: {
-          databases: names,
-          source: peer,
-          method,
-          reason: why,
-          state: 'running',
-          applied: now.applied,
-          reverse,
-          duration: durationMs / 1000,
-        },
-      };
-    });
+  const onReplica: OnServer = (use) => withServer(ctx, admin, use);
+  const onSource: OnServer = (use) => withServer(there, loginOf(there.cluster, params.login), use);
+  const onBoth = <T>(use: (servers: Servers) => Promise<T>): Promise<T> =>
+    onSource((source) => onReplica((replica) => use({ source, replica })));
+  const names = params.databases ?? [databaseOf(ctx.cluster).name];
+  const back = await ctx.keep('source', () => onSource(async (source) => (await replicaOf(source)) ?? null));
+  const clear = (): Promise<true> => onBoth((servers) => refuseTaker(ctx, peer, servers));
+  const decision = await ctx.keep('method', async () => {
+    await clear();
+    return onBoth((servers) => decide(ctx, there, servers, params));
   });
-}
-
-/** The variable that keeps writers off the server. */
-async function closedBy(server: Server): Promise<'' | 'read_only' | 'super_read_only'> {
-  if (await isStrict(server)) return 'super_read_only';
-  return (await takesWrites(server)) ? '' : 'read_only';
+  ctx.progress(`${decision.method === 'dump' ? 'a dump' : 'a physical copy'}: ${decision.why}`);
+  const ways = { there, onSource, onReplica, admin, port: params.port, word: String(began), clear };
+  const failure = decision.surveys && (await copyFiles(ctx, ways, decision.surveys, params.method));
+  const isByFiles = decision.surveys !== undefined && failure === undefined;
+  if (!isByFiles) {
+    if (failure !== undefined) ctx.progress(`a dump: ${failure}`);
+    await clear();
+    // The dump itself brings the position; before it, the source it belongs to has to be named, and not after it.
+    await ctx.keep('named', async () => {
+      const way = sourceOf(ctx);
+      const position = await sourcePosition(ctx, way);
+      return onReplica(async (replica) => {
+        await replica.script([wordsOf(replica.version).stop, await changeSource(replica, way, position)]);
+        return true;
+      });
+    });
+    await copyByDump(ctx, onSource, onReplica, names, admin);
+  }
+  return onBoth(async ({ source, replica }) => {
+    await replica.rows(wordsOf(replica.version).start);
+    const now = await untilRunning(ctx, replica, params.wait);
+    const reverse = await turnBack(ctx, there, source, replica, back);
+    const durationMs = Date.now() - began;
+    ctx.progress(`copied in ${durationText(durationMs)}`);
+    return {
+      result: {
+        databases: names,
+        source: peer,
+        method: isByFiles ? 'physical' : 'dump',
+        reason: failure === undefined ? decision.why : `${decision.why}; but ${failure}`,
+        state: 'running',
+        applied: now.applied,
+        reverse,
+        duration: durationMs / 1000,
+      },
+    };
+  });
 }
 
 export default action({

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Outcome } from '../../../engine/core/module.ts';
 import type { Lab } from '../../../engine/lab/lab.ts';
 import type { Database } from '../../../engine/lab/state.ts';
@@ -11,12 +11,27 @@ import type { Pair } from '../../cluster/_pair.ts';
 import { freshLab } from '../../lab/_fresh.ts';
 import { playbook } from '../../playbooks/_playbook.ts';
 import { live, liveOn, newAttempt } from '../_taking.ts';
-import type { Cut, Stage } from '../_taking.ts';
+import type { Attempt, Cut, Stage } from '../_taking.ts';
 
 /** Stands before a program of the same name: is counted, and held while the file is there. */
 const HELD = `#!/bin/sh
 echo here >>/root/held
 tries=0; while [ -e /root/hold ] && [ $tries -lt 200 ]; do sleep 0.1; tries=$((tries + 1)); done
+exec /usr/bin/\${0##*/} "$@"
+`;
+
+/** In the place of `mv` or a client, at the arguments of /root/at: ends as /root/how says. */
+const STUMBLES = `#!/bin/sh
+[ ! -e /root/at ] || case " $* " in *"$(cat /root/at)"*)
+  how=$(cat /root/how)
+  case $how in
+    fails) echo 'not today' >&2; exit 1 ;;
+    asked) rm /root/at; kill -TERM $PPID; exec sleep 1 ;;
+    held)
+      echo here >>/root/held
+      tries=0; while [ -e /root/at ] && [ $tries -lt 600 ]; do sleep 0.1; tries=$((tries + 1)); done ;;
+  esac ;;
+esac
 exec /usr/bin/\${0##*/} "$@"
 `;
 
@@ -47,7 +62,7 @@ describe.runIf(isFull).each<Database>(['mariadb', 'mysql'])('a physical copy on 
     sql(node, 'SELECT user, host FROM mysql.user ORDER BY user, host');
   /** Beside the data directory and in temporary folders. */
   const leftovers = (node: string): Promise<string> =>
-    sh(node, 'ls -d /var/lib/mysql.* /tmp/tmp.* /var/lib/mysql/drillbook* 2>/dev/null || :');
+    sh(node, 'ls -d /var/lib/mysql.* /tmp/tmp.* /dev/shm/tmp.* /var/lib/mysql/drillbook* 2>/dev/null || :');
   const plugins = (node: string): Promise<string> =>
     sql(node, "SELECT COUNT(*) FROM information_schema.plugins WHERE plugin_name = 'clone'");
 
@@ -187,7 +202,8 @@ describe.runIf(isFull).each<Database>(['mariadb', 'mysql'])('a physical copy on 
         await release();
         const outcome = await liveOn(stage(), 'mysql.resync', params, one);
         expect(await seen(outcome)).toEqual(straight);
-        expect(await sh(held[0], 'grep -c here /root/held')).toBe('1');
+        // The swap calls `sync` too.
+        expect(await sh(held[0], 'grep -c here /root/held')).toBe(isMysql ? '2' : '1');
       }
     }, 300_000);
 
@@ -222,6 +238,180 @@ describe.runIf(isFull).each<Database>(['mariadb', 'mysql'])('a physical copy on 
       straight,
     );
   }, 300_000);
+
+  /** A program of that name that stumbles, on the standby. */
+  async function stumble(name: string, at: string, how: 'fails' | 'asked' | 'held'): Promise<void> {
+    await sh('dbk2', `cat >/usr/local/bin/${name} && chmod 755 /usr/local/bin/${name}`, STUMBLES);
+    await sh('dbk2', `rm -f /root/held; echo ${how} >/root/how; cat >/root/at`, at);
+  }
+  const walk = (): Promise<string> =>
+    sh(
+      'dbk2',
+      'for name in mv sync mysql mariadb mysqldump mariadb-dump mbstream; do rm -f /usr/local/bin/$name; done; rm -f /root/at /root/how /root/held',
+    );
+  const again = async (): Promise<void> =>
+    expect(await seen({ ...(await pair.run('dbk2', 'mysql.resync', params)), isChanged: undefined })).toEqual(
+      straight,
+    );
+  const serves = (): Promise<string> =>
+    sh('dbk2', `systemctl is-enabled ${database}; systemctl is-active ${database}`);
+
+  const SWAPS = [
+    ['the data directory will not move', '.drillbook-old ', 'fails'],
+    ['the copy will not move', '.drillbook-whole /var/lib/mysql ', 'fails'],
+    ['its time is over', '.drillbook-whole /var/lib/mysql ', 'asked'],
+  ] as const;
+  test.each(SWAPS)(
+    'where %s once the server is stopped, it serves its old data again',
+    async (_, at, how) => {
+      await stumble('mv', at, how);
+      await expect(pair.run('dbk2', 'mysql.resync', params)).rejects.toThrow('Replacing the data');
+      await walk();
+      await expect.poll(serves, { timeout: 30_000 }).toBe('enabled\nactive');
+      await expect.poll(() => rows('dbk2').catch(String), { timeout: 30_000 }).toContain('astray');
+      await again();
+    },
+    120_000,
+  );
+
+  const COPIES = [
+    ['sync', '  '],
+    [isMysql ? 'mysqldump' : 'mariadb-dump', ' --no-create-info '],
+  ] as const;
+  test.each(COPIES)(
+    'what fails for want of room (%s) leaves nothing on a full disk',
+    async (name, at) => {
+      await stumble(name, at, 'fails');
+      await expect(pair.run('dbk2', 'mysql.resync', params)).rejects.toThrow('failed');
+      expect(await rows('dbk2')).toContain('astray');
+      expect([await leftovers('dbk2'), await plugins('dbk1'), await plugins('dbk2')]).toEqual(['', '0', '0']);
+      await walk();
+    },
+    120_000,
+  );
+
+  test('where a copy fails that was not asked for, the dump takes over and says so', async () => {
+    await stumble('sync', '  ', 'fails');
+    const outcome = await pair.run('dbk2', 'mysql.resync', { physical_from: 1 });
+    await walk();
+    expect(outcome.result['reason']).toMatch(/1 B or more; but (Copying|Cloning) .* failed/);
+    expect(await seen({ ...outcome, isChanged: undefined })).toEqual({
+      ...(straight as object),
+      outcome: { isChanged: undefined, method: 'dump', now: 'running', has: true },
+    });
+  }, 120_000);
+
+  test('a data directory that cannot be renamed, or is not all, is told before anything is touched', async () => {
+    const refused = (why: string) => expect(pair.run('dbk2', 'mysql.resync', params)).rejects.toThrow(why);
+    await sh('dbk2', 'mount --bind /var/lib/mysql /var/lib/mysql');
+    await refused('is a mount of its own');
+    await sh('dbk2', 'umount /var/lib/mysql; mkdir -p /srv/far; ln -s /srv/far /var/lib/mysql/far');
+    await refused('/var/lib/mysql/far leads out of the data directory');
+    await sh('dbk2', 'rm /var/lib/mysql/far');
+    if (isMysql) {
+      await sql('dbk1', 'CREATE TABLE old (id INT PRIMARY KEY) ENGINE = MyISAM');
+      await refused('the table dbackup3.old is MyISAM, and a clone copies InnoDB alone');
+      await sql('dbk1', 'DROP TABLE old');
+    }
+    await pair.reach('dbk2', 'mysql.replication', { state: 'caught_up' }).catch(() => undefined);
+    expect(await rows('dbk2')).toContain('astray');
+  }, 120_000);
+
+  describe('without the product, which would take over', () => {
+    const agents = (verb: string): Promise<unknown> =>
+      Promise.all(
+        ['dbk1', 'dbk2'].map((node) => sh(node, `systemctl ${verb} dbackup3-agent dbackup3-keepalived`)),
+      );
+    const writable = (node: string, is: boolean): Promise<string> =>
+      sql(
+        node,
+        `SET GLOBAL read_only = ${is ? 0 : 1}; ${isMysql && !is && node === 'dbk2' ? strict(1) : ''}`,
+      );
+    beforeEach(async () => {
+      await agents('disable --now');
+      await writable('dbk1', true);
+      await writable('dbk2', false);
+    });
+    afterEach(async () => {
+      await walk();
+      await writable('dbk1', true);
+      await agents('enable --now');
+    });
+    const isHeld = () =>
+      expect.poll(() => sh('dbk2', 'cat /root/held || :'), { timeout: 60_000 }).toContain('here');
+    async function powerCycle(node: string, then: () => Promise<void>): Promise<void> {
+      await lab.powerOff(node);
+      // What is open to a node that is off is closed when it is back.
+      void pair.close();
+      await lab.powerOn(node);
+      await then();
+      pair = openPair(lab.inventory);
+      if (node === 'dbk1') await writable('dbk1', true);
+    }
+
+    test('a standby that becomes the primary meanwhile keeps its data', async () => {
+      await stumble(isMysql ? 'sync' : 'mbstream', isMysql ? '  ' : ' -x ', 'held');
+      const running = live(stage(), 'mysql.resync', params, newAttempt());
+      await isHeld();
+      await writable('dbk1', false);
+      await writable('dbk2', true);
+      await sh('dbk2', 'rm /root/at');
+      const { error } = await running;
+      expect(String(error)).toMatch('looks like the primary');
+      await writable('dbk2', false);
+      expect(await rows('dbk2')).toContain('astray');
+    }, 120_000);
+
+    /** The ends of these jobs, by their order, were not on disk yet. */
+    async function forgetEnds(attempt: Attempt): Promise<void> {
+      const ends = isMysql
+        ? ([['dbk2', 0]] as const)
+        : ([
+            ['dbk1', 1],
+            ['dbk2', 2],
+          ] as const);
+      for (const [node, number] of ends) {
+        const file = `/var/lib/drillbook/jobs/test/${node}/${attempt.key}.${number}.pid`;
+        await sh(node, `awk '{ $1 = "run"; print }' ${file} >${file}.new && mv ${file}.new ${file}`);
+      }
+    }
+    const LOSSES = [
+      [
+        'dbk1',
+        'in the middle of the copy',
+        isMysql ? 'sync' : 'mbstream',
+        isMysql ? '  ' : ' -x ',
+        'resumed',
+      ],
+      [
+        'dbk2',
+        'in the middle of the copy',
+        isMysql ? 'sync' : 'mbstream',
+        isMysql ? '  ' : ' -x ',
+        'resumed',
+      ],
+      ['dbk2', 'between its old data and its new', 'mv', '.drillbook-whole /var/lib/mysql ', 'resumed'],
+      ['dbk2', 'before it has its accounts', isMysql ? 'mysql' : 'mariadb', ' --binary-mode ', 'begun anew'],
+    ] as const;
+    test.each(LOSSES)(
+      '%s loses power %s, and the copy is made all the same',
+      async (node, _, program, at, how) => {
+        await stumble(program, at, 'held');
+        const attempt = newAttempt();
+        const running = live(stage(), 'mysql.resync', params, attempt);
+        await isHeld();
+        await powerCycle(node, async () => {
+          if (program === 'mv') await forgetEnds(attempt);
+          await sh('dbk2', 'rm /root/at');
+        });
+        await running;
+        if (how === 'begun anew') await writable('dbk2', false);
+        const next = how === 'resumed' ? attempt : newAttempt();
+        expect(await seen(await liveOn(stage(), 'mysql.resync', params, next))).toEqual(straight);
+      },
+      180_000,
+    );
+  });
 
   test('what is not there is told before anything is touched, and auto takes the dump', async () => {
     const before = await rows('dbk2');
