@@ -32,8 +32,9 @@ ${PRIVATE}
 sql() { mysql --defaults-extra-file="$at/to.cnf" -S "$socket" -BN; }
 open() { [ "$strict" != 1 ] || echo 'SET GLOBAL super_read_only = OFF' | sql; }
 shut() { [ "$strict" != 1 ] || echo 'SET GLOBAL super_read_only = ON' | sql; }
+# Asked again at the end: one that has become the primary meanwhile is not closed.
 follow() { while sleep 1 && kill -0 $$; do echo 'SELECT SUM(data) FROM performance_schema.clone_progress' | sql; done; }
-leave() { [ -z "$follower" ] || kill "$follower"; [ -z "$plugin" ] || { open; echo '${UNINSTALL}' | sql; shut; }; rm -rf "$at"; [ -d "$data.drillbook-whole" ] || rm -rf "$data.drillbook-incoming"; }
+leave() { [ -z "$follower" ] || kill "$follower"; [ -z "$plugin" ] || { strict=$(echo 'SELECT @@GLOBAL.super_read_only' | sql); open; echo '${UNINSTALL}' | sql; shut; }; rm -rf "$at"; [ -d "$data.drillbook-whole" ] || rm -rf "$data.drillbook-incoming"; }
 trap leave EXIT
 trap 'exit 143' HUP INT TERM
 ${ADOPT}
