@@ -18,6 +18,12 @@ import type { Survey } from './_survey.ts';
  */
 const ALIVE = 'keepalive,keepidle=10,keepintvl=5,keepcnt=3,setsockopt-int=6:18:60000';
 
+/**
+ * Both ends have the word in `$at/word`: who listens there without it, in the place of ours, has nothing of the data (openssl-enc(1)).
+ */
+const CIPHER = 'openssl enc -aes-256-ctr -pbkdf2 -pass "file:$at/word"';
+const KEEP_WORD = `(umask 077; printf '%s\\n' "$word" >"$at/word") || exit`;
+
 /** mariadb-backup holds every table open. */
 const MANY_FILES = 'ulimit -n "$(ulimit -Hn)" 2>/dev/null';
 
@@ -33,12 +39,13 @@ ${PRIVATE}
 trap 'rm -rf "$at"' EXIT
 trap 'exit 143' HUP INT TERM
 (umask 077; { printf '[mariadb-backup]\\nuser="%s"\\n' "$user"; [ -z "$password" ] || printf 'password="%s"\\n' "$password"; } >"$at/options.cnf")
+${KEEP_WORD}
 mkdir "$at/state" || exit
 echo 1 >"$at/code"
 { printf '%s\\n' "$word"
   mariadb-backup --defaults-extra-file="$at/options.cnf" --backup --stream=mbstream --socket="$socket" \\
     --target-dir="$at/state" 2>"$at/said"
-  echo $? >"$at/code"; } | socat -u STDIN "TCP:$to:$port,retry=30,interval=1,${ALIVE}"
+  echo $? >"$at/code"; } | ${CIPHER} | socat -u STDIN "TCP:$to:$port,retry=30,interval=1,${ALIVE}"
 sent=$?
 saved=$(cat "$at/code")
 [ "$saved" -eq 0 ] || { grep -i 'error' "$at/said" >&2 || tail -n 3 "$at/said" >&2; exit "$saved"; }
@@ -53,13 +60,14 @@ own=$1 from=$2 port=$3 data=$4 follower=
 umask 077
 rm -rf ${LEFTOVERS} && mkdir "$data.drillbook-incoming" || exit
 case $own in *:*) own="[$own]" from="[$from]/128" ;; *) from="$from/32" ;; esac
-at=$(mktemp -d) || exit 1
+${PRIVATE}
+${KEEP_WORD}
 isWhole=
 follow() { while sleep 1 && kill -0 $$; do while read -r key bytes; do [ "$key" != rchar: ] || echo "$bytes"; done <"/proc/$(cat "$at/loader")/io"; done; }
 trap '[ -n "$isWhole" ] || rm -rf "$data.drillbook-incoming"; rm -rf "$at"; [ -z "$follower" ] || kill "$follower"' EXIT
 trap 'exit 143' HUP INT TERM
 follow 2>/dev/null & follower=$!
-socat -u "TCP-LISTEN:$port,bind=$own,range=$from,reuseaddr,accept-timeout=30,${ALIVE}" STDOUT 2>"$at/said" |
+socat -u "TCP-LISTEN:$port,bind=$own,range=$from,reuseaddr,accept-timeout=30,${ALIVE}" STDOUT 2>"$at/said" | ${CIPHER} -d 2>/dev/null |
   { IFS= read -r said && [ "$said" = "$word" ] || { echo "nothing came from $2 on port $port" >&2; exit 1; }
     sh -c 'echo $$ >"$0"; exec "$@"' "$at/loader" mbstream -x -C "$data.drillbook-incoming"; } 2>"$at/why"
 code=$?

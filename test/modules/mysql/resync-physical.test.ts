@@ -9,7 +9,7 @@ import { isFull } from '../../_full.ts';
 import { openPair } from '../../cluster/_pair.ts';
 import type { Pair } from '../../cluster/_pair.ts';
 import { freshLab } from '../../lab/_fresh.ts';
-import { playbook } from '../../playbooks/_playbook.ts';
+import { buildPair } from '../../playbooks/_playbook.ts';
 import { live, liveOn, newAttempt } from '../_taking.ts';
 import type { Attempt, Cut, Stage } from '../_taking.ts';
 
@@ -85,10 +85,7 @@ describe.runIf(isFull).each<Database>(['mariadb', 'mysql'])('a physical copy on 
   beforeAll(async () => {
     state = await mkdtemp(join(tmpdir(), 'physical-'));
     lab = await freshLab({ name: `rs-${database}`, database });
-    for (const name of ['install', 'catalog', 'cluster-build']) {
-      const done = await playbook(name, lab.inventory, { state });
-      expect(done.code, done.told).toBe(0);
-    }
+    await buildPair(lab.inventory, state);
     pair = openPair(lab.inventory);
     await sql('dbk1', 'CREATE TABLE marks (id INT PRIMARY KEY, text VARCHAR(99))');
     await sql('dbk1', `INSERT INTO marks VALUES (1, 'it''s "ä"')`);
@@ -113,6 +110,21 @@ describe.runIf(isFull).each<Database>(['mariadb', 'mysql'])('a physical copy on 
   beforeEach(() => astray().then(() => undefined));
 
   const params = { method: 'physical' };
+
+  test.runIf(!isMysql)('who listens on the port in our place reads nothing of it', async () => {
+    const heard = '/root/heard';
+    await sh(
+      'dbk2',
+      `systemd-run -q --unit heard socat -u TCP-LISTEN:4445,reuseaddr,fork OPEN:${heard},creat,append`,
+    );
+    await expect(pair.run('dbk2', 'mysql.resync', { ...params, port: 4445 })).rejects.toThrow(
+      'Copying the files',
+    );
+    await sh('dbk2', 'systemctl stop heard');
+    expect(Number(await sh('dbk2', `stat -c %s ${heard}`))).toBeGreaterThan(1_000_000);
+    expect(await sh('dbk2', `grep -ac ibdata1 ${heard} || :`)).toBe('0');
+    expect([await leftovers('dbk1'), await leftovers('dbk2')]).toEqual(['', '']);
+  });
 
   test('replaces all data, leaves accounts as they were, and replicates both ways', async () => {
     const before = await accounts('dbk2');
