@@ -74,7 +74,9 @@ export async function surveyOf(ctx: Context, server: Server): Promise<Survey> {
   const [row] = await server.rows('SELECT @@datadir AS data, @@plugin_dir AS plugins');
   const text = (name: string): string => String(row?.[name] ?? '').replace(/\/$/, '');
   const plugin = isMariadb ? '' : `${text('plugins')}/mysql_clone.so`;
-  const tools = isMariadb ? ['mariadb-backup', 'mbstream', 'socat', 'openssl', 'mariadb-dump'] : ['mysqldump'];
+  const tools = isMariadb
+    ? ['mariadb-backup', 'mbstream', 'socat', 'openssl', 'mariadb-dump']
+    : ['mysqldump'];
   const args = [text('data'), databaseOf(ctx.cluster).service, plugin, ...tools];
   const { code, stdout, stderr } = await ctx.sh(SURVEY, { args, isLook: true });
   if (code !== 0)
