@@ -9,6 +9,7 @@ import { openPair } from '../cluster/_pair.ts';
 import type { Pair } from '../cluster/_pair.ts';
 import { buildPair } from '../playbooks/_playbook.ts';
 import { isFull } from '../_full.ts';
+import { shells } from './_shells.ts';
 import { everyCut, live, liveOn, newAttempt } from './_taking.ts';
 import type { Cut, Stage } from './_taking.ts';
 import { freshLab } from '../lab/_fresh.ts';
@@ -34,14 +35,7 @@ describe.each<Database>(isFull ? ['mariadb', 'mysql'] : ['mariadb'])('a pair on 
   let pair: Pair;
   let state: string;
 
-  const sh = async (node: string, script: string, stdin?: string): Promise<string> => {
-    const { code, stdout, stderr } = await lab.ssh(node, script, stdin === undefined ? {} : { stdin });
-    if (code !== 0) throw new Error(`${script}: ${stderr}`);
-    return stdout.trim();
-  };
-  // What is written with another database in use is not replicated (replicate-do-db).
-  const sql = (node: string, statements: string): Promise<string> =>
-    sh(node, 'mysql -BN --default-character-set=utf8mb4 dbackup3', statements);
+  const { sh, sql } = shells(() => lab);
   const stage = (host: string, more: Partial<Stage> = {}) => {
     return (): Stage => ({ inventory: lab.inventory, host, ...more });
   };

@@ -50,6 +50,12 @@ async function done(...given: Parameters<typeof run>): Promise<readonly string[]
 const edited = (name: string, change: (text: string) => string): Promise<string> =>
   editedInventory(lab.inventory, join(state ?? '', `${name}.yml`), change);
 const status = (): Promise<ClusterStatus> => statusOf(lab.inventory);
+/** Who serves, and who stands by. */
+async function sides(): Promise<readonly [primary: string, standby: string]> {
+  const { nodes } = await status();
+  const of = (role: string): string => nodes.find((node) => node.role === role)?.name ?? '';
+  return [of('primary'), of('standby')];
+}
 const roles = async (): Promise<string[]> => (await status()).nodes.map(({ role }) => role);
 
 /** A new connection for each statement, as one that hangs on a node that is gone would hide that the other serves. */
@@ -259,10 +265,7 @@ long(
   'a standby that gets its packages while the primary loses its power does not serve without the last rows',
   async () => {
     await ask('DELETE FROM steady.rows_of');
-    const now = await status();
-    const [primary, standby] = ['primary', 'standby'].map(
-      (role) => now.nodes.find((one) => one.role === role)?.name ?? '',
-    ) as [string, string];
+    const [primary, standby] = await sides();
     const before = runIds(state ?? '').at(-1);
     const running = upgrade('gate=20s');
     const isAside = (): boolean =>
@@ -447,10 +450,7 @@ long(
 long(
   'a node that was replaced by a bare one is whole again, while the other serves all along',
   async () => {
-    const before = await status();
-    const [survivor, node] = ['primary', 'standby'].map(
-      (role) => before.nodes.find((one) => one.role === role)?.name ?? '',
-    ) as [string, string];
+    const [survivor, node] = await sides();
     await ask('DELETE FROM steady.rows_of');
     await lab.powerOff(node);
     await lab.replaceNode(node);
@@ -499,10 +499,7 @@ long(
 long(
   'a primary that does not come back: the standby that is out of date serves once that is said',
   async () => {
-    const now = await status();
-    const [primary, standby] = ['primary', 'standby'].map(
-      (role) => now.nodes.find((node) => node.role === role)?.name ?? '',
-    ) as [string, string];
+    const [primary, standby] = await sides();
     await ask('DELETE FROM steady.rows_of');
     await ask('INSERT INTO steady.rows_of (n) VALUES (1)');
     await lab.ssh(standby, 'drbdadm disconnect drbd3 && drbdadm outdate drbd3');

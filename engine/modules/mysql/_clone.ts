@@ -3,12 +3,12 @@ import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { optionText } from './_client.ts';
 import type { OnServer, Server } from './_connect.ts';
-import { copyProgress } from './_copy.ts';
+import { toldProgress } from './_copy.ts';
 import { addressTowards, farewell, GUEST, isStrict } from './_dump.ts';
 import { sourceOf } from './_replicate.ts';
 import type { BinlogPosition } from './_server.ts';
 import type { Login } from './_settings.ts';
-import { databaseOf } from './_settings.ts';
+import { socketOf } from './_settings.ts';
 import { statementOf } from './_statement.ts';
 import { ADOPT, LEFTOVERS, PRIVATE } from './_swap.ts';
 import type { Survey } from './_survey.ts';
@@ -98,7 +98,6 @@ export async function copyByClone(
     return made;
   });
   ctx.secret(guest.password);
-  const socket = 'socketPath' in admin.endpoint ? admin.endpoint.socketPath : databaseOf(ctx.cluster).socket;
   const allow = await statementOf('SET GLOBAL clone_valid_donor_list = ?', [`${host}:${port}`]);
   const clone = await statementOf(`CLONE INSTANCE FROM ?@?:${port} IDENTIFIED BY ? DATA DIRECTORY = ?`, [
     GUEST,
@@ -106,17 +105,11 @@ export async function copyByClone(
     guest.password,
     `${data}.drillbook-incoming/data`,
   ]);
-  const what = `cloning ${host}`;
-  ctx.progress(what);
-  const progressOf = copyProgress(surveys.there.usedBytes);
   const { code, stderr } = await ctx.job(CLONE, {
-    args: [data, socket, optionText(admin.user), strict ? '1' : '0', word],
+    args: [data, socketOf(ctx.cluster, admin), optionText(admin.user), strict ? '1' : '0', word],
     stdin: `${optionText(admin.password)}\n${allow}\n${clone}\n`,
     isRepeatable: true,
-    onOutput(text) {
-      const told = progressOf(text);
-      if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
-    },
+    onOutput: toldProgress(ctx, `cloning ${host}`, surveys.there.usedBytes),
   });
   await onSource(async (source) =>
     source.script([...(await farewell(guest)), ...(await goneFrom(source, guest))]),

@@ -1,4 +1,5 @@
 import { bytesText } from '../../core/bytes.ts';
+import type { Context } from '../../core/module.ts';
 import type { Server } from './_connect.ts';
 import { statementOf } from './_statement.ts';
 
@@ -84,5 +85,15 @@ export function copyProgress(total: number | undefined): (text: string) => CopyP
     last = said;
     const message = `${bytesText(loaded)}${isBeyond ? '' : ` of about ${bytesText(total)}`}`;
     return { message, ...(percent === undefined ? {} : { percent }) };
+  };
+}
+
+/** Tells that `what` begins, and from what the job of it prints how far it is. */
+export function toldProgress(ctx: Context, what: string, total: number | undefined): (text: string) => void {
+  ctx.progress(what);
+  const progressOf = copyProgress(total);
+  return (text) => {
+    const told = progressOf(text);
+    if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
   };
 }

@@ -3,11 +3,11 @@ import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { optionText } from './_client.ts';
 import type { OnServer, Server, Version } from './_connect.ts';
-import { bytesOf, COPY, copyProgress } from './_copy.ts';
+import { bytesOf, COPY, toldProgress } from './_copy.ts';
 import { sourceOf } from './_replicate.ts';
 import { wordsOf } from './_server.ts';
 import type { Login } from './_settings.ts';
-import { databaseOf } from './_settings.ts';
+import { socketOf } from './_settings.ts';
 import { quoteName, statementOf } from './_statement.ts';
 
 /** Account on the source for one copy. */
@@ -67,7 +67,6 @@ export async function copyByDump(
   admin: Login,
 ): Promise<void> {
   const { host, port } = sourceOf(ctx);
-  const socket = 'socketPath' in admin.endpoint ? admin.endpoint.socketPath : databaseOf(ctx.cluster).socket;
   const strict = await ctx.keep('super_read_only', () => onReplica(isStrict));
   const guest = await ctx.keep('guest', async () => {
     const from = await addressTowards(ctx, host);
@@ -76,13 +75,10 @@ export async function copyByDump(
     return made;
   });
   ctx.secret(guest.password);
-  const what = `copying ${names.join(', ')} from ${host}`;
-  ctx.progress(what);
   const { dialect, bytes } = await onSource(async (source) => ({
     dialect: dialectOf(source.version),
     bytes: await bytesOf(source, names),
   }));
-  const progressOf = copyProgress(bytes);
   const { stop } = await onReplica(({ version }) => Promise.resolve(wordsOf(version)));
   const { code, stderr } = await ctx.job(COPY, {
     args: [
@@ -90,7 +86,7 @@ export async function copyByDump(
       String(port),
       GUEST,
       dialect,
-      socket,
+      socketOf(ctx.cluster, admin),
       optionText(admin.user),
       stop,
       strict ? '1' : '0',
@@ -98,10 +94,7 @@ export async function copyByDump(
     ],
     stdin: `${guest.password}\n${optionText(admin.password)}\n`,
     isRepeatable: true,
-    onOutput(text) {
-      const told = progressOf(text);
-      if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
-    },
+    onOutput: toldProgress(ctx, `copying ${names.join(', ')} from ${host}`, bytes),
   });
   await onSource(async (source) => source.script(await farewell(guest)));
   if (code === 0) return;

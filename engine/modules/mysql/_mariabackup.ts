@@ -3,12 +3,12 @@ import { StepFailed } from '../../core/error.ts';
 import type { ShResult } from '../../core/host.ts';
 import type { Context } from '../../core/module.ts';
 import { optionText } from './_client.ts';
-import { copyProgress } from './_copy.ts';
+import { toldProgress } from './_copy.ts';
 import { addressTowards } from './_dump.ts';
 import { sourceOf } from './_replicate.ts';
 import type { BinlogPosition } from './_server.ts';
 import type { Login } from './_settings.ts';
-import { databaseOf } from './_settings.ts';
+import { socketOf } from './_settings.ts';
 import { ADOPT, LEFTOVERS, PRIVATE } from './_swap.ts';
 import type { Survey } from './_survey.ts';
 
@@ -119,24 +119,17 @@ export async function copyByBackup(
     return { own, from: await addressTowards(there, own), word: randomBytes(18).toString('base64url') };
   });
   ctx.secret(way.word);
-  const socket =
-    'socketPath' in admin.endpoint ? admin.endpoint.socketPath : databaseOf(there.cluster).socket;
   const what = `copying the files of ${host}`;
   const transfer = async (): Promise<readonly [received: ShResult, sent: ShResult]> => {
-    const progressOf = copyProgress(surveys.there.usedBytes);
-    ctx.progress(what);
     return Promise.all([
       ctx.job(RECEIVE, {
         args: [way.own, way.from, String(port), surveys.here.data],
         stdin: `${way.word}\n`,
         isRepeatable: true,
-        onOutput(text) {
-          const told = progressOf(text);
-          if (told) ctx.progress(`${what}: ${told.message}`, told.percent);
-        },
+        onOutput: toldProgress(ctx, what, surveys.there.usedBytes),
       }),
       there.job(SEND, {
-        args: [socket, optionText(admin.user), way.own, String(port)],
+        args: [socketOf(there.cluster, admin), optionText(admin.user), way.own, String(port)],
         stdin: `${way.word}\n${optionText(admin.password)}\n`,
         isRepeatable: true,
       }),

@@ -60,6 +60,10 @@ export interface Login {
   readonly password: string | undefined;
 }
 
+/** The socket of the server, for programs of the node that go by nothing else. */
+export const socketOf = (cluster: Cluster | undefined, { endpoint }: Login): string =>
+  'socketPath' in endpoint ? endpoint.socketPath : databaseOf(cluster).socket;
+
 /** Parameter `login` filled up from the pair's settings. */
 export function loginOf(cluster: Cluster | undefined, given: z.output<typeof loginParam>): Login {
   const database = databaseOf(cluster);

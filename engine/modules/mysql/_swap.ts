@@ -2,7 +2,7 @@ import { StepFailed } from '../../core/error.ts';
 import type { Context } from '../../core/module.ts';
 import { optionText } from './_client.ts';
 import type { Login } from './_settings.ts';
-import { databaseOf } from './_settings.ts';
+import { databaseOf, socketOf } from './_settings.ts';
 import type { Survey } from './_survey.ts';
 
 /**
@@ -122,11 +122,10 @@ export async function swapData(
   admin: Login,
   closed: '' | 'read_only' | 'super_read_only',
 ): Promise<void> {
-  const { service, socket } = databaseOf(ctx.cluster);
-  const path = 'socketPath' in admin.endpoint ? admin.endpoint.socketPath : socket;
+  const { service } = databaseOf(ctx.cluster);
   ctx.progress('replacing the data');
   const { code, stderr } = await ctx.job(SWAP, {
-    args: [data, service, path, optionText(admin.user), closed],
+    args: [data, service, socketOf(ctx.cluster, admin), optionText(admin.user), closed],
     stdin: `${optionText(admin.password)}\n`,
     isRepeatable: true,
   });

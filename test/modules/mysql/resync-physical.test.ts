@@ -10,6 +10,7 @@ import { openPair } from '../../cluster/_pair.ts';
 import type { Pair } from '../../cluster/_pair.ts';
 import { freshLab } from '../../lab/_fresh.ts';
 import { buildPair } from '../../playbooks/_playbook.ts';
+import { shells } from '../_shells.ts';
 import { live, liveOn, newAttempt } from '../_taking.ts';
 import type { Attempt, Cut, Stage } from '../_taking.ts';
 
@@ -45,14 +46,7 @@ describe.runIf(isFull).each<Database>(['mariadb', 'mysql'])('a physical copy on 
   let pair: Pair;
   let state: string;
 
-  const sh = async (node: string, script: string, stdin?: string): Promise<string> => {
-    const { code, stdout, stderr } = await lab.ssh(node, script, stdin === undefined ? {} : { stdin });
-    if (code !== 0) throw new Error(`${script}: ${stderr}`);
-    return stdout.trim();
-  };
-  // What is written with another database in use is not replicated (replicate-do-db).
-  const sql = (node: string, statements: string): Promise<string> =>
-    sh(node, 'mysql -BN --default-character-set=utf8mb4 dbackup3', statements);
+  const { sh, sql } = shells(() => lab);
   const isMysql = database === 'mysql';
   const strict = (value: 0 | 1): string => (isMysql ? `SET GLOBAL super_read_only = ${value};` : '');
   const program = isMysql ? '/usr/lib/mysql/plugin/mysql_clone.so' : '/usr/bin/mbstream';
