@@ -156,6 +156,8 @@ test('no key is anywhere but on the nodes', async () => {
   }
   expect(all).not.toContain(line);
   expect(line).toHaveLength(64);
+  const names = 'ca.crt ca.key client.root.crt client.root.key node.crt node.key';
+  for (const node of ['dbk1', 'dbk2']) expect(await on(node, `echo $(ls -A ${CERTS})`)).toBe(names);
 });
 
 test('a bare node beside one that serves gets KWDB and the certificates, and the data is not touched', async () => {
