@@ -128,7 +128,8 @@ ls -d /var/lib/drillbook/jobs/* 2>/dev/null | wc -l
       const built = await playbook(`${stack}/build`, lab.inventory, { state });
       expect(built.code, built.told).toBe(0);
       const goal = await pairNow();
-      const every = Math.ceil(kept(state).length / POINTS);
+      // One event less than in the straight run is not to be one death less.
+      const every = Math.floor((kept(state).length * 0.9) / POINTS);
       for (const side of ['after', 'before'] as const) {
         await bare();
         await deadly('build', side, { every });
