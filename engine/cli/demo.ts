@@ -93,16 +93,18 @@ export default command({
     const { database, name, keep } = options as { database: Database; name: string; keep?: boolean };
     const phases: Phase[] = [];
     const phase = async <T>(title: string, work: () => Promise<T>): Promise<T> => {
-      if (signal.aborted) throw new DrillbookError('step.demo', 'interrupted');
+      if (signal.aborted) throw new DrillbookError('interrupt.demo', 'interrupted');
       say(`\n=== ${title}`);
       const startedAt = performance.now();
       const result = await work();
       phases.push({ name: title, seconds: (performance.now() - startedAt) / 1000 });
       return result;
     };
+    const { inventory } = await phase('Two bare nodes', () =>
+      upLab({ name, database, signal, onProgress: say }),
+    );
+    // From here on the lab is ours to take down.
     try {
-      const lab = await phase('Two bare nodes', () => upLab({ name, database, signal, onProgress: say }));
-      const { inventory } = lab;
       for (const [title, file] of [
         ['Preflight', 'preflight'],
         ['Install', 'install'],

@@ -24,13 +24,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
       ...(options['disk'] === undefined ? {} : { dataMb: sizeOf(String(options['disk'])) }),
       signal,
       onProgress: say,
-    }).catch((error: unknown) => {
-      if (!signal.aborted) throw error;
     });
-    if (lab === undefined) {
-      say(`interrupted: nothing is left of lab ${name}`);
-      return 3;
-    }
     say(`inventory: ${lab.inventory}`);
     return 0;
   },

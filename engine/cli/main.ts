@@ -44,7 +44,8 @@ function stateDir(given: string | undefined): string {
   return given ?? own ?? join(xdg || join(homedir(), '.local', 'state'), 'drillbook');
 }
 
-function interruptSignal(): AbortSignal {
+/** `reason` is what is told of work that was given up for it. */
+function interruptSignal(reason: Error): AbortSignal {
   const controller = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) {
@@ -53,7 +54,7 @@ function interruptSignal(): AbortSignal {
       );
       process.exit(3);
     }
-    controller.abort();
+    controller.abort(reason);
     process.stderr.write(`\n${signal}: what is under way ends first; once more stops at once\n`);
   };
   process.on('SIGINT', onSignal);
@@ -141,7 +142,7 @@ async function main(argv: readonly string[]): Promise<number> {
     output,
     isColor: values['no-color'] !== true && !process.env['NO_COLOR'] && process.stdout.isTTY,
     isVerbose: values['verbose'] === true,
-    signal: (interrupted ??= interruptSignal()),
+    signal: (interrupted ??= interruptSignal(new DrillbookError('interrupt.signal', 'interrupted'))),
   });
 }
 

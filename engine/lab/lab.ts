@@ -80,22 +80,28 @@ export async function upLab(options: UpOptions): Promise<Lab> {
   for (const word of [name, ...nodes]) states.checkName(word);
   const twice = nodes.find((node, i) => nodes.indexOf(node) !== i);
   if (twice !== undefined) throw new DrillbookError('usage.lab', `two nodes are called ${twice}`);
-  await meetRequirements(onProgress, signal);
-  return exclusively(name, async () => {
-    const before = await states.readState(name);
-    if (before?.isUp === true) {
-      throw new DrillbookError('usage.lab', `lab ${name} is up already`, {
-        hint: `\`drillbook lab down --name ${name}\` first, or another name`,
-      });
-    }
-    await remove(name);
-    try {
-      return await create(options, nodes, onProgress, signal);
-    } catch (error) {
+  try {
+    await meetRequirements(onProgress, signal);
+    return await exclusively(name, async () => {
+      const before = await states.readState(name);
+      if (before?.isUp === true) {
+        throw new DrillbookError('usage.lab', `lab ${name} is up already`, {
+          hint: `\`drillbook lab down --name ${name}\` first, or another name`,
+        });
+      }
       await remove(name);
-      throw error;
-    }
-  });
+      try {
+        return await create(options, nodes, onProgress, signal);
+      } catch (error) {
+        await remove(name);
+        throw error;
+      }
+    });
+  } catch (error) {
+    // What else went wrong, such as the removal, is told instead.
+    if (signal?.aborted !== true || error !== signal.reason) throw error;
+    throw new DrillbookError('interrupt.lab', `interrupted: nothing is left of lab ${name}`);
+  }
 }
 
 const imageOf = ({ stack = 'dbackup', database, installed }: UpOptions): ImageName =>

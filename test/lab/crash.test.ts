@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ensureImage } from '../../engine/lab/image.ts';
+import { inventoryOf } from '../../engine/lab/inventory.ts';
 import { downLab, leftovers } from '../../engine/lab/lab.ts';
 import { meetRequirements } from '../../engine/lab/requirements.ts';
 
@@ -70,6 +71,18 @@ test('Ctrl-C while nodes boot leaves nothing and ends with 3', async () => {
   expect(code).toBe(3);
   expect(await leftovers(NAME)).toEqual([]);
 }, 120_000);
+
+test('Ctrl-C whose clean-up fails does not say that nothing is left', async () => {
+  const up = lab(['up', '--name', NAME]);
+  await bootsNodes();
+  rmSync(inventoryOf(NAME));
+  mkdirSync(inventoryOf(NAME));
+  up.child.kill('SIGINT');
+  const { code, text } = await up.ended;
+  rmdirSync(inventoryOf(NAME));
+  expect([code, text]).toEqual([1, expect.not.stringContaining('nothing is left')]);
+  await downLab(NAME);
+}, 300_000);
 
 test('what a killed `up` leaves is taken away by `down`', async () => {
   const up = lab(['up', '--name', NAME]);

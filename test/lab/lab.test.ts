@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { downLab, leftovers, openLab, upLab, type Lab } from '../../engine/lab/lab.ts';
 import { databases, type Database } from '../../engine/lab/state.ts';
+import { call } from '../cli/_call.ts';
 import { loadInventory } from '../../engine/parse/inventory.ts';
 
 const IMAGE_MS = 400_000;
@@ -93,6 +94,12 @@ describe.each(databases)('a lab with %s', (database) => {
     const again = await openLab(name);
     expect(again.nodes).toEqual(lab.nodes);
     expect((await again.ssh('dbk2', 'exit 7')).code).toBe(7);
+  });
+
+  test('is not taken down by a demo that would have its name', async () => {
+    const { code, stderr } = await call(['demo', '--name', name]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`lab ${name} is up already`)]);
+    expect((await lab.ssh('dbk2', 'true')).code).toBe(0);
   });
 
   test('leaves nothing when it is down, and down twice is no error', async () => {
