@@ -11,6 +11,14 @@ export interface Agent {
   readonly actions: readonly Readonly<Record<string, string>>[];
 }
 
+/** Options that each fence device has besides its agent's own (pacemaker-fenced(7)). */
+const OF_FENCED = [
+  ...['host_argument', 'host_map', 'host_list', 'host_check', 'delay_max', 'delay_base', 'action_limit'],
+  ...['reboot', 'off', 'on', 'list', 'monitor', 'status'].flatMap((action) =>
+    ['action', 'timeout', 'retries'].map((what) => `${action}_${what}`),
+  ),
+].map((name) => `pcmk_${name}`);
+
 /** Fails where the node has no such agent. */
 export async function readAgent(ctx: Context, name: string): Promise<Agent> {
   // Any unit has metadata, also one that is not there.
@@ -25,13 +33,24 @@ crm_resource --show-metadata "$1"`;
       {},
       { hint: '`pcs resource list` names those that are installed; `systemd:UNIT` is any unit' },
     );
-  const root = parse(said.stdout);
+  return agentIn(name, said.stdout);
+}
+
+/** Of what `crm_resource --show-metadata` printed. */
+export function agentIn(name: string, text: string): Agent {
+  const root = parse(text);
+  const parameters = childrenOf(childOf(root, 'parameters'), 'parameter').map(({ attributes }) => ({
+    name: attributes['name'] ?? '',
+    isRequired: attributes['required'] === '1' || attributes['required'] === 'true',
+  }));
+  const actions = childrenOf(childOf(root, 'actions'), 'action').map(({ attributes }) => attributes);
+  if (!name.startsWith('stonith:')) return { parameters, actions };
+  // The others of a fence agent (on, off, reboot, list, …) are for pacemaker-fenced to call.
+  const isOperation = (one: string | undefined): boolean =>
+    one === 'start' || one === 'stop' || one === 'monitor';
   return {
-    parameters: childrenOf(childOf(root, 'parameters'), 'parameter').map(({ attributes }) => ({
-      name: attributes['name'] ?? '',
-      isRequired: attributes['required'] === '1' || attributes['required'] === 'true',
-    })),
-    actions: childrenOf(childOf(root, 'actions'), 'action').map(({ attributes }) => attributes),
+    parameters: [...parameters, ...OF_FENCED.map((one) => ({ name: one, isRequired: false }))],
+    actions: actions.filter((one) => isOperation(one['name'])),
   };
 }
 

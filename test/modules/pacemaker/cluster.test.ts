@@ -129,6 +129,42 @@ test('resources, groups and constraints are as described, each changed once', as
   await expect(reach('pacemaker.constraint', {})).rejects.toThrow('one of `colocation`');
 }, 120_000);
 
+/** Fences nobody. `action` and `plug` are given by pacemaker-fenced. */
+const FENCE_AGENT = `#!/bin/sh
+while IFS='=' read -r name value; do [ "$name" != action ] || action=$value; done
+[ "$action" = metadata ] || exit 0
+cat <<'end'
+<?xml version="1.0" ?>
+<resource-agent name="fence_nobody" shortdesc="none">
+<parameters>
+<parameter name="action" unique="0" required="1"><content type="string" default="reboot"/></parameter>
+<parameter name="ip" unique="0" required="1" obsoletes="ipaddr"><content type="string"/></parameter>
+<parameter name="plug" unique="0" required="1" obsoletes="port"><content type="string"/></parameter>
+</parameters>
+<actions><action name="on" automatic="0"/><action name="off"/><action name="reboot"/><action name="monitor"/></actions>
+</resource-agent>
+end
+`;
+
+test('a fence device has the options of its agent, and those of every fence device', async () => {
+  for (const node of ['dbk1', 'dbk2']) {
+    const put = 'cat >/usr/sbin/fence_nobody; chmod 755 /usr/sbin/fence_nobody';
+    await lab.ssh(node, put, { stdin: FENCE_AGENT });
+  }
+  const fencing = (options: Record<string, unknown>) => ({
+    name: 'fence-dbk1',
+    agent: 'stonith:fence_nobody',
+    options: { ip: '10.0.0.1', ...options },
+    operations: [{ name: 'monitor', interval: '60s' }],
+  });
+  await reach('pacemaker.resource', fencing({ pcmk_host_list: 'dbk1', pcmk_delay_base: '5s' }));
+  expect(await on('dbk2', 'PATH=$PATH:/usr/sbin; stonith_admin --list dbk1')).toContain('fence-dbk1');
+  expect(await configured()).not.toMatch(/name="(on|off|reboot)"/);
+  const misspelled = pair.check('dbk1', 'pacemaker.resource', fencing({ pcmk_hosts: 'dbk1' }));
+  await expect(misspelled).rejects.toThrow('stonith:fence_nobody has no option pcmk_hosts');
+  await reach('pacemaker.resource', { name: 'fence-dbk1', state: 'absent' });
+}, 60_000);
+
 test('a node in standby runs nothing, and takes its resources again', async () => {
   await reach('pacemaker.node', { name: 'dbk2', standby: true });
   expect(await where('one')).toEqual(['dbk1']);
