@@ -12,6 +12,8 @@ for unit in corosync pacemaker; do
   ! systemctl -q is-active "$unit" || echo "active $unit"
   ! systemctl -q is-enabled "$unit" 2>/dev/null || echo "enabled $unit"
 done
+cib=/var/lib/pacemaker/cib/cib.xml
+! grep -qs '<primitive' $cib || echo "resources $(sed -n 's/.* name="cluster-name" value="\\([^"]*\\)".*/\\1/p' $cib)"
 for key in "$@"; do [ ! -e "$key" ] || printf 'key %s %s\\n' "$key" "$(sha256sum <"$key")"; done
 command -v corosync >/dev/null && command -v pacemakerd >/dev/null && echo installed
 echo --
@@ -22,10 +24,13 @@ echo --
 export interface Member {
   readonly name: string;
   readonly config: string | undefined;
+  /** Undefined where there is no cluster to be lost; without nodes where there is one of which they are not known. */
   readonly identity: Identity | undefined;
   readonly keys: Readonly<Partial<Record<KeyName, string>>>;
   readonly active: readonly string[];
   readonly enabled: readonly string[];
+  /** The cluster whose resources the node knows, be it stopped: a name, empty where it has none; undefined without any. */
+  readonly resourcesOf: string | undefined;
   readonly isInstalled: boolean;
 }
 
@@ -34,7 +39,8 @@ export interface Identity {
   readonly nodes: readonly string[];
 }
 
-/** What a corosync.conf says of whose it is; undefined for the one that packages bring, of a node on its own. */
+/** What a corosync.conf says of whose it is; undefined for the one that packages bring, of a node on its own. Without nodes
+ * where it lists none: they find each other by multicast, or it is lost. */
 export function identityOf(config: string): Identity | undefined {
   const text = config.replace(/^\s*#.*$/gm, '');
   const cluster = /^\s*cluster_name\s*:\s*(\S+)/m.exec(text)?.[1] ?? '';
@@ -42,7 +48,7 @@ export function identityOf(config: string): Identity | undefined {
     name: /^\s*name\s*:\s*(\S+)/m.exec(body)?.[1] ?? '',
     address: /^\s*ring0_addr\s*:\s*(\S+)/m.exec(body)?.[1] ?? '',
   }));
-  if (nodes.every(({ address }) => address.startsWith('127.'))) return undefined;
+  if (nodes.length > 0 && nodes.every(({ address }) => address.startsWith('127.'))) return undefined;
   return { cluster, nodes: nodes.map(({ name, address }) => name || address).sort() };
 }
 
@@ -61,13 +67,19 @@ export async function lookAt(ctx: Context, node: string): Promise<Member> {
     const line = lines.find(([first, file]) => first === 'key' && file === path);
     return line?.[2] === undefined ? [] : [[name, line[2]] as const];
   });
+  const identity = identityOf(config);
+  const active = of('active');
+  const resources = lines.find(([first]) => first === 'resources');
+  const resourcesOf = resources && (resources[1] ?? '');
+  const isIdle = active.length === 0 && resourcesOf === undefined;
   return {
     name: node,
     config: config === '' ? undefined : config,
-    identity: identityOf(config),
+    identity: identity?.nodes.length === 0 && isIdle ? undefined : identity,
     keys: Object.fromEntries(keys),
-    active: of('active'),
+    active,
     enabled: of('enabled'),
+    resourcesOf,
     isInstalled: lines.some(([first]) => first === 'installed'),
   };
 }

@@ -56,15 +56,17 @@ async function look(ctx: Context, { src, overwrite, state: goal }: Params): Prom
   const { nodes } = ctx.cluster;
   if (wanted === undefined || wanted.nodes.join() !== [...nodes].sort().join())
     throw new StepFailed(
-      `${src} makes a cluster of ${wanted?.nodes.join(', ') ?? 'no nodes'}; the inventory has ${[...nodes].sort().join(', ')}`,
+      `${src} makes a cluster of ${wanted?.nodes.join(', ') || 'no nodes'}; the inventory has ${[...nodes].sort().join(', ')}`,
     );
   const members = await Promise.all(nodes.map((node) => lookAt(ctx, node)));
-  for (const { name, identity, isInstalled } of members) {
-    if (!isInstalled && goal !== 'absent')
-      throw new StepFailed(`corosync and Pacemaker are not both installed on ${name}`);
-    if (identity !== undefined && !same(identity, wanted) && !overwrite)
+  const hasOurs = members.some((member) => isOurs(member, wanted));
+  for (const member of members) {
+    if (!member.isInstalled && goal !== 'absent')
+      throw new StepFailed(`corosync and Pacemaker are not both installed on ${member.name}`);
+    const isLost = hasOurs && member.active.length === 0 && hasLost(member, wanted);
+    if (member.identity !== undefined && !isOurs(member, wanted) && !isLost && !overwrite)
       throw new StepFailed(
-        `${name} is in another cluster: ${identity.cluster} of ${identity.nodes.join(', ')}`,
+        `${member.name} is in another cluster: ${otherText(member, member.identity)}`,
         {},
         { hint: '`overwrite: true` takes it out of that one, whose configuration is lost on this node' },
       );
@@ -73,6 +75,15 @@ async function look(ctx: Context, { src, overwrite, state: goal }: Params): Prom
 }
 
 const isOurs = ({ identity }: Member, wanted: Identity): boolean => same(identity, wanted);
+
+/** Its corosync.conf is gone, and the resources that it knows are those of this cluster. */
+const hasLost = ({ config, resourcesOf }: Member, { cluster }: Identity): boolean =>
+  config === undefined && resourcesOf === cluster;
+
+const otherText = ({ active, resourcesOf }: Member, { cluster, nodes }: Identity): string =>
+  nodes.length > 0
+    ? `${cluster} of ${nodes.join(', ')}`
+    : `${cluster || resourcesOf || 'without a name'}, ${active.length > 0 ? 'which runs' : 'which has resources'}, and ${CONFIG} lists no nodes`;
 
 /** The node whose keys the others get: one of the cluster that has them, best of all one that runs. */
 function keeper(name: KeyName, { members, wanted }: Look): Member | undefined {
@@ -141,10 +152,16 @@ const each = async (
   );
 };
 
-const STOP = 'systemctl stop pacemaker && systemctl stop corosync';
-/** As `pcs cluster destroy` does: a node that starts then knows nothing of what it was in. */
-const FORGET = `${STOP} || exit
-rm -f ${CONFIG} ${Object.values(KEYS).join(' ')} /var/lib/pacemaker/cib/cib* /var/lib/pacemaker/pengine/pe-* /var/lib/corosync/ring*`;
+/** All of Pacemaker first: a node whose peer loses corosync in the midst of it would take the peer's resources. */
+async function stop(ctx: Context, members: readonly Member[]): Promise<void> {
+  await each(ctx, members, 'Pacemaker cannot be stopped on', 'systemctl stop pacemaker');
+  await each(ctx, members, 'corosync cannot be stopped on', 'systemctl stop corosync');
+}
+
+/** As `pcs cluster destroy` does: a node that starts then knows nothing of what it was in. Whose it was goes last. */
+const FORGET = `
+rm -f /var/lib/pacemaker/cib/cib* /var/lib/pacemaker/pengine/pe-* /var/lib/corosync/ring* ${Object.values(KEYS).join(' ')} &&
+rm -f ${CONFIG}`;
 /** The files lie beside their places. */
 const PLACE = `umask 077
 for file in ${[CONFIG, ...Object.values(KEYS)].join(' ')}; do
@@ -167,6 +184,7 @@ async function build(ctx: Context, seen: Look): Promise<void> {
       keys.some(([name, key]) => member.keys[name] !== digestOf(key)),
   );
   const strangers = off.filter((member) => !isOurs(member, wanted));
+  await stop(ctx, strangers);
   await each(ctx, strangers, 'The former cluster cannot be removed from', FORGET);
   await Promise.all(
     off.map(async ({ name }) => {
@@ -213,6 +231,7 @@ async function apply(ctx: Context, params: Params): Promise<undefined> {
   const seen = await look(ctx, params);
   const { members } = seen;
   if (params.state === 'absent') {
+    await stop(ctx, members);
     await each(ctx, members, 'The cluster cannot be removed from', FORGET);
     return undefined;
   }
@@ -224,9 +243,7 @@ async function apply(ctx: Context, params: Params): Promise<undefined> {
     await comeTogether(ctx, members, params.wait);
     return undefined;
   }
-  // All of Pacemaker first: a node whose peer loses corosync in the midst of it would take the peer's resources.
-  await each(ctx, members, 'Pacemaker cannot be stopped on', 'systemctl stop pacemaker');
-  await each(ctx, members, 'corosync cannot be stopped on', 'systemctl stop corosync');
+  await stop(ctx, members);
   return undefined;
 }
 

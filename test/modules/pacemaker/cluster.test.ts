@@ -94,12 +94,22 @@ test('a node that lost its configuration gets it from the other, whose resources
   expect(await where('stays')).not.toEqual([null]);
 }, 120_000);
 
-test('a node of another cluster is refused', async () => {
+test('a node of another cluster is refused, also where that one has no list of nodes', async () => {
   const config = await on('dbk2', 'cat /etc/corosync/corosync.conf');
   await on('dbk2', 'sed -i "s/cluster_name: .*/cluster_name: theirs/" /etc/corosync/corosync.conf');
   await expect(pair.check('dbk1', 'pacemaker.cluster')).rejects.toThrow(
     'dbk2 is in another cluster: theirs of dbk1, dbk2',
   );
+  // One whose nodes find each other by multicast, and one that lost its configuration while it runs.
+  await on('dbk2', 'sed -i "/^nodelist/,/^}/d" /etc/corosync/corosync.conf');
+  const unlisted = 'theirs, which runs, and /etc/corosync/corosync.conf lists no nodes';
+  await expect(pair.check('dbk1', 'pacemaker.cluster')).rejects.toThrow(unlisted);
+  await on('dbk2', 'rm /etc/corosync/corosync.conf');
+  await expect(pair.check('dbk1', 'pacemaker.cluster')).rejects.toThrow(
+    'dbk2 is in another cluster: test-pacem',
+  );
+  const absent = pair.check('dbk1', 'pacemaker.cluster', { state: 'absent' });
+  await expect(absent).rejects.toThrow('dbk2 is in another cluster');
   const put = await lab.ssh('dbk2', 'cat >/etc/corosync/corosync.conf', { stdin: `${config}\n` });
   expect(put.code).toBe(0);
   expect((await pair.check('dbk1', 'pacemaker.cluster')).changes).toEqual([]);
@@ -241,6 +251,12 @@ test('the cluster is stopped on both nodes, started, and gone', async () => {
   await reach('pacemaker.cluster', { state: 'stopped' });
   expect(await on('dbk2', 'systemctl is-active corosync || true')).toBe('inactive');
   await reach('pacemaker.cluster');
+  await reach('pacemaker.cluster', { state: 'stopped' });
+  const lost =
+    "rm /etc/corosync/corosync.conf; sed -i 's/test-pacemaker/theirs/' /var/lib/pacemaker/cib/cib.xml";
+  for (const node of ['dbk1', 'dbk2']) await on(node, `cp /etc/corosync/corosync.conf /root; ${lost}`);
+  await expect(pair.check('dbk1', 'pacemaker.cluster')).rejects.toThrow('theirs, which has resources');
+  for (const node of ['dbk1', 'dbk2']) await on(node, 'mv /root/corosync.conf /etc/corosync');
   await reach('pacemaker.cluster', { state: 'absent' });
   expect(await on('dbk2', 'ls /etc/corosync /var/lib/pacemaker/cib')).not.toContain('corosync.conf');
 }, 180_000);
