@@ -66,7 +66,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
     return 0;
   },
   'power-on': async ({ signal }, name, [node]) => {
-    await (await openLab(name)).powerOn(required(node, 'power-on NODE'), signal);
+    await (await openLab(name, say)).powerOn(required(node, 'power-on NODE'), signal);
     return 0;
   },
   'replace-disk': async ({ options }, name, [node]) => {

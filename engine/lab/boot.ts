@@ -1,39 +1,56 @@
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { DrillbookError } from '../core/error.ts';
-import { startMachine } from './machine.ts';
+import { consoleEnd, startMachine } from './machine.ts';
 import { ssh } from './ssh.ts';
-import { addressOf, nodeDir, type LabState, type NodeState } from './state.ts';
+import { addressOf, type LabState, type NodeState } from './state.ts';
 
-const BOOT_LIMIT_MS = 120_000;
+const BOOT_LIMIT_MS = 300_000;
 
-/** Switches a node on and resolves when all its services are started (at once when ssh to it is cut). */
-export async function boot(state: LabState, node: NodeState, signal: AbortSignal | undefined): Promise<void> {
+/** Switches a node on and resolves when all its services are started (at once when ssh to it is cut); says which are not. */
+export async function boot(
+  state: LabState,
+  node: NodeState,
+  onProgress: (text: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   signal?.throwIfAborted();
-  await startMachine(state, node);
-  if (node.cuts.includes('mgmt')) return;
-  const limit = AbortSignal.any([AbortSignal.timeout(BOOT_LIMIT_MS), ...(signal ? [signal] : [])]);
+  const ended = await startMachine(state, node);
+  if (node.cuts.mgmt !== undefined) return;
+  const limit = AbortSignal.any([AbortSignal.timeout(BOOT_LIMIT_MS), ended, ...(signal ? [signal] : [])]);
   try {
     await answers(addressOf(state, node, 'mgmt'), limit);
-    await ssh(state, node, 'systemctl is-system-running --wait', { signal: limit });
+    const failed = await settle(state, node, limit);
+    if (failed.length > 0)
+      onProgress(`${node.name} is up, but for ${failed.join(', ')}, which failed to start`);
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new DrillbookError('lab.boot', `node ${node.name} has not booted in ${BOOT_LIMIT_MS / 1000} s`, {
-      hint: `its console: ${join(nodeDir(state.name, node.name), 'console.log')}`,
+    const why = ended.aborted ? 'ended while it booted' : `has not booted in ${BOOT_LIMIT_MS / 1000} s`;
+    throw new DrillbookError('lab.boot', `node ${node.name} ${why}`, {
+      hint: await consoleEnd(state, node),
       cause,
     });
   }
 }
 
-/** Resolves once sshd greets; each attempt waits for the last one's end. */
-async function answers(address: string, signal: AbortSignal): Promise<void> {
-  while (!(await greets(address))) await pause(30, undefined, { signal });
+/** Waits until all units have started or failed, and gives those that failed; a connection that is lost is made again. */
+async function settle(state: LabState, node: NodeState, signal: AbortSignal): Promise<readonly string[]> {
+  const ask = 'systemctl is-system-running --wait; systemctl --failed --plain --no-legend';
+  for (;;) {
+    const [word = '', ...lines] = (await ssh(state, node, ask, { signal })).stdout.trim().split('\n');
+    if (word === 'running' || word === 'degraded') return lines.map((line) => line.split(' ')[0] ?? '');
+    await pause(200, undefined, { signal });
+  }
 }
 
-const greets = (address: string): Promise<boolean> =>
+/** Resolves once sshd greets; each attempt waits for the last one's end. */
+async function answers(address: string, signal: AbortSignal): Promise<void> {
+  while (!(await greets(address, signal))) await pause(30, undefined, { signal });
+}
+
+const greets = (address: string, signal: AbortSignal): Promise<boolean> =>
   new Promise((resolve) => {
-    const socket = connect({ host: address, port: 22, timeout: 1000 });
+    const socket = connect({ host: address, port: 22, timeout: 10_000, signal });
     const end = (is: boolean): void => {
       socket.destroy();
       resolve(is);

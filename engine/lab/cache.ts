@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { withLock } from './lock.ts';
+import { must } from './program.ts';
 import { cacheDir } from './state.ts';
 
 export interface CacheOptions {
@@ -25,20 +26,27 @@ export async function cached(
   const onWait = (): void => onProgress(`waiting: another process builds the ${name} image`);
   return withLock(`image-${name}`, { signal, onWait }, async () => {
     if (await isThere(made)) return made;
-    const unfinished = join(dirname(made), `.${basename(made)}.building`);
+    // A name of its own: what a build that was killed had started may still be ending.
+    const unfinished = join(dirname(made), `.${basename(made)}-${randomBytes(4).toString('hex')}`);
     const started = Date.now();
     await mkdir(dirname(made), { recursive: true });
     await removeUnfinished(made, name);
     try {
       await mkdir(`${unfinished}.tmp`);
       await build(unfinished);
-      await rename(unfinished, made);
+      await keep(unfinished, made);
     } finally {
       await removeUnfinished(made, name);
     }
     onProgress(`image ${basename(made)} built in ${((Date.now() - started) / 1000).toFixed(0)} s`);
     return made;
   });
+}
+
+/** What is in the cache is whole, also after a power failure of this machine. */
+export async function keep(unfinished: string, made: string): Promise<void> {
+  await must('sync', ['--file-system', unfinished]);
+  await rename(unfinished, made);
 }
 
 /** A build that was killed leaves its folder; the lock says that nobody works in it now. */

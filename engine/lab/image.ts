@@ -4,7 +4,7 @@ import { DrillbookError } from '../core/error.ts';
 import { cached } from './cache.ts';
 import type { CacheOptions } from './cache.ts';
 import { furnish, FURNITURE } from './furnish.ts';
-import { execute, must } from './program.ts';
+import { execute, guarded } from './program.ts';
 import type { Database } from './state.ts';
 
 export interface Recipe {
@@ -101,9 +101,6 @@ export async function makeTree(
   folder: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  // The namespaces take mmdebstrap's mounts and processes with them, however it ends; setpriv ends it with us.
-  const unshare = 'unshare --mount --pid --fork --kill-child --mount-proc'.split(' ');
-  const guard = ['--pdeathsig', 'KILL', ...unshare];
   const scratch = `${folder}.tmp`;
   const lay = join(scratch, 'lay');
   await writeFile(lay, LAY, { mode: 0o755 });
@@ -114,8 +111,7 @@ export async function makeTree(
   ];
   const source = `deb ${await findMirror()} ${suite} main`;
   const env = { ...(await proxy()), TMPDIR: scratch, LAB_PACKAGES: repository?.join(' ') ?? '' };
-  const program = [...guard, 'mmdebstrap', ...OPTIONS, ...how, suite, folder, source];
-  await must('setpriv', program, { signal, env });
+  await guarded(['mmdebstrap', ...OPTIONS, ...how, suite, folder, source], { signal, env });
 }
 
 /** The Debian mirror that this machine uses itself. */

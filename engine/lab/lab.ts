@@ -6,7 +6,7 @@ import { ensureImage } from './image.ts';
 import type { ImageName } from './image.ts';
 import { inventoryOf, renameInInventory, writeInventory } from './inventory.ts';
 import { withLock } from './lock.ts';
-import { killMachines, machinesOf } from './machine.ts';
+import { freezeMachine, killMachines, machinesOf } from './machine.ts';
 import * as network from './network.ts';
 import type { ProgramOptions, ProgramResult } from './program.ts';
 import { allowManyNodes, meetRequirements, requireRoot } from './requirements.ts';
@@ -59,7 +59,7 @@ export interface Lab extends AsyncDisposable {
   /** Runs a command on a node as root; the result says how it ended. */
   ssh(node: string, command: string, options?: ProgramOptions): Promise<ProgramResult>;
   /** Cuts one link of a node, or all. Silently: the carrier stays; or with the cable pulled out. */
-  cut(node: string, link?: Link, how?: network.Cut): Promise<void>;
+  cut(node: string, link?: Link, how?: states.Cut): Promise<void>;
   heal(node: string, link?: Link): Promise<void>;
   /** Power failure: every process ends at once and peers hear nothing. */
   powerOff(node: string): Promise<void>;
@@ -122,7 +122,7 @@ async function create(
   const started = Date.now();
   const nodes = [...names, ...(options.arbiter === true ? [states.ARBITER] : [])].map(
     (node, i): NodeState => {
-      const base = { name: node, number: i + 1, cuts: [] };
+      const base = { name: node, number: i + 1, cuts: {} };
       return vm === undefined || node === states.ARBITER
         ? { ...base, kind: 'container' }
         : { ...base, kind: 'vm', serial: newSerial() };
@@ -139,18 +139,21 @@ async function create(
   await makeDisks(state, options.dataMb ?? 256);
   await writeInventory(state, packages);
   // All must have settled before anything is taken away again.
-  const boots = await Promise.allSettled(nodes.map((node) => boot(state, node, signal)));
+  const boots = await Promise.allSettled(nodes.map((node) => boot(state, node, onProgress, signal)));
   for (const one of boots) if (one.status === 'rejected') throw one.reason;
   await states.writeState({ ...state, isUp: true });
   onProgress(`lab ${name}: ${names.join(', ')} up in ${((Date.now() - started) / 1000).toFixed(1)} s`);
-  return openLab(name);
+  return openLab(name, onProgress);
 }
 
 const usage = (message: string, hint: string): DrillbookError =>
   new DrillbookError('usage.lab', message, { hint });
 
-/** A lab that was brought up before, by this process or another. */
-export async function openLab(name: string): Promise<Lab> {
+/** A lab that was brought up before, by this process or another; `onProgress` hears what did not start in a node that boots. */
+export async function openLab(
+  name: string,
+  onProgress: (text: string) => void = () => undefined,
+): Promise<Lab> {
   const state = await stateOf(name);
   const change = async (node: string, work: (state: LabState, node: NodeState) => Promise<NodeState>) =>
     exclusively(name, async () => {
@@ -169,18 +172,25 @@ export async function openLab(name: string): Promise<Lab> {
     ssh: (node, command, options) => ssh(state, nodeOf(state, node), command, options),
     cut: (node, link, how = 'silent') =>
       change(node, async (now, found) => {
+        if (found.kind === 'vm' && how === 'unplugged')
+          throw usage(
+            `${node} is a virtual machine, whose cards do not lose their carrier`,
+            'cut it silently',
+          );
         const wanted = link === undefined ? states.links : [link];
-        if (await isOn(now, found)) for (const one of wanted) await network.cutPort(now, found, one, how);
-        return { ...found, cuts: [...new Set([...found.cuts, ...wanted])] };
+        for (const one of wanted) await network.cutPort(now, found, one, how);
+        return { ...found, cuts: { ...found.cuts, ...Object.fromEntries(wanted.map((one) => [one, how])) } };
       }),
     heal: (node, link) =>
       change(node, async (now, found) => {
         const wanted = link === undefined ? states.links : [link];
-        if (await isOn(now, found)) for (const one of wanted) await network.healPort(now, found, one);
-        return { ...found, cuts: found.cuts.filter((one) => !wanted.includes(one)) };
+        for (const one of wanted) await network.healPort(now, found, one);
+        const left = Object.entries(found.cuts).filter(([one]) => !wanted.some((link) => link === one));
+        return { ...found, cuts: Object.fromEntries(left) };
       }),
     powerOff: (node) =>
       change(node, async (_, found) => {
+        await freezeMachine(name, node);
         await network.unplug(name, found);
         await killMachines(name, node);
         return found;
@@ -190,7 +200,9 @@ export async function openLab(name: string): Promise<Lab> {
         if (await isOn(now, found)) return found;
         // A node that powered itself off leaves its control group.
         await killMachines(name, node);
-        await boot(now, found, signal);
+        await allowManyNodes();
+        await network.makeBridges(now);
+        await boot(now, found, onProgress, signal);
         return found;
       }),
     replaceDisk: (node, sizeMb) =>
@@ -265,7 +277,7 @@ async function nodesOf(state: LabState): Promise<readonly LabNode[]> {
       net1: states.addressOf(state, node, 'net1'),
       net2: states.addressOf(state, node, 'net2'),
     },
-    cuts: node.cuts,
+    cuts: states.links.filter((link) => node.cuts[link] !== undefined),
     pid: machines.get(node.name),
   }));
 }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { DrillbookError } from '../core/error.ts';
 import { macOf, plug, portOf } from './network.ts';
@@ -62,6 +62,17 @@ while [ $code = 127 ]; do
 done
 `;
 
+/** From here on the node does nothing more, also not at the loss of its cards; what the kernel cannot stop is not waited for. */
+const FREEZE = `
+${CGROUP2}
+cd "/sys/fs/cgroup/$1" 2>/dev/null || exit 0
+echo 1 >cgroup.freeze
+for _ in $(seq 200); do
+  if grep -q 'frozen 1' cgroup.events; then exit; fi
+  sleep 0.01
+done
+`;
+
 const KILL = `
 ${CGROUP2}
 cd /sys/fs/cgroup
@@ -78,17 +89,31 @@ ${CGROUP2}
 cd /sys/fs/cgroup
 for group in "$1"*; do
   [ -d "$group" ] || continue
-  echo "$group $(cat "$group"/machine/supervisor/cgroup.procs "$group"/supervisor/cgroup.procs 2>/dev/null | head -n 1)"
+  set -- "$group/machine/supervisor/cgroup.procs" $(find "$group" -name cgroup.procs)
+  echo "$group $(cat "$@" 2>/dev/null | head -n 1)"
 done
 `;
 
 const inOwnMounts = (script: string, args: readonly string[]): Promise<string> =>
   shell('exec unshare --mount sh -euc "$@"', [script, 'sh', ...args]);
 
-/** Switches a node on. Resolves when its init has been started; it boots on from there. */
-export async function startMachine(lab: LabState, node: NodeState): Promise<void> {
-  const folder = nodeDir(lab.name, node.name);
-  const log = await open(join(folder, 'console.log'), 'a');
+/** For an error, after which the lab may be gone, and its files with it. */
+export async function consoleEnd(lab: LabState, node: NodeState): Promise<string> {
+  const text = await readFile(consoleOf(lab, node), 'utf8').catch(() => '');
+  const lines = text.split(/[\r\n]+/).filter((line) => line.trim() !== '');
+  return lines.length === 0
+    ? 'its console says nothing'
+    : `its console ends so:\n${lines.slice(-15).join('\n')}`;
+}
+
+const consoleOf = (lab: LabState, node: NodeState): string =>
+  join(nodeDir(lab.name, node.name), 'console.log');
+
+/**
+ * Switches a node on. Resolves when its init has been started, to a signal of the node's end; it boots on from there.
+ */
+export async function startMachine(lab: LabState, node: NodeState): Promise<AbortSignal> {
+  const log = await open(consoleOf(lab, node), 'a');
   const args = [...(lab.vm && node.kind === 'vm' ? virtual(lab, lab.vm, node) : contained(lab, node))];
   const child = spawn('unshare', args, {
     cwd: '/',
@@ -106,9 +131,11 @@ export async function startMachine(lab: LabState, node: NodeState): Promise<void
   });
   if (!(await isReady) || child.pid === undefined) {
     throw new DrillbookError('lab.node', `node ${node.name} cannot be started`, {
-      hint: `its console says why: ${join(folder, 'console.log')}`,
+      hint: await consoleEnd(lab, node),
     });
   }
+  const ended = new AbortController();
+  child.once('exit', () => ended.abort());
   // Without a line on its standard input (we were killed, or this fails) it ends by itself.
   try {
     await plug(lab, node, child.pid);
@@ -118,6 +145,7 @@ export async function startMachine(lab: LabState, node: NodeState): Promise<void
     stdout.destroy();
     child.unref();
   }
+  return ended.signal;
 }
 
 const contained = (lab: LabState, node: NodeState): readonly string[] => [
@@ -144,13 +172,21 @@ const virtual = (lab: LabState, { kernel, disk }: VmImage, node: NodeState): rea
   ],
 ];
 
+/** Stops every process of a node at one instant, for the power failure that follows. */
+export const freezeMachine = async (lab: string, node: string): Promise<void> => {
+  await inOwnMounts(FREEZE, [groupOf(lab, node)]);
+};
+
 /** Ends every process of a node at once, as a power failure does; of all the lab's nodes when none is named. */
 export const killMachines = async (lab: string, node = ''): Promise<void> => {
   // A name may be the beginning of another's, so one node is matched whole.
   await inOwnMounts(node === '' ? KILL : KILL.replace('"$1"*', '"$1"'), [groupOf(lab, node)]);
 };
 
-/** Nodes that have a control group, with the pid of their container's manager; undefined when all have ended. */
+/**
+ * Nodes that have a control group, with the pid of one of their processes, of their container's manager where it runs:
+ * it does not between two boots. Undefined when all have ended.
+ */
 export async function machinesOf(lab: string): Promise<ReadonlyMap<string, number | undefined>> {
   const text = await inOwnMounts(LIST, [groupOf(lab, '')]);
   const lines = text.split('\n').filter((line) => line !== '');

@@ -1,14 +1,20 @@
 import { readdir } from 'node:fs/promises';
 import { DrillbookError } from '../core/error.ts';
 import { must } from './program.ts';
-import { labId, links, labNames, readState, type LabState, type Link, type NodeState } from './state.ts';
+import {
+  labId,
+  links,
+  labNames,
+  readState,
+  type Cut,
+  type LabState,
+  type Link,
+  type NodeState,
+} from './state.ts';
 
 /** Where labs look for free networks: the first two numbers of private ranges that few use. */
 const RANGES = ['10.201', '172.29', '192.168'];
 const SLOTS = 64;
-
-/** The frames of a cut link vanish while its carrier stays (a dead switch), or the cable is pulled out of the node. */
-export type Cut = 'silent' | 'unplugged';
 
 const prefixOf = (lab: string): string => `dl${labId(lab)}`;
 const LETTERS: Readonly<Record<Link, string>> = { mgmt: 'm', net1: '1', net2: '2' };
@@ -61,16 +67,19 @@ async function subnetsOfLabs(): Promise<readonly Span[]> {
   });
 }
 
-/** Makes the lab's bridges; this machine gets the address .1 on each. */
+/** Makes the lab's bridges, of which a restart of this machine has left none; this machine gets the address .1 on each. */
 export async function makeBridges(lab: LabState): Promise<void> {
+  const there = await interfacesOf(lab.name);
+  const add = (bridge: string, options: string): readonly string[] =>
+    there.includes(bridge) ? [] : [`link add ${bridge} type bridge ${options}`];
   await batch([
-    `link add ${deadEndOf(lab.name)} type bridge`,
+    ...add(deadEndOf(lab.name), ''),
     ...links.flatMap((link) => {
       const bridge = bridgeOf(lab.name, link);
       return [
-        `link add ${bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+        ...add(bridge, 'stp_state 0 forward_delay 0 mcast_snooping 0'),
         `link set ${bridge} addrgenmode none`,
-        `address add ${lab.subnets[link]}.1/24 broadcast + dev ${bridge}`,
+        `address replace ${lab.subnets[link]}.1/24 broadcast + dev ${bridge}`,
         `link set ${bridge} up`,
       ];
     }),
@@ -98,7 +107,10 @@ export async function plug(lab: LabState, node: NodeState, pid: number): Promise
       ];
     }),
   );
-  for (const link of node.cuts) await cutPort(lab, node, link, 'silent');
+  for (const link of links) {
+    const how = node.cuts[link];
+    if (how !== undefined) await cutPort(lab, node, link, how);
+  }
 }
 
 /** Silence first, then removal: peers of a node that lost its power hear no farewell. */
@@ -115,15 +127,18 @@ async function deletePort(port: string): Promise<void> {
   });
 }
 
+/** Of a node without cards the cut is made when it gets them. */
 export async function cutPort(lab: LabState, node: NodeState, link: Link, how: Cut): Promise<void> {
-  const port = portOf(lab.name, node, link);
-  const change = how === 'unplugged' ? ['down'] : ['master', deadEndOf(lab.name)];
-  await must('ip', ['link', 'set', port, ...change]);
+  await setPort(lab, node, link, how === 'unplugged' ? ['down'] : ['up', 'master', deadEndOf(lab.name)]);
 }
 
 export async function healPort(lab: LabState, node: NodeState, link: Link): Promise<void> {
+  await setPort(lab, node, link, ['up', 'master', bridgeOf(lab.name, link)]);
+}
+
+async function setPort(lab: LabState, node: NodeState, link: Link, change: readonly string[]): Promise<void> {
   const port = portOf(lab.name, node, link);
-  await must('ip', ['link', 'set', port, 'up', 'master', bridgeOf(lab.name, link)]);
+  if ((await interfacesOf(lab.name)).includes(port)) await must('ip', ['link', 'set', port, ...change]);
 }
 
 /** Every interface on this machine that a lab of this name made. */

@@ -5,6 +5,8 @@ export interface ProgramOptions {
   readonly stdin?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Whose failure `must` tells, where `file` only starts it. */
+  readonly name?: string | undefined;
 }
 
 export interface ProgramResult {
@@ -59,7 +61,16 @@ export async function must(
   const { code, stdout, stderr } = await execute(file, args, options);
   if (code === 0) return stdout;
   const said = stderr.trim().split('\n').slice(-6).join('\n');
-  throw new DrillbookError('lab.program', `${file} ended with ${code}: ${said || 'it said nothing'}`);
+  throw new DrillbookError(
+    'lab.program',
+    `${options.name ?? file} ended with ${code}: ${said || 'it said nothing'}`,
+  );
+}
+
+/** As `must`; namespaces take all mounts and processes of the program with them, however it ends, and setpriv ends it with us. */
+export function guarded(program: readonly string[], options: ProgramOptions): Promise<string> {
+  const guard = '--pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc'.split(' ');
+  return must('setpriv', [...guard, ...program], { name: program[0], ...options });
 }
 
 /** Runs a POSIX shell script with `args` as $1, $2, … */

@@ -13,7 +13,7 @@ export function sshArguments(state: LabState, node: NodeState): readonly string[
       'LogLevel=ERROR',
     ],
     // A node that is gone is not waited for for ever.
-    ...['BatchMode=yes', 'ConnectTimeout=5', 'ServerAliveInterval=10'],
+    ...['BatchMode=yes', 'ConnectTimeout=10', 'ServerAliveInterval=10'],
   ].flatMap((option) => ['-o', option]);
   return ['-F', 'none', '-i', keyOf(state.name), ...options, `root@${addressOf(state, node, 'mgmt')}`];
 }

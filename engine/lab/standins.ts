@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { keep } from './cache.ts';
 import { withLock } from './lock.ts';
 import { buildStandins } from './standins/build.ts';
 import { cacheDir, type LabStack } from './state.ts';
@@ -21,7 +22,7 @@ export async function ensureStandins(stack: LabStack, signal: AbortSignal | unde
     try {
       await mkdir(unfinished, { recursive: true });
       await buildStandins(stack, unfinished);
-      await rename(unfinished, folder);
+      await keep(unfinished, folder);
     } finally {
       await rm(unfinished, { recursive: true, force: true });
     }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { DrillbookError } from '../core/error.ts';
 
@@ -23,6 +23,9 @@ export interface VmImage {
 export type Link = 'mgmt' | 'net1' | 'net2';
 export const links: readonly Link[] = ['mgmt', 'net1', 'net2'];
 
+/** The frames of a cut link vanish while its carrier stays (a dead switch), or the cable is pulled out of the node. */
+export type Cut = 'silent' | 'unplugged';
+
 /** A container shares this machine's kernel; a virtual machine has its own, with DRBD in it, and a data disk. */
 export type Kind = 'container' | 'vm';
 
@@ -31,7 +34,7 @@ export interface NodeState {
   readonly kind: Kind;
   /** From 1, as in the names of its ports and in its addresses. */
   readonly number: number;
-  readonly cuts: readonly Link[];
+  readonly cuts: Readonly<Partial<Record<Link, Cut>>>;
   /** Of the data disk that is in it now: /dev/disk/by-id/ubd-SERIAL; virtual machines have one. */
   readonly serial?: string;
 }
@@ -73,21 +76,24 @@ export function checkName(name: string): void {
   });
 }
 
-/** The lab's state, or undefined when there is no such lab. */
+/** The lab's state; undefined when there is no such lab, or one so half made that its state cannot be read. */
 export async function readState(name: string): Promise<LabState | undefined> {
   try {
     return JSON.parse(await readFile(join(labDir(name), 'lab.json'), 'utf8')) as LabState;
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isMissing(error) || error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
 
+/** It is on the disk when this resolves, also after a power failure of this machine. */
 export async function writeState(state: LabState): Promise<void> {
   const path = join(labDir(state.name), 'lab.json');
   await mkdir(labDir(state.name), { recursive: true, mode: 0o700 });
-  await writeFile(`${path}.new`, `${JSON.stringify(state, null, 2)}\n`);
+  await writeFile(`${path}.new`, `${JSON.stringify(state, null, 2)}\n`, { flush: true });
   await rename(`${path}.new`, path);
+  const folder = await open(labDir(state.name));
+  await folder.sync().finally(() => folder.close());
 }
 
 /** Names of the labs that this machine has. */

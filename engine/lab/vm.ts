@@ -4,7 +4,7 @@ import { DrillbookError } from '../core/error.ts';
 import { cached } from './cache.ts';
 import type { CacheOptions } from './cache.ts';
 import { makeTree } from './image.ts';
-import { shell } from './program.ts';
+import { guarded } from './program.ts';
 import { type VmImage } from './state.ts';
 
 /**
@@ -82,7 +82,7 @@ export const RUN = `env TMPDIR=/tmp perl -e 'chroot shift; chdir "/"; exec { "/u
 const PROBE = `
 kernel=$1
 ${FURNISH}
-timeout 60 ${RUN} mem=256M ubd0=/lab/node/probe.cow,/lab/image/disk init=/usr/local/sbin/lab-smoke </dev/null 2>&1 || :
+timeout 180 ${RUN} mem=256M ubd0=/lab/node/probe.cow,/lab/image/disk init=/usr/local/sbin/lab-smoke </dev/null 2>&1 || :
 `;
 
 /** What virtual machines of this image boot: built now, or from the cache; proved by a boot of a second. */
@@ -105,9 +105,8 @@ export async function ensureVm(image: string, options: CacheOptions): Promise<Vm
       if (path.startsWith('usr/local/sbin/')) await chmod(own, 0o755);
     }
     const disk = join(unfinished, 'disk');
-    const apart = 'exec unshare --mount sh -euc "$@"';
-    await shell(apart, [MAKE, 'sh', image, kernel, disk, work], { signal });
-    const said = await shell(apart, [PROBE, 'sh', kernel, disk, work], { signal });
+    await guarded(['sh', '-euc', MAKE, 'sh', image, kernel, disk, work], { signal });
+    const said = await guarded(['sh', '-euc', PROBE, 'sh', kernel, disk, work], { signal });
     if (!said.includes('smoke: drbd')) {
       const end = said.trim().split('\n').slice(-3).join('; ');
       throw new DrillbookError('lab.vm', `user-mode Linux does not run on this machine: ${end}`, {

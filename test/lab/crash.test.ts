@@ -47,7 +47,7 @@ const building = (): readonly string[] =>
 const bootsNodes = (): Promise<void> =>
   expect
     .poll(async () => (await leftovers(NAME)).some((found) => found.endsWith('m-1')), {
-      timeout: 60_000,
+      timeout: 240_000,
       interval: 5,
     })
     .toBe(true);
@@ -70,7 +70,7 @@ test('Ctrl-C while nodes boot leaves nothing and ends with 3', async () => {
   expect(text).toContain(`nothing is left of lab ${NAME}`);
   expect(code).toBe(3);
   expect(await leftovers(NAME)).toEqual([]);
-}, 120_000);
+}, 300_000);
 
 test('Ctrl-C whose clean-up fails does not say that nothing is left', async () => {
   const up = lab(['up', '--name', NAME]);
@@ -92,7 +92,7 @@ test('what a killed `up` leaves is taken away by `down`', async () => {
   expect(await leftovers(NAME)).not.toEqual([]);
   expect(await lab(['down', '--name', NAME]).ended).toMatchObject({ code: 0 });
   expect(await leftovers(NAME)).toEqual([]);
-}, 120_000);
+}, 300_000);
 
 test('a new `up` goes on over what a killed one left', async () => {
   const up = lab(['up', '--name', NAME]);
@@ -105,7 +105,7 @@ test('a new `up` goes on over what a killed one left', async () => {
     text: 'dbk2\n',
   });
   await downLab(NAME);
-}, 120_000);
+}, 300_000);
 
 test('two processes do not work on one lab at the same time', async () => {
   const up = lab(['up', '--name', NAME]);
@@ -116,7 +116,7 @@ test('two processes do not work on one lab at the same time', async () => {
   });
   expect(await up.ended).toMatchObject({ code: 0 });
   await downLab(NAME);
-}, 120_000);
+}, 300_000);
 
 test.each(['SIGINT', 'SIGKILL'] as const)(
   'an image build ended by %s leaves no process, mount or image',
@@ -125,17 +125,17 @@ test.each(['SIGINT', 'SIGKILL'] as const)(
     // Its packages are being unpacked: mmdebstrap has mounts and children now.
     await expect
       .poll(() => building().some((name) => existsSync(join(cache, 'images', name, 'proc'))), {
-        timeout: 60_000,
+        timeout: 240_000,
       })
       .toBe(true);
     up.child.kill(signal);
     await up.ended;
-    await expect.poll(() => processesWith(cache), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => processesWith(cache), { timeout: 30_000 }).toEqual([]);
     expect(readFileSync('/proc/mounts', 'utf8')).not.toContain(cache);
     if (signal === 'SIGINT') expect(building()).toEqual([]);
     else expect(building().every((name) => name.startsWith('.'))).toBe(true);
     await downLab(NAME);
     expect(await leftovers(NAME)).toEqual([]);
   },
-  120_000,
+  400_000,
 );

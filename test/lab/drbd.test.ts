@@ -42,9 +42,8 @@ test('two nodes have a kernel with DRBD, the arbiter is a container', async () =
 test('packages are installed from the node itself', async () => {
   const install = 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq drbd-utils';
   await Promise.all(PAIR.map((node) => on(node, install)));
-  expect(await on('arbiter', 'apt-get update -qq; apt-cache policy pcs corosync-qnetd')).not.toContain(
-    '(none)\n  V',
-  );
+  const policy = await on('arbiter', 'apt-get update -qq && apt-cache policy pcs corosync-qnetd');
+  expect(policy.match(/Candidate: \d/g)).toHaveLength(2);
 }, 300_000);
 
 test('DRBD carries what is written to the other node, over a cut and a power failure', async () => {
@@ -61,6 +60,7 @@ test('DRBD carries what is written to the other node, over a cut and a power fai
   await reaches('dbk2', /^r0 role:Secondary\n +disk:UpToDate/);
   await on('dbk1', 'mkfs.ext4 -q /dev/drbd0 && mount /dev/drbd0 /mnt && echo one >/mnt/file && sync');
 
+  await expect(lab.cut('dbk1', 'net2', 'unplugged')).rejects.toThrow('is a virtual machine');
   await lab.cut('dbk1', 'net2');
   await reaches('dbk1', /connection:(Connecting|Unconnected)/);
   await on('dbk1', 'echo two >/mnt/file && sync');
@@ -86,7 +86,7 @@ test('a disk is replaced by an empty one of another name, in a node that is off'
       `blockdev --getsize64 $(ls /dev/disk/by-id/ubd-*); blkid -p $(ls /dev/disk/by-id/ubd-*) || echo none`,
     ),
   ).toBe(`${48 * 1024 * 1024}\nnone`);
-}, 120_000);
+}, 400_000);
 
 test('a node is replaced by a bare one: another disk, another host key, nothing installed', async () => {
   await expect(lab.replaceNode('dbk1')).rejects.toThrow('dbk1 is on');
@@ -100,18 +100,18 @@ test('a node is replaced by a bare one: another disk, another host key, nothing 
   const after = await Promise.all([diskOf('dbk1'), on('dbk1', 'cat /etc/ssh/ssh_host_ed25519_key.pub')]);
   expect(after[0]).not.toBe(before[0]);
   expect(after[1]).not.toBe(before[1]);
-}, 120_000);
+}, 400_000);
 
 test('a node that reboots or powers itself off does so', async () => {
   const boot = 'cat /proc/sys/kernel/random/boot_id';
   const before = await on('dbk1', boot);
   await on('dbk1', '(sleep 0.5; systemctl reboot) >/dev/null 2>&1 &');
   await expect
-    .poll(() => on('dbk1', boot).catch(() => before), { timeout: 100_000, interval: 1000 })
+    .poll(() => on('dbk1', boot).catch(() => before), { timeout: 240_000, interval: 1000 })
     .not.toBe(before);
   await on('dbk1', '(sleep 0.5; systemctl poweroff) >/dev/null 2>&1 &');
   const isOn = async () => (await lab.status()).find(({ name }) => name === 'dbk1')?.pid !== undefined;
-  await expect.poll(isOn, { timeout: 60_000 }).toBe(false);
+  await expect.poll(isOn, { timeout: 120_000 }).toBe(false);
   await lab.powerOn('dbk1');
   await on('dbk1', 'true');
-}, 240_000);
+}, 600_000);
