@@ -48,31 +48,51 @@ export function byId(configuration: Element, part: string, id: string): Element 
   return root && [...within(root)].find((one) => one !== root && one.attributes['id'] === id);
 }
 
-/** Names and values of the `nvpair`s of an element's set. */
-export const pairsOf = (parent: Element | undefined, set: string): Readonly<Record<string, string>> =>
-  Object.fromEntries(
-    childrenOf(parent, set)
-      .flatMap((one) => childrenOf(one, 'nvpair'))
-      .map(({ attributes }) => [attributes['name'] ?? '', attributes['value'] ?? '']),
+/** Sets of options that always hold. Those with a rule, or that stand elsewhere (id-ref), are left to whoever made them. */
+export const plainSets = (parent: Element | undefined, set: string): readonly Element[] =>
+  childrenOf(parent, set).filter(
+    (one) => !('id-ref' in one.attributes) && childOf(one, 'rule') === undefined,
   );
 
-/** A set of `nvpair`s; nothing for none. */
-export const pairs = (
+const isOwn = ({ attributes }: Element): boolean => !('id-ref' in attributes);
+
+/** Names and values of an element's options; the first of a name counts. */
+export const pairsOf = (parent: Element | undefined, set: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    plainSets(parent, set)
+      .flatMap((one) => childrenOf(one, 'nvpair').filter(isOwn))
+      .map(({ attributes }) => [attributes['name'] ?? '', attributes['value'] ?? ''] as const)
+      .reverse(),
+  );
+
+/** A set's `nvpair`. */
+export const pair = (set: string, name: string, value: string): Element =>
+  element('nvpair', { id: `${set}-${name}`, name, value });
+
+/** The id, or another where the element has it already. */
+export const freeId = (root: Element, id: string): string =>
+  [...within(root)].some(({ attributes }) => attributes['id'] === id) ? `${id}-own` : id;
+
+/** The element with these options and no others; `id` is that of a set made anew. */
+export function withPairs(
+  parent: Element,
   set: string,
   id: string,
   values: Readonly<Record<string, string>>,
-): readonly Element[] =>
-  Object.keys(values).length === 0
-    ? []
-    : [
-        element(
-          set,
-          { id },
-          Object.entries(values).map(([name, value]) =>
-            element('nvpair', { id: `${id}-${name}`, name, value }),
-          ),
-        ),
-      ];
+): Element {
+  const found = plainSets(parent, set);
+  const first = found[0] ?? element(set, { id: freeId(parent, id) });
+  const made = Object.entries(values).map(([name, value]) => pair(first.attributes['id'] ?? '', name, value));
+  const children = found.includes(first) ? parent.children : [...parent.children, first];
+  return {
+    ...parent,
+    children: children.flatMap((one) => {
+      if (one !== first && !found.includes(one)) return [one];
+      const inside = [...one.children.filter((child) => !isOwn(child)), ...(one === first ? made : [])];
+      return inside.length === 0 ? [] : [{ ...one, children: inside }];
+    }),
+  };
+}
 
 export const told = (values: Readonly<Record<string, string>>): string =>
   Object.entries(values)

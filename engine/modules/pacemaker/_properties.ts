@@ -1,6 +1,7 @@
-import { pairs, pairsOf, unchanged, withPart } from './_edit.ts';
+import { freeId, pair, plainSets, unchanged, withPart } from './_edit.ts';
 import type { Edit } from './_edit.ts';
 import { childOf, childrenOf, element } from './_xml.ts';
+import type { Element } from './_xml.ts';
 
 /** Where options of a kind stand: part of the configuration, its set, and the id that pcs gives a new one. */
 const PLACES = {
@@ -25,33 +26,42 @@ export const propertyEdit =
   (of: Options, wanted: Readonly<Record<string, string | null>>): Edit =>
   (configuration) => {
     const place = PLACES[of];
-    const part = childOf(configuration, place.part);
-    const now = pairsOf(part, place.set);
-    const off = Object.entries(wanted).filter(([name, value]) => (now[name] ?? null) !== value);
-    if (off.length === 0) return unchanged(configuration);
-    const [first, ...others] = childrenOf(part, place.set);
-    const values = Object.fromEntries(
-      Object.entries({
-        ...pairsOf(part && { ...part, children: first ? [first] : [] }, place.set),
-        ...wanted,
-      }).flatMap(([name, value]) => (value === null ? [] : [[name, value]])),
+    const part = childOf(configuration, place.part) ?? element(place.part);
+    const sets = plainSets(part, place.set);
+    const pairs = sets.flatMap((set) => childrenOf(set, 'nvpair'));
+    const now = (name: string): readonly string[] =>
+      pairs.flatMap(({ attributes }) => (attributes['name'] === name ? [attributes['value'] ?? ''] : []));
+    const off = new Map(
+      Object.entries(wanted).filter(([name, value]) =>
+        value === null
+          ? now(name).length > 0
+          : now(name).length === 0 || now(name).some((one) => one !== value),
+      ),
     );
-    const id = first?.attributes['id'] ?? place.id;
-    const rest = others.map((set) => ({
+    if (off.size === 0) return unchanged(configuration);
+    const first = sets[0] ?? element(place.set, { id: freeId(part, place.id) });
+    const changed = (one: Element): readonly Element[] => {
+      const value = off.get(one.attributes['name'] ?? '');
+      if (value === undefined) return [one];
+      return value === null ? [] : [{ ...one, attributes: { ...one.attributes, value } }];
+    };
+    const added = [...off].flatMap(([name, value]) =>
+      value === null || now(name).length > 0 ? [] : [pair(first.attributes['id'] ?? '', name, value)],
+    );
+    const edited = (set: Element): Element => ({
       ...set,
-      children: set.children.filter(({ attributes }) => !((attributes['name'] ?? '') in wanted)),
-    }));
+      children: [...set.children.flatMap(changed), ...(set === first ? added : [])],
+    });
     return {
       configuration: withPart(configuration, place.part, (old) => ({
         ...old,
-        children: [
-          ...(Object.keys(values).length === 0 ? [element(place.set, { id })] : pairs(place.set, id, values)),
-          ...rest,
-        ],
+        children: [...old.children, ...(sets.length === 0 ? [first] : [])].map((set) =>
+          set === first || sets.includes(set) ? edited(set) : set,
+        ),
       })),
-      changes: off.map(([name, value]) => ({
+      changes: [...off].map(([name, value]) => ({
         what: `${place.told} ${name}`,
-        before: now[name] ?? 'not set',
+        before: now(name).length === 0 ? 'not set' : now(name).join(', '),
         after: value ?? 'not set',
       })),
     };

@@ -1,6 +1,6 @@
 import { StepFailed } from '../../core/error.ts';
 import type { Agent } from './_agents.ts';
-import { byId, pairs, pairsOf, replaced, told, unchanged, withPart } from './_edit.ts';
+import { byId, pairsOf, replaced, told, unchanged, withPairs, withPart } from './_edit.ts';
 import type { Edit } from './_edit.ts';
 import type { Operation, WantedGroup, WantedResource } from './_params.ts';
 import { childOf, childrenOf, element, within } from './_xml.ts';
@@ -55,15 +55,29 @@ function operationsOf(wanted: WantedResource, { actions }: Agent): readonly Valu
   return [...given, ...advised];
 }
 
-const operationsIn = (primitive: Element): readonly Values[] =>
-  childrenOf(primitive, 'operations')
-    .flatMap((one) => childrenOf(one, 'op'))
-    .map(({ attributes: { id: _, ...rest } }) => ({
-      ...rest,
-      ...(rest['timeout'] === undefined ? {} : { timeout: seconds(rest['timeout']) }),
-      interval: seconds(rest['interval'] ?? '0'),
-      ...(rest['role'] === undefined ? {} : { role: modern(rest['role']) }),
-    }));
+const opsIn = (primitive: Element | undefined): readonly Element[] =>
+  childrenOf(primitive, 'operations').flatMap((one) => childrenOf(one, 'op'));
+
+const operationIn = (op: Element): Values => {
+  const { id: _, ...rest } = op.attributes;
+  return {
+    ...rest,
+    ...(rest['timeout'] === undefined ? {} : { timeout: seconds(rest['timeout']) }),
+    interval: seconds(rest['interval'] ?? '0'),
+    ...(rest['role'] === undefined ? {} : { role: modern(rest['role']) }),
+    // OCF_CHECK_LEVEL.
+    ...pairsOf(op, 'instance_attributes'),
+  };
+};
+
+/** What is inside of the operation as the resource has it: of the same interval, or the only one of its name and role. */
+function insideOf(old: Element | undefined, wanted: Values, all: readonly Values[]): readonly Element[] {
+  const isAlike = (one: Values): boolean => one['name'] === wanted['name'] && one['role'] === wanted['role'];
+  const alike = opsIn(old).filter((op) => isAlike(operationIn(op)));
+  const same = alike.find((op) => operationIn(op)['interval'] === wanted['interval']);
+  const only = alike.length === 1 && all.filter(isAlike).length === 1 ? alike[0] : undefined;
+  return (same ?? only)?.children ?? [];
+}
 
 const withoutLeft = (meta: Values, given: Values): Values =>
   Object.fromEntries(Object.entries(meta).filter(([name]) => !LEFT.includes(name) || name in given));
@@ -73,47 +87,57 @@ const onlyLeft = (meta: Values, given: Values): Values =>
 const operationText = ({ name = '', interval = '', ...rest }: Values): string =>
   `${name}${interval === '0s' ? '' : ` every ${interval}`}${told(rest) === '' ? '' : ` (${told(rest)})`}`;
 
-/** One line for each thing that counts, for the operator's eye and for comparison. */
-const text = (
-  agent: string,
-  options: Values,
-  meta: Values,
-  operations: readonly Values[],
-  clone?: Values,
-): string =>
-  [
-    agent,
-    ...(told(options) === '' ? [] : [`options ${told(options)}`]),
-    ...(told(meta) === '' ? [] : [`meta ${told(meta)}`]),
-    ...operations.map(operationText).sort(),
+/** One line for each thing that counts, for the operator's eye and for comparison; `given` are the meta attributes wanted. */
+const text = (primitive: Element, given: Values, clone?: Values): string => {
+  const options = told(pairsOf(primitive, 'instance_attributes'));
+  const meta = told(withoutLeft(pairsOf(primitive, 'meta_attributes'), given));
+  return [
+    agentOf(primitive),
+    ...(options === '' ? [] : [`options ${options}`]),
+    ...(meta === '' ? [] : [`meta ${meta}`]),
+    ...opsIn(primitive)
+      .map((op) => operationText(operationIn(op)))
+      .sort(),
     ...(clone === undefined ? [] : [`clone ${told(clone)}`]),
   ].join('\n');
+};
 
+/** As wanted; of the one that is there, what nothing is said of is kept: utilization, sets with rules, a description. */
 function primitive(
   wanted: WantedResource,
   operations: readonly Values[],
-  meta: Values,
+  old: Element | undefined,
   word: 'Promoted' | 'Master',
 ): Element {
   const { name: id, agent, options } = wanted;
   const [kind, ...rest] = agent.split(':');
   const [provider, type] = kind === 'ocf' ? rest : [undefined, rest.join(':')];
-  const ops = operations.map(({ role, ...one }) => {
+  const ops = operations.map((one) => {
+    const { role, ...others } = one;
     const base = `${id}-${one['name'] ?? ''}-interval-${one['interval'] ?? ''}`;
     const isTwin =
       operations.filter(({ name, interval }) => name === one['name'] && interval === one['interval']).length >
       1;
-    return element('op', {
-      id: isTwin && role !== undefined ? `${base}-${role.toLowerCase()}` : base,
-      ...one,
-      ...(role === undefined ? {} : { role: spelled(role, word) }),
-    });
+    return element(
+      'op',
+      {
+        id: isTwin && role !== undefined ? `${base}-${role.toLowerCase()}` : base,
+        ...others,
+        ...(role === undefined ? {} : { role: spelled(role, word) }),
+      },
+      insideOf(old, one, operations),
+    );
   });
-  return element('primitive', { id, class: kind, provider, type }, [
-    ...pairs('instance_attributes', `${id}-instance_attributes`, options),
-    ...pairs('meta_attributes', `${id}-meta_attributes`, meta),
-    ...(ops.length === 0 ? [] : [element('operations', {}, ops)]),
-  ]);
+  const kept = old?.children.filter(({ name }) => name !== 'operations') ?? [];
+  const bare = element('primitive', { ...old?.attributes, id, class: kind, provider, type }, kept);
+  const meta = old === undefined ? {} : onlyLeft(pairsOf(old, 'meta_attributes'), wanted.meta);
+  const made = withPairs(
+    withPairs(bare, 'instance_attributes', `${id}-instance_attributes`, options),
+    'meta_attributes',
+    `${id}-meta_attributes`,
+    { ...meta, ...wanted.meta },
+  );
+  return ops.length === 0 ? made : { ...made, children: [...made.children, element('operations', {}, ops)] };
 }
 
 /** The clone's meta attributes as wanted: undefined for a resource that runs once. */
@@ -121,6 +145,12 @@ function cloneOf({ promotable, clone }: WantedResource): Values | undefined {
   if (promotable !== undefined) return { ...promotable, promotable: 'true' };
   return clone;
 }
+
+/** The clone right around a resource; a `master` is one, of Pacemaker before 2.0. */
+const holderOf = (configuration: Element, resource: Element): Element | undefined =>
+  [...within(configuration)].find(
+    ({ name, children }) => (name === 'clone' || name === 'master') && children.includes(resource),
+  );
 
 /** The resource is as wanted; one that is new stands at the end, outside of groups. */
 export const resourceEdit =
@@ -130,40 +160,37 @@ export const resourceEdit =
     const old = byId(configuration, 'resources', name);
     if (old !== undefined && old.name !== 'primitive')
       throw new StepFailed(`${name} is there already, and is a ${old.name}`);
-    const oldClone = byId(configuration, 'resources', `${name}-clone`);
-    const isCloned = oldClone !== undefined && old !== undefined && [...within(oldClone)].includes(old);
+    const holder = old && holderOf(configuration, old);
+    const oldClone = holder?.attributes['id'] === `${name}-clone` ? holder : undefined;
+    const isCloned = oldClone !== undefined;
     const clone = cloneOf(wanted);
+    if (holder !== undefined && clone !== undefined && oldClone?.name !== 'clone')
+      throw new StepFailed(
+        `${name} runs on all nodes already, as the ${holder.name} ${holder.attributes['id'] ?? ''}, and is to be the clone ${name}-clone: that cannot be changed while it is there`,
+        {},
+        { hint: 'remove it first (state: absent)' },
+      );
     if (old !== undefined && isCloned !== (clone !== undefined))
       throw new StepFailed(
         `${name} runs ${isCloned ? 'on all nodes' : 'once'}, and is to run ${isCloned ? 'once' : 'on all nodes'}: that cannot be changed while it is there`,
         {},
         { hint: 'remove it first (state: absent)' },
       );
-    const meta = old === undefined ? {} : pairsOf(old, 'meta_attributes');
-    const cloneMeta = isCloned ? pairsOf(oldClone, 'meta_attributes') : {};
-    const operations = operationsOf(wanted, agent);
-    const before =
-      old &&
-      text(
-        agentOf(old),
-        pairsOf(old, 'instance_attributes'),
-        withoutLeft(meta, wanted.meta),
-        operationsIn(old),
-        isCloned ? withoutLeft(cloneMeta, clone ?? {}) : undefined,
-      );
-    const after = text(wanted.agent, wanted.options, wanted.meta, operations, clone);
+    const cloneMeta = pairsOf(oldClone, 'meta_attributes');
+    const made = primitive(wanted, operationsOf(wanted, agent), old, word);
+    const before = old && text(old, wanted.meta, oldClone && withoutLeft(cloneMeta, clone ?? {}));
+    const after = text(made, wanted.meta, clone);
     if (before === after) return unchanged(configuration);
-    const made = primitive(wanted, operations, { ...onlyLeft(meta, wanted.meta), ...wanted.meta }, word);
+    const around = oldClone ?? element('clone', { id: `${name}-clone` });
     const whole =
       clone === undefined
         ? made
-        : element('clone', { id: `${name}-clone` }, [
-            made,
-            ...pairs('meta_attributes', `${name}-clone-meta_attributes`, {
-              ...onlyLeft(cloneMeta, clone),
-              ...clone,
-            }),
-          ]);
+        : withPairs(
+            { ...around, children: [made, ...around.children.filter((one) => one !== old)] },
+            'meta_attributes',
+            `${name}-clone-meta_attributes`,
+            { ...onlyLeft(cloneMeta, clone), ...clone },
+          );
     return {
       configuration: withPart(configuration, 'resources', (part) =>
         old === undefined
@@ -193,8 +220,8 @@ export const groupEdit =
     const lost = childrenOf(group, 'primitive').filter(
       ({ attributes }) => !resources.includes(attributes['id'] ?? ''),
     );
-    const rest = childrenOf(group, 'meta_attributes');
-    const made = element('group', { id: name }, [...members, ...rest]);
+    const rest = group?.children.filter((one) => one.name !== 'primitive') ?? [];
+    const made = element('group', { ...group?.attributes, id: name }, [...members, ...rest]);
     return {
       configuration: withPart(configuration, 'resources', (part) => {
         const bare = [name, ...resources].reduce((sofar, id) => replaced(sofar, id, () => []), part);
@@ -212,13 +239,10 @@ export const groupEdit =
     };
   };
 
-const holds = (root: Element, id: string): boolean =>
-  [...within(root)].some((one) => one.attributes['id'] === id);
-
-/** The clone or group that is there for the resource alone, else the resource. */
+/** The clone that is there for the resource alone, else the resource. */
 function wholeOf(configuration: Element, id: string): string {
-  const clone = byId(configuration, 'resources', `${id}-clone`);
-  return clone?.name === 'clone' && holds(clone, id) ? `${id}-clone` : id;
+  const one = byId(configuration, 'resources', id);
+  return (one && holderOf(configuration, one)?.attributes['id']) ?? id;
 }
 
 /** The resource is to be stopped (target-role), as `pcs resource disable` does. */
@@ -230,11 +254,7 @@ export const stopEdit =
     if (old === undefined || pairsOf(old, 'meta_attributes')['target-role'] === 'Stopped')
       return unchanged(configuration);
     const meta = { ...pairsOf(old, 'meta_attributes'), 'target-role': 'Stopped' };
-    const children = old.children.filter(({ name }) => name !== 'meta_attributes');
-    const made = {
-      ...old,
-      children: [...children, ...pairs('meta_attributes', `${whole}-meta_attributes`, meta)],
-    };
+    const made = withPairs(old, 'meta_attributes', `${whole}-meta_attributes`, meta);
     return {
       configuration: withPart(configuration, 'resources', (part) => replaced(part, whole, () => [made])),
       changes: [{ what: `resource ${id}`, before: 'started', after: 'stopped' }],

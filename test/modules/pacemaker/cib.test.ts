@@ -87,6 +87,72 @@ test.each([
   expect(others(edited)).toEqual(others(configuration));
 });
 
+/** The configuration with some of its text replaced. */
+const replacedIn = (texts: Readonly<Record<string, string>>): Element => {
+  const text = Object.entries(texts).reduce(
+    (sofar, [from, to]) => sofar.replace(from, to),
+    fixture('cib.xml'),
+  );
+  return childOf(parse(text), 'configuration') as Element;
+};
+const ruled = (set: string, id: string, name: string): string =>
+  `<${set} id="${id}" score="10"><rule id="${id}-rule" score="0"><expression id="${id}-expr" attribute="#uname" ` +
+  `operation="eq" value="dbk2"/></rule><nvpair id="${id}-${name}" name="${name}" value="theirs"/></${set}>`;
+
+test('what nothing is said of stays: sets with rules, utilization, what is inside of an operation', () => {
+  const theirs =
+    ruled('instance_attributes', 'theirs', 'ip') + ruled('meta_attributes', 'more', 'target-role');
+  const use = '<utilization id="use"><nvpair id="use-cpu" name="cpu" value="2"/></utilization>';
+  const level =
+    '<instance_attributes id="depth"><nvpair id="depth-1" name="OCF_CHECK_LEVEL" value="10"/></instance_attributes>';
+  const primitive = '<primitive id="ClusterIP" class="ocf" provider="heartbeat" type="IPaddr2">';
+  const clone = '<clone id="KaiwuData-clone">';
+  const whole = replacedIn({
+    [primitive]: primitive + theirs + use,
+    'interval="30s" timeout="20s"/>': `interval="30s" timeout="20s">${level}</op>`,
+    [clone]: clone + ruled('meta_attributes', 'c', 'x'),
+  });
+  expect(changesOf(resource(vip), whole)).toEqual([]);
+  const faster = { ...vip, operations: [{ name: 'monitor', interval: '5s' }] };
+  for (const edit of [
+    resource({ ...vip, options: { ip: '10.0.0.9' } }),
+    resource(faster),
+    stopEdit('ClusterIP'),
+  ])
+    for (const part of [theirs, use, level]) expect(write(once(edit, whole))).toContain(part);
+  const operations = [1, 2].map((interval) => ({ name: 'monitor', interval }));
+  expect(changesOf(resource({ ...vip, operations }), whole)).toMatchObject([
+    { before: expect.stringContaining('OCF_CHECK_LEVEL=10') as string },
+  ]);
+  expect(write(once(stopEdit('KaiwuData'), whole))).toContain(ruled('meta_attributes', 'c', 'x'));
+});
+
+test('options of all resources and of the cluster are set beside those that have a rule', () => {
+  const theirs = ruled('meta_attributes', 'build-resource-defaults', 'migration-threshold');
+  const own = /<meta_attributes id="build-resource-defaults">.*?<\/meta_attributes>/s.exec(
+    fixture('cib.xml'),
+  );
+  const given = replacedIn({ [own?.[0] ?? '']: theirs });
+  const edited = once(propertyEdit('resources', { 'migration-threshold': '3' }), given);
+  expect(write(edited)).toContain(theirs);
+  expect(write(edited)).toContain('name="migration-threshold" value="3"');
+  const without = once(propertyEdit('resources', { 'migration-threshold': null }), edited);
+  expect(write(without)).toContain(theirs);
+  const set = ruled('cluster_property_set', 'night', 'no-quorum-policy');
+  const cluster = replacedIn({ '<crm_config>': `<crm_config>${set}` });
+  expect(write(once(propertyEdit('cluster', { 'no-quorum-policy': 'stop' }), cluster))).toContain(set);
+});
+
+test('a clone of another name is told as what it is, and goes with its resource', () => {
+  const text = write(configuration)
+    .replaceAll('KaiwuData-clone"', 'ms_KaiwuData"')
+    .replace('<clone ', '<master ');
+  const old = parse(text.replace('</clone>', '</master>'));
+  const wanted = { name: 'KaiwuData', agent: 'ocf:linbit:drbd', promotable: {} };
+  expect(() => changesOf(resource(wanted), old)).toThrow('on all nodes already, as the master ms_KaiwuData');
+  expect(write(once(removalEdit('KaiwuData'), old))).not.toContain('ms_KaiwuData');
+});
+
 test('what an operator has stopped in an emergency stays so', () => {
   const stopped = once(stopEdit('ClusterIP'));
   const changed = once(resource({ ...vip, options: { ip: '10.0.0.9' } }), stopped);

@@ -123,6 +123,16 @@ test('resources, groups and constraints are as described, each changed once', as
   });
   expect([await where('one'), await where('two')]).toEqual([['dbk2'], ['dbk2']]);
   await reach('pacemaker.resource', dummy('three'));
+  // What others have put beside it stays.
+  const theirs = [
+    '<utilization id="three-use"><nvpair id="three-cpu" name="cpu" value="1"/></utilization>',
+    '<meta_attributes id="three-more" score="9"><rule id="three-rule" score="0"><expression id="three-expr" attribute="#uname" operation="eq" value="dbk9"/></rule><nvpair id="three-st" name="resource-stickiness" value="7"/></meta_attributes>',
+  ];
+  const put = `cibadmin --modify --allow-create --scope resources --xml-text '<primitive id="three">${theirs.join('')}</primitive>'`;
+  await on('dbk1', put);
+  await reach('pacemaker.resource', dummy('three', { meta: { 'migration-threshold': 3 } }));
+  for (const id of ['three-cpu', 'three-expr', 'three-st'])
+    expect(await configured()).toContain(`id="${id}"`);
   await reach('pacemaker.constraint', { colocation: { resource: 'three', with: 'both' } });
   await reach('pacemaker.constraint', { order: { first: 'both', then: 'three' } });
   await reach('pacemaker.group', { name: 'both', resources: ['two', 'one'] });
