@@ -1,7 +1,5 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { promisify } from 'node:util';
-
-const run = promisify(execFile);
+import { execFileSync } from 'node:child_process';
+import { installPackages } from '../engine/lab/requirements.ts';
 
 function isInstalled(name: string): boolean {
   try {
@@ -18,19 +16,9 @@ export async function ensurePackages(names: readonly string[]): Promise<void> {
   if (missing.length === 0) return;
   const needed = `these tests need the Debian packages ${missing.join(', ')}`;
   if (process.getuid?.() !== 0) throw new Error(`${needed}: run them as root, or install the packages`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1', LC_ALL: 'C' };
-  const install = `
-    apt_install() { apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"; }
-    apt_install "$@" || { apt-get update -qq && apt_install "$@"; }`;
   try {
-    // One at a time, whichever test process comes first.
-    await run('flock', ['/tmp/drillbook-test-apt.lock', 'sh', '-c', install, 'sh', ...missing], {
-      env,
-      maxBuffer: 64 * 1024 * 1024,
-    });
+    await installPackages(missing);
   } catch (error) {
-    const { code, stderr = '' } = error as { code?: unknown; stderr?: string };
-    const reason = code === 'ENOENT' ? 'there is no apt-get here' : stderr.trim().split('\n').at(-1);
-    throw new Error(`${needed}, and apt cannot install them: ${reason}`, { cause: error });
+    throw new Error(`${needed}, and apt cannot install them: ${(error as Error).message}`, { cause: error });
   }
 }

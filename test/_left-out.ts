@@ -10,7 +10,8 @@ export class LeftOut implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[]): void {
     const counts = modules.flatMap(({ children, relativeModuleId }) => {
-      const count = [...children.allTests('skipped')].length;
+      // Those of a hook that failed are skipped too, but were not left out.
+      const count = [...children.allTests('skipped')].filter(({ options }) => options.mode === 'skip').length;
       return count === 0 ? [] : [{ count, file: relativeModuleId.replace(/^test\/|\.test\.ts$/g, '') }];
     });
     if (counts.length === 0 || this.isChoice) return;

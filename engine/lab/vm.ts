@@ -88,6 +88,7 @@ timeout 180 ${RUN} mem=256M ubd0=/lab/node/probe.cow,/lab/image/disk init=/usr/l
 /** What virtual machines of this image boot: built now, or from the cache; proved by a boot of a second. */
 export async function ensureVm(image: string, options: CacheOptions): Promise<VmImage> {
   const { onProgress, signal } = options;
+  if (process.arch !== 'x64') throw noVm(`is for amd64 alone, and this machine is ${process.arch}`);
   const kernel = await cached('kernel', [KERNEL, MOUNTS], options, async (folder) => {
     onProgress('unpacking a kernel with DRBD (user-mode Linux)');
     await makeTree(KERNEL, 'extract', folder, signal);
@@ -109,10 +110,13 @@ export async function ensureVm(image: string, options: CacheOptions): Promise<Vm
     const said = await guarded(['sh', '-euc', PROBE, 'sh', kernel, disk, work], { signal });
     if (!said.includes('smoke: drbd')) {
       const end = said.trim().split('\n').slice(-3).join('; ');
-      throw new DrillbookError('lab.vm', `user-mode Linux does not run on this machine: ${end}`, {
-        hint: 'a lab without DRBD is to be had: leave --drbd out',
-      });
+      throw noVm(`does not run on this machine: ${end}`);
     }
   });
   return { kernel, disk: join(folder, 'disk') };
 }
+
+const noVm = (why: string): DrillbookError =>
+  new DrillbookError('lab.vm', `user-mode Linux ${why}`, {
+    hint: 'a lab without DRBD is to be had: leave --drbd out',
+  });

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Redactor } from '../../engine/core/secret.ts';
 import lab from '../../engine/cli/lab.ts';
+import { requireKernel } from '../../engine/lab/requirements.ts';
 
 const run = (
   positionals: readonly string[],
@@ -32,6 +33,12 @@ test.each([
 
 test('taking down a lab that is not there is no error', async () => {
   expect(await run(['down'])).toBe(0);
+});
+
+test('a machine whose kernel cannot end a node at once is told so', () => {
+  for (const version of ['5.10.0-28-amd64', '4.19.0'])
+    expect(() => requireKernel(version)).toThrow('Linux 5.14');
+  for (const version of ['5.14.0', '6.1.0-18-amd64', '10.0']) requireKernel(version);
 });
 
 test.runIf(process.getuid?.() === 0)('a user who is not root is told so', async () => {

@@ -70,8 +70,8 @@ async function startOver(): Promise<void> {
   await both((node) => on(node, 'umount /mnt 2>/dev/null; drbdadm down drbd3'));
   await on('dbk2', 'drbdmeta --force 3 v08 $(drbdadm sh-ll-dev drbd3) internal create-md </dev/null >&2');
   await both((node) => on(node, 'drbdadm up drbd3'));
-  await expect.poll(async () => (await divergence())['state'], { timeout: 30_000 }).toBe('connected');
-  await expect.poll(() => on('dbk2', 'drbdadm dstate drbd3'), { timeout: 60_000 }).toBe('UpToDate/UpToDate');
+  await expect.poll(async () => (await divergence())['state'], { timeout: 120_000 }).toBe('connected');
+  await expect.poll(() => on('dbk2', 'drbdadm dstate drbd3'), { timeout: 240_000 }).toBe('UpToDate/UpToDate');
 }
 
 /** Shorter times than DRBD's own, so that nodes soon notice; with or without policies that discard by themselves. */
@@ -250,56 +250,60 @@ async function whole(split: Split, sums: Readonly<Record<Node, string>>, before:
 
 const MOUNT = 'drbdadm primary drbd3 && mount /dev/drbd3 /mnt';
 
-const SEEDS = isFull ? Array.from({ length: 20 }, (_, i) => i + 1) : [3];
+const SEEDS = Array.from({ length: 20 }, (_, i) => i + 1);
 
-test.each(SEEDS.map(splitOf))(
-  'seed $seed: $kind; $victim gives way',
-  async (split) => {
-    onTestFailed(({ task }) => report(`seed ${split.seed}: ${task.result?.errors?.[0]?.stack ?? 'failed'}`));
-    const startedAt = performance.now();
-    const { kind, victim, isServing, isCutStill } = split;
-    const survivor = peerOf(victim);
-    await settle(split);
-    const sums = await comeApart(lab, on, split);
-    if (isServing) await on(survivor, MOUNT);
-    if (kind === 'the victim is mounted') await on(victim, MOUNT);
-    if (!isCutStill) {
-      await heal();
-      if (!kind.startsWith('one is StandAlone') && !isHarmless(kind))
-        await Promise.any(NODES.map((node) => on(node, isStandAlone)));
-    }
-    const nodes = await judged(split);
-    await refused(split, nodes);
-    if (kind === 'the victim is mounted') await on(victim, 'umount /mnt && drbdadm secondary drbd3');
-    if (split.seed === 3) await notAsJudged(victim);
-    const before = await on(survivor, DIGEST);
-    const judgedMs = performance.now() - startedAt;
-    let died = 0;
-    if (isHarmless(kind)) {
-      await heal();
-      const ran = await playbook('kwdb/drbd-reconnect', lab.inventory, { state: folder });
-      expect(ran.code, ran.told).toBe(0);
-    } else
-      died = await repaired(
-        split,
-        await judged({
-          ...split,
-          kind: kind === 'the victim is mounted' ? 'both were primary and wrote' : kind,
-        }),
+for (const split of SEEDS.map(splitOf)) {
+  const { seed, kind, victim, isServing, isCutStill } = split;
+  test.skipIf(seed !== 3 && !isFull)(
+    `seed ${seed}: ${kind}; ${victim} gives way`,
+    async () => {
+      onTestFailed(({ task }) =>
+        report(`seed ${split.seed}: ${task.result?.errors?.[0]?.stack ?? 'failed'}`),
       );
-    const repairedMs = performance.now() - startedAt - judgedMs;
-    await whole(split, sums, before);
-    report(
-      `seed ${split.seed}: ${kind}; ${victim} gave way, ${JSON.stringify(split.wroteKb)} KiB; apart and judged ${(judgedMs / 1000).toFixed(1)} s, whole after ${(repairedMs / 1000).toFixed(1)} s, engine died ${died} times`,
-    );
-  },
-  300_000,
-);
+      const startedAt = performance.now();
+      const survivor = peerOf(victim);
+      await settle(split);
+      const sums = await comeApart(lab, on, split);
+      if (isServing) await on(survivor, MOUNT);
+      if (kind === 'the victim is mounted') await on(victim, MOUNT);
+      if (!isCutStill) {
+        await heal();
+        if (!kind.startsWith('one is StandAlone') && !isHarmless(kind))
+          await Promise.any(NODES.map((node) => on(node, isStandAlone)));
+      }
+      const nodes = await judged(split);
+      await refused(split, nodes);
+      if (kind === 'the victim is mounted') await on(victim, 'umount /mnt && drbdadm secondary drbd3');
+      if (split.seed === 3) await notAsJudged(victim);
+      const before = await on(survivor, DIGEST);
+      const judgedMs = performance.now() - startedAt;
+      let died = 0;
+      if (isHarmless(kind)) {
+        await heal();
+        const ran = await playbook('kwdb/drbd-reconnect', lab.inventory, { state: folder });
+        expect(ran.code, ran.told).toBe(0);
+      } else
+        died = await repaired(
+          split,
+          await judged({
+            ...split,
+            kind: kind === 'the victim is mounted' ? 'both were primary and wrote' : kind,
+          }),
+        );
+      const repairedMs = performance.now() - startedAt - judgedMs;
+      await whole(split, sums, before);
+      report(
+        `seed ${split.seed}: ${kind}; ${victim} gave way, ${JSON.stringify(split.wroteKb)} KiB; apart and judged ${(judgedMs / 1000).toFixed(1)} s, whole after ${(repairedMs / 1000).toFixed(1)} s, engine died ${died} times`,
+      );
+    },
+    600_000,
+  );
+}
 
 /** Seconds after the beginning of the repair. */
-const OUTAGES = isFull ? [2, 4] : [];
+const OUTAGES = [2, 4];
 
-test.each(OUTAGES)(
+test.runIf(isFull).each(OUTAGES)(
   'the victim loses power %d s into its repair, and the run ends as it would have',
   async (seconds) => {
     const split = {
@@ -334,8 +338,8 @@ test.each(OUTAGES)(
     expect([ended.code, ended.stderr]).toEqual([0, '']);
     if ((await on(victim, 'drbdadm cstate drbd3').catch(() => '')) === '')
       await on(victim, 'drbdadm up drbd3');
-    await expect.poll(async () => (await divergence())['state'], { timeout: 30_000 }).toBe('connected');
+    await expect.poll(async () => (await divergence())['state'], { timeout: 120_000 }).toBe('connected');
     await whole({ ...split, compress: 'none' }, sums, before);
   },
-  300_000,
+  600_000,
 );
