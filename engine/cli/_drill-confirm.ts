@@ -36,7 +36,8 @@ export async function confirmDrill(
   const { name, nodes } = cluster;
   const remedies = remediesOf(drill, plans, redactor);
   const then = remedies.length === 0 ? '' : ` Then ${remedies.join(', ')}.`;
-  const question = `${drill.name}: ${harmOf(drill)}, on ${name} (${nodes.join(', ')}), which is no lab.${then}`;
+  const harm = harmOf(drill);
+  const question = `${drill.name}: ${harm && `${harm}, `}on ${name} (${nodes.join(', ')}), which is no lab.${then}`;
   const codes = plans.map(({ plan }) => plan.code);
   const code = createHash('sha256')
     .update(JSON.stringify([drill.name, drill.faults, drill.then, codes, name, nodes]))

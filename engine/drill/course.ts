@@ -56,7 +56,7 @@ export interface Course {
   tell(event: WithoutTime<DrillEvent>): void;
   /** It ends no better than this, and why. */
   worsen(outcome: DrillOutcome, why: string): void;
-  /** It ends because of this: as stopped only where no fault has been in force. */
+  /** It ends because of this: as stopped only where no fault has been in force, and no playbook was run. */
   endBy(error: DrillbookError): void;
   begin(phase: Phase): void;
   see(seen: Seen): void;
@@ -103,7 +103,7 @@ export function startCourse(request: DrillRequest): Course {
   };
   const endBy: Course['endBy'] = ({ code, message, hint }) => {
     const [family] = code.split('.');
-    const isBegun = faults.length > 0;
+    const isBegun = faults.length > 0 || playbooks.length > 0;
     const how = family === 'doubt' ? 'in_doubt' : family === 'guard' && !isBegun ? 'stopped' : 'failed';
     worsen(how, hint === undefined ? message : `${message} — ${hint}`);
   };

@@ -29,7 +29,7 @@ async function lookAgain(course: Course, before: Before): Promise<void> {
 
 /**
  * The faults, what happens by itself, playbooks for the rest, and the steady state again, which is looked for too where
- * something went wrong meanwhile. The ms at which the first fault was due, or undefined where none was any more.
+ * something went wrong meanwhile. The ms at which the first fault, or a planned stop, was due, or undefined where none was any more.
  */
 export async function fallAndRise(
   course: Course,
@@ -40,16 +40,17 @@ export async function fallAndRise(
   const { interrupt, drill } = course.request;
   await lookAgain(course, before);
   if (interrupt.aborted) return undefined;
-  const faultMs = course.now() + Math.min(...drill.faults.map(({ after }) => after));
+  const isPlanned = drill.faults.length === 0;
+  const faultMs = course.now() + (isPlanned ? 0 : Math.min(...drill.faults.map(({ after }) => after)));
   try {
-    course.begin('fault');
+    course.begin(isPlanned ? 'planned stop' : 'fault');
     const failed = new AbortController();
     const ends = await Promise.allSettled([
       strikeAll(course, before, failed, beforeHeal),
       expectAll(course, before, faultMs, failed),
     ]);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
-    course.begin('healed');
+    if (!isPlanned) course.begin('healed');
     await runThen(course, before, lock);
   } catch (error) {
     course.begin('steady after');

@@ -47,6 +47,23 @@ function* conditionsOf(drill: Rough): Generator<readonly [readonly string[], Pat
     if (one.when !== undefined) yield [one.when, ['then', i, 'when'], KNOWN];
 }
 
+/** Without a fault it is a playbook that is measured: what is wrong with such a drill. */
+function* unplanned({ then = [], expect = [] }: Rough, source: Source): Generator<DrillbookError> {
+  if (then[0] === undefined || then[0].when !== undefined)
+    yield source.error(
+      'parse.drill',
+      ['faults'],
+      'nothing goes wrong, and no playbook is run in any case',
+      'give a fault, or a playbook of `then` without `when`',
+    );
+  if (expect.length > 0)
+    yield source.error(
+      'parse.drill',
+      ['expect', 0],
+      'nothing is expected by itself of a drill without a fault',
+    );
+}
+
 /** What is wrong with a drill beyond its shape. */
 function* problemsOf(drill: Rough, source: Source, loading: Loading): Generator<DrillbookError> {
   const { faults = [], expect = [], then = [] } = drill;
@@ -62,6 +79,7 @@ function* problemsOf(drill: Rough, source: Source, loading: Loading): Generator<
     const hint = suggest(run.split('/').at(-1) ?? run, there);
     yield source.error('parse.drill', ['then', i, 'run'], `there is no playbook ${run}`, hint);
   }
+  if (drill.faults?.length === 0) yield* unplanned(drill, source);
   const last =
     Math.max(...faults.map((fault) => fault.after + fault.for)) -
     Math.min(...faults.map(({ after }) => after));

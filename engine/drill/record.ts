@@ -30,7 +30,15 @@ export type DrillEvent = {
 );
 
 /** The parts of a drill, in their order. */
-export const PHASES = ['steady before', 'writing', 'fault', 'healed', 'steady after', 'audit'] as const;
+export const PHASES = [
+  'steady before',
+  'writing',
+  'fault',
+  'healed',
+  'planned stop',
+  'steady after',
+  'audit',
+] as const;
 export type Phase = (typeof PHASES)[number];
 
 export interface FaultRecord {

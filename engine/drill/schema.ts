@@ -162,7 +162,9 @@ export const drillSchema = z.strictObject({
     })
     .prefault({})
     .describe('The writer of numbered rows, through the VIP'),
-  faults: z.array(faultSchema).min(1).describe('What goes wrong'),
+  faults: z
+    .array(faultSchema)
+    .describe('What goes wrong; none where the first playbook of `then` is what is measured, a planned stop'),
   expect: z
     .array(
       z.strictObject({
@@ -183,7 +185,9 @@ export const drillSchema = z.strictObject({
       }),
     )
     .default([])
-    .describe('Playbooks for what does not happen by itself, once the faults are healed'),
+    .describe(
+      'Playbooks for what does not happen by itself, once the faults are healed; or those of a planned stop',
+    ),
   goals: z
     .strictObject({
       rto: zDuration.optional().describe('Longest time without an acknowledged write'),

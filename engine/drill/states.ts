@@ -141,8 +141,8 @@ export async function runThen(course: Course, before: Before, lock: PairLock): P
     tell({ event: 'playbook', run, state: 'begun' });
     await lock.release();
     const { id, exitCode } = await request.run(playbook, inputs);
-    await lock.take();
     course.playbooks.push({ playbook, fromMs, untilMs: now(), run: id, exitCode });
+    await lock.take();
     tell({ event: 'playbook', run, state: exitCode === 0 ? 'done' : 'failed', id });
     if (exitCode === 0) continue;
     worsen(exitCode === 4 ? 'in_doubt' : 'failed', `${run} ended with exit code ${exitCode} (run ${id})`);

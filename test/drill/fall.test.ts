@@ -71,6 +71,30 @@ test('one that is refused first of all leaves nothing begun', async () => {
   expect([outcome, exitCode, faults]).toEqual(['stopped', 5, []]);
 });
 
+test('without a fault its playbooks are what is measured, in their order', async () => {
+  const ran: unknown[] = [];
+  const { fall } = stage(`faults: []\nthen: [{ run: book.yml }, { run: book.yml, with: { back: true } }]\n`, {
+    run: (_, inputs) => {
+      ran.push(inputs);
+      return Promise.resolve({ id: 'r', exitCode: 0 });
+    },
+  });
+  const record = await fall();
+  expect([record.outcome, ran]).toEqual(['passed', [{}, { back: true }]]);
+  expect(phasesOf(record)).toEqual(['planned stop', 'steady after']);
+});
+
+test('a drill whose playbook has run is not said to have done nothing', async () => {
+  let locks = 0;
+  const { fall } = stage(`faults: []\nthen: [{ run: book.yml }]\n`, {
+    lock: () =>
+      locks++ === 0
+        ? Promise.reject(new DrillbookError('guard.lock', 'somebody has the lock'))
+        : Promise.resolve(() => Promise.resolve()),
+  });
+  expect((await fall()).outcome).toBe('failed');
+});
+
 test('after an error in mid-drill a pair that is not well is in doubt', async () => {
   const { fall, dir } = stage(`${SECOND}then: [{ run: book.yml }]\n`, {
     lock: () => Promise.reject(new DrillbookError('guard.lock', 'somebody has the lock')),

@@ -98,6 +98,16 @@ test.each([
     SMALL.replace('power_off', 'conflicting_row'),
     /breaks the replication into a standby/,
   ],
+  [
+    'neither a fault nor a playbook that is run in any case',
+    "name: x\nsteady: { that: 'true' }\nfaults: []\n",
+    /3:1 nothing goes wrong, and no playbook is run in any case/,
+  ],
+  [
+    'what is expected by itself of a planned stop',
+    `${readFileSync('playbooks/drills/kwdb-switch.yml', 'utf8').replaceAll('../kwdb', join(process.cwd(), 'playbooks/kwdb'))}expect: [{ name: y, that: 'true' }]\n`,
+    /nothing is expected by itself of a drill without a fault/,
+  ],
   ['neither delay nor loss', SMALL.replace('power_off', 'slow'), /give `delay`, `loss` or both/],
 ])('refused: %s', (_, text, wanted) => {
   const all = told(text);
