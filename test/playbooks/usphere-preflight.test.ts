@@ -66,6 +66,26 @@ test('two new hosts meet the conditions, and the formula is shown with its numbe
   expect(ran.changed).toEqual([]);
 }, 120_000);
 
+test('an initiator name on record is not written over by that of a host that was installed anew', async () => {
+  const record = (extra: readonly string[] = []): Promise<Ran> =>
+    playbook('usphere/record-initiators', lab.inventory, { state, extra });
+  expect((await record()).changed).toHaveLength(2);
+  expect((await record()).changed).toEqual([]);
+  const known = () => on('dbk1', 'cat /etc/usphere/initiators');
+  const before = await known();
+  expect(before).toMatch(/^dbk1 iqn\S+\ndbk2 iqn\S+$/);
+  await on('dbk2', 'echo InitiatorName=iqn.new >/etc/iscsi/initiatorname.iscsi; rm /etc/usphere/initiators');
+  const ran = await record();
+  expect([ran.code, ran.failed, ran.changed]).toEqual([1, ['The name is the one on record'], []]);
+  expect(await known()).toBe(before);
+  await on('dbk2', 'rm /etc/iscsi/initiatorname.iscsi');
+  expect((await record()).code).toBe(0);
+  expect(await known()).toBe(before);
+  await on('dbk2', 'echo InitiatorName=iqn.new >/etc/iscsi/initiatorname.iscsi');
+  expect((await record(['new_initiators=true'])).code).toBe(0);
+  expect(await known()).toBe(before.replace(/dbk2 .*/, 'dbk2 iqn.new'));
+}, 120_000);
+
 test('each wrong condition is told with its own message, all at once', async () => {
   await on('dbk1', 'vms-hosts add one 10.0.0.9');
   await on(
@@ -89,6 +109,7 @@ test('each wrong condition is told with its own message, all at once', async () 
     'Only the default storage pools',
     'No host is managed yet',
     'The database partition is large enough for what is expected',
+    '/vms is a partition of its own',
     '/vms is large enough',
     'Nobody else has the VIP',
     'The arbiter, or each address to ping, is reached',
@@ -112,6 +133,56 @@ test('each condition counts in the end', async () => {
     registered.filter((name) => !end.includes(`${name}.failed'`) && !end.includes(`${name}.failed)`)),
   ).toEqual([]);
 });
+
+test('a platform whose commands have other names is not taken for a bare host', async () => {
+  const away = 'for one in usphere-version vms-hosts; do mv /usr/bin/$one /usr/bin/its-$one; done';
+  await Promise.all(['dbk1', 'dbk2'].map((node) => on(node, away)));
+  const ran = await preflight();
+  expect(ran.code).toBe(1);
+  expect(unmet(ran)).toContain('Same components in the same release');
+  expect(ran.told).toContain(
+    'On dbk1 `usphere-version` tells no components of the platform, and the platform is there (/etc/usphere/vms.conf, storage pools defaultpool isopool, mysql runs, tomcat runs)',
+  );
+  // Not told in the format that is wanted: neither bare.
+  await Promise.all(['dbk1', 'dbk2'].map((node) => on(node, 'ln -s /bin/uname /usr/bin/usphere-version')));
+  expect(unmet(await preflight())).toContain('Same components in the same release');
+  const named = ['usphere_version_command=its-usphere-version', 'usphere_hosts_command=its-vms-hosts list'];
+  const seen = await playbook('usphere/preflight', lab.inventory, { state, extra: named });
+  expect(seen.told).toContain('dbk1 manages 1 hosts');
+  expect(seen.told).not.toContain('tells no components');
+}, 120_000);
+
+test('two bare hosts are told to be taken for such, and of pools libvirt may have its own', async () => {
+  await Promise.all(
+    ['dbk1', 'dbk2'].map((node) =>
+      on(
+        node,
+        'rm /usr/bin/*usphere-version; dpkg -P usphere-ssp usphere-isc usphere-vms && rm -f /etc/libvirt/storage/*; touch /etc/libvirt/storage/default.xml',
+      ),
+    ),
+  );
+  const ran = await preflight();
+  expect(unmet(ran)).not.toContain('Only the default storage pools');
+  expect(unmet(ran)).not.toContain('Same components in the same release');
+  const warned = ran.steps.filter(({ name }) => name === 'Warning: the platform was not looked at');
+  expect(warned.map(({ outcome }) => outcome)).toEqual(['ok', 'ok']);
+  await on('dbk1', 'touch /etc/libvirt/storage/nfs.xml');
+  expect(unmet(await preflight())).toContain('Only the default storage pools');
+}, 120_000);
+
+test('/vms has to be a partition of its own where the guide wants room on it', async () => {
+  const small = (text: string): string => text.replace('usphere_vms_min_gb: 0', 'usphere_vms_min_gb: 1');
+  const name = '/vms is a partition of its own';
+  expect(unmet(await preflight())).not.toContain(name);
+  const ran = await preflight(small);
+  expect(unmet(ran)).toContain(name);
+  expect(ran.told).toContain('/vms of dbk1 is no partition of its own');
+  await Promise.all(['dbk1', 'dbk2'].map((node) => on(node, 'mount -t tmpfs -o size=1g tmpfs /vms')));
+  const mounted = unmet(await preflight(small));
+  expect(mounted).not.toContain(name);
+  expect(mounted).not.toContain('/vms is large enough');
+  await Promise.all(['dbk1', 'dbk2'].map((node) => on(node, 'umount /vms')));
+}, 120_000);
 
 test('a build stops there, and has changed nothing', async () => {
   const ran = await playbook('usphere/build', lab.inventory, { state });

@@ -2,15 +2,27 @@
 # What the guide wants to know of a host before a hot standby is built, one fact a line; tasks/look-at-host.yml names the
 # lines. Changes nothing. `-` stands for nothing found.
 # $1 command for the components, $2 command for the managed hosts, $3 disk of the database partition, $4 DRBD resource,
-# $5 VIP, $6 length of its prefix, $7 own address on the replication network, $8 addresses of the peer, $9 addresses to ping.
+# $5 VIP, $6 length of its prefix, $7 own address on the replication network, $8 addresses of the peer, $9 addresses to ping,
+# ${10} configuration file of the platform, ${11} its units.
 line() { printf '%s\n' "${1:--}"; }
 words() { tr '\n' ' ' | sed 's/ *$//'; }
 
 line "$(uname -n)"
 line "$(. /etc/os-release && echo "$ID $VERSION_ID")"
-# One that is there and fails says nothing of a bare host.
+
+# What only an installed platform has.
+pools=$(virsh pool-list --all --name 2>/dev/null | grep . | sort | words)
+signs=$(
+  [ ! -e "${10}" ] || printf ', %s' "${10}"
+  case $pools in '' | default) ;; *) printf ', storage pools %s' "$pools" ;; esac
+  for unit in ${11}; do ! systemctl -q is-active "$unit" 2>/dev/null || printf ', %s runs' "$unit"; done
+)
+# A command that is not there, or names nothing, speaks of a bare host only where nothing of the platform is; one that fails
+# never does.
 components=$(sh -c "$1" 2>/dev/null)
-case $? in 0 | 127) line "$(printf '%s\n' "$components" | grep -E '^[A-Z]+ [^ ]+$' | sort | words)" ;; *) line unknown ;; esac
+code=$?
+components=$(printf '%s\n' "$components" | grep -E '^[A-Z]+ [^ ]+$' | sort | words)
+case $code${components:+named}$signs in 0named*) line "$components" ;; 0 | 127) line ;; *) line unknown ;; esac
 if [ -d /sys/firmware/efi ]; then line UEFI; else line Legacy; fi
 
 # What / lies on, down to the disks; a soft RAID is named as such.
@@ -30,10 +42,11 @@ parts() {
 }
 line "$(parts)"
 
-at=/vms
-[ -d $at ] || at=/
-line "$(df -PBM $at | awk 'NR == 2 { print int($2) }')"
-line "$(virsh pool-list --all --name 2>/dev/null | grep . | sort | words)"
+# Of the partition: a file system on it has less. Where it lies on no block device, of the file system.
+if mountpoint -q /vms; then at=/vms; else at=/; fi
+bytes=$(lsblk -bndo SIZE "$(findmnt -nvo SOURCE $at)" 2>/dev/null) || bytes=$(df -PB1 $at | awk 'NR == 2 { print $2 }')
+line "$((bytes / 1048576))"
+line "$pools"
 if known=$(sh -c "$2" 2>/dev/null); then line "$(printf '%s' "$known" | grep -c .)"; else line; fi
 if [ -e "/etc/drbd.d/$4.res" ]; then line pair; else line new; fi
 line "$(blockdev --getsize64 "$3" 2>/dev/null)"
@@ -53,3 +66,5 @@ line "$silent"
 silent=$(for address in $9; do answers "$address" || echo "$address"; done | words)
 line "$silent"
 line "$(id -u)"
+if mountpoint -q /vms; then line own; else line; fi
+line "${signs#, }"
