@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -87,7 +88,7 @@ test('data of unknown origin is not built upon', async () => {
 
 test('the standby comes first; where its user has other numbers the data is not begun, and all is put back', async () => {
   await on('dbk1', 'useradd -u 1500 kaiwudb');
-  const ran = await run('database');
+  const ran = await run('database', [`kwdb_packages=${await leaving('mine')}`]);
   expect(ran.failed).toEqual(['The user of the database has the same numbers on both nodes']);
   expect(ran.told).toContain('kaiwudb is 1500:1500 on dbk1');
   const installed = ran.steps.filter(
@@ -96,6 +97,13 @@ test('the standby comes first; where its user has other numbers the data is not 
   expect(installed.map(({ host }) => host)).toEqual(['dbk2', 'dbk1']);
   for (const node of ['dbk1', 'dbk2'])
     expect(await where(node)).toBe('inactive\ndisabled\nSecondary/Secondary');
+  // The document deletes what the installer leaves there; here nobody loses anything.
+  expect(ran.changed.filter((step) => step.includes('is put aside'))).toHaveLength(1);
+  expect(await on('dbk2', `ls -A ${ROOT}; cat /opt/kwdb/2.2.0/left-in-data-root.*/left`)).toBe('mine');
+  await on(
+    'dbk1',
+    `drbdadm primary drbd3 && mount /dev/drbd3 ${ROOT} && rm ${ROOT}/left && umount ${ROOT} && drbdadm secondary drbd3`,
+  );
   await on('dbk1', `echo y | ${DEPLOY} uninstall`);
 }, 600_000);
 
@@ -172,10 +180,13 @@ test('a bare node beside one that serves gets KWDB and the certificates, and the
 }, 600_000);
 
 test('the stand-in begins no store where nothing is mounted, nor beside files of others', async () => {
-  const why = 'systemctl start kaiwudb; journalctl -u kaiwudb -n 4 -o cat --no-pager';
-  expect(await tried('dbk1', why)).toContain(`the data root ${ROOT} is empty and nothing is mounted there`);
+  const said = (words: string): Promise<void> =>
+    expect.poll(() => tried('dbk1', 'journalctl -u kaiwudb -n 10 -o cat --no-pager')).toContain(words);
+  await tried('dbk1', 'systemctl start kaiwudb');
+  await said(`the data root ${ROOT} is empty and nothing is mounted there`);
   await on('dbk1', `touch ${ROOT}/file`);
-  expect(await tried('dbk1', why)).toContain(`the data root ${ROOT} holds what is not KWDB's: file`);
+  await tried('dbk1', 'systemctl start kaiwudb');
+  await said(`the data root ${ROOT} holds what is not KWDB's: file`);
   expect(await on('dbk1', `rm ${ROOT}/file; ls -A ${ROOT}`)).toBe('');
 }, 600_000);
 
@@ -206,6 +217,17 @@ test('the stand-in in insecure mode takes the same store, and whoever comes', as
   expect((await run('certificates')).failed).toEqual(['KWDB is installed in secure mode']);
 }, 600_000);
 
+/** A folder with the archive of an installer that leaves a file with `words` in the data root. */
+async function leaving(words: string): Promise<string> {
+  const folder = await mkdtemp(join(state, 'leaving-'));
+  const from = await packages();
+  const archive = (await readdir(from)).find((file) => file.includes('2.2.0')) ?? '';
+  const script = `set -e; cd "$1"; tar -xzf "$2/$3"
+    sed -i "s|^  done_with INSTALL|  echo $4 >$5/left; &|" kwdb_install/deploy.sh
+    tar -czf "$3" kwdb_install; rm -r kwdb_install`;
+  execFileSync('sh', ['-c', script, 'sh', folder, from, archive, words, ROOT], { stdio: 'ignore' });
+  return folder;
+}
 async function packages(): Promise<string> {
   const found = /kwdb_packages: (.*)/.exec(await readFile(lab.inventory, 'utf8'));
   return found?.[1] ?? '';
