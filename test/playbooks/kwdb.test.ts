@@ -112,7 +112,10 @@ long(
     expect(await done('preflight')).toEqual([]);
     await lab.ssh('dbk2', 'mkfs.ext4 -q -F /dev/ubdb');
     const broken = await edited('broken', (text) =>
-      text.replace(/(disks:\s+dbk1: ).*/, '$1/dev/ubdb').replaceAll(`${vip}`, vip.replace('.100', '.1')),
+      text
+        .replace(/(disks:\s+dbk1: ).*/, '$1/dev/ubdb')
+        .replaceAll(`${vip}`, vip.replace('.100', '.1'))
+        .replace('arbitration: none', 'arbitration: { ping: [203.0.113.9] }'),
     );
     const ran = await run('preflight', [], broken);
     expect([ran.code, ran.changed, ran.failed]).toEqual([
@@ -122,10 +125,11 @@ long(
         'The disk is there, by a name that stays',
         "The disk is empty, or the pair's already",
         'No other machine has the virtual address',
+        'The arbiter, or each address to ping, is reached',
         'Every condition is met',
       ],
     ]);
-    expect(ran.told).toContain('dbk1 does not meet all conditions: disk; virtual address');
+    expect(ran.told).toContain('dbk1 does not meet all conditions: disk; virtual address; arbitration');
     await lab.ssh('dbk2', 'wipefs -aq /dev/ubdb; dd if=/dev/zero of=/dev/ubdb bs=1M count=1 conv=fsync');
   },
   120_000,
