@@ -19,10 +19,18 @@ const NONE = '0'.repeat(16);
 /** Metadata that was made and never used (drbd_meta_data, UUID_JUST_CREATED). */
 const NEW = `${'0'.repeat(15)}4`;
 
+/** Made, and never used nor filled: a disk that is being filled has the generation of that sync. */
+export const isNew = ({ current }: Generations): boolean => current === NEW;
+/** Its bitmap counts since the node was alone with a generation. */
+export const isCounting = ({ bitmap }: Generations): boolean => bitmap !== NONE;
+
 const cleared = (identifier: string): string =>
   (BigInt(`0x${identifier}`) & ~1n).toString(16).toUpperCase().padStart(16, '0');
 
-/** A line of `drbdadm get-gi`: four identifiers, then seven flags. Undefined where it is none. */
+/**
+ * A line of `drbdadm get-gi`: four identifiers, then flags: seven of DRBD 8.4, of which the last tells of a crashed primary;
+ * of DRBD 9 more, of which the fourth does (drbdmeta.c, m_set_v08_uuid and m_set_v9_uuid). Undefined where it is none.
+ */
 export function parseGenerations(line: string): Generations | undefined {
   const [current = '', bitmap = '', ...rest] = line.trim().split(':');
   const identifiers = [current, bitmap, ...rest.slice(0, 2)];
@@ -34,7 +42,7 @@ export function parseGenerations(line: string): Generations | undefined {
     history: rest.slice(0, 2).map(cleared),
     isConsistent: flags[0] === '1',
     isPrimary: flags[2] === '1',
-    isCrashedPrimary: flags[6] === '1',
+    isCrashedPrimary: flags[flags.length === 7 ? 6 : 3] === '1',
   };
 }
 

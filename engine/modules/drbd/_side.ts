@@ -14,7 +14,7 @@ export interface Side {
   readonly silence?: string | undefined;
   /** Undefined where the resource is down. */
   readonly resource?: Resource | undefined;
-  /** Volume by volume. */
+  /** Volume by volume; none where one of them does not tell its own. */
   readonly generations: readonly Generations[];
   /** What its device is in use for. */
   readonly uses: readonly string[];
@@ -22,7 +22,10 @@ export interface Side {
   /** Seconds ago by the node's own clock; undefined where the file system does not tell. */
   readonly writtenAgo?: number | undefined;
   readonly mountedAgo?: number | undefined;
-  /** What it does by itself after a split, by how many of the nodes are primary then: `disconnect` asks the operator. */
+  /**
+   * What it does by itself after a split, by how many of the nodes are primary then: what its kernel goes by while it looks
+   * for its peer. Left out is `disconnect`, which asks the operator.
+   */
   readonly policies?: Readonly<Record<string, string>> | undefined;
   /** What the kernel said of splits and roles: a hint, no proof. */
   readonly log: readonly string[];
@@ -47,7 +50,7 @@ done
 for disk in $disks; do
   echo "superblock $(dd if="$disk" bs=4096 count=1 iflag=direct 2>/dev/null | od -An -v -tu1 | tr -s '\\n ' ' ')"
 done
-drbdadm dump "$resource" 2>/dev/null | sed -n 's/^ *after-sb-\\([012]\\)pri *\\([a-z0-9-]*\\);.*/policy \\1 \\2/p'
+drbdsetup show "$resource" 2>/dev/null | sed -n 's/^[[:blank:]]*after-sb-\\([012]\\)pri[[:blank:]]*\\([a-z0-9-]*\\);.*/policy \\1 \\2/p'
 dmesg --time-format iso 2>/dev/null | grep -F "drbd $resource" |
   grep -E 'Split-Brain|Unrelated data|I shall become Sync|uuid_compare|role\\( ' | tail -n 6 | sed 's/^/log /'
 [ ! -e /proc/drbd ] || drbdsetup events2 --now --statistics
@@ -64,6 +67,8 @@ function timesOf(bytes: readonly number[]): { mounted: number; written: number }
 
 export function parseSide(name: string, text: string, resource: string): Side {
   const lines = text.split('\n').map((line) => line.trim());
+  // An empty line counts: those of several volumes would else be taken for each other's.
+  const generations = lines.flatMap((line) => (/^gi\b/.test(line) ? [parseGenerations(line.slice(3))] : []));
   const told = (word: string): string[] =>
     lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(word.length + 1));
   const now = Number(told('now')[0]);
@@ -73,7 +78,7 @@ export function parseSide(name: string, text: string, resource: string): Side {
   return {
     name,
     resource: parseEvents(text).find((one) => one.name === resource),
-    generations: told('gi').flatMap((line) => parseGenerations(line) ?? []),
+    generations: generations.every((one) => one !== undefined) ? generations : [],
     uses: told('use'),
     hasVip: lines.includes('vip'),
     writtenAgo: ago(times[0]?.written),

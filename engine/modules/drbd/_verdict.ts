@@ -1,7 +1,7 @@
 import { bytesText } from '../../core/bytes.ts';
 import { durationText } from '../../core/duration.ts';
 import type { Relation } from './_generations.ts';
-import { relationOf } from './_generations.ts';
+import { isCounting, relationOf } from './_generations.ts';
 import type { Side } from './_side.ts';
 import { resultOf } from './_status.ts';
 
@@ -56,11 +56,18 @@ function relation(one: Side, other: Side): Relation {
   return apart.size > 1 ? 'diverged' : word;
 }
 
+const isCountingSide = ({ generations }: Side): boolean => generations.some(isCounting);
+
 /**
  * A node that is promoted while it has a bitmap already begins no new generation: it looks like one that is merely
- * behind, and what it has written would go without a word.
+ * behind, and what it has written would go without a word. After a crash a bitmap that counts from nothing is of whole
+ * extents, of what both have.
  */
-const hasHiddenWrites = (side: Side): boolean => isWhole(side) && !isCrashed(side) && outOfSync(side) > 0;
+const hasHiddenWrites = (side: Side): boolean =>
+  isWhole(side) && (!isCrashed(side) || isCountingSide(side)) && outOfSync(side) > 0;
+/** While it is down its bitmap cannot be seen. */
+const mayHideWrites = (side: Side): boolean =>
+  side.resource === undefined && isWhole(side) && isCountingSide(side);
 
 function lossOf(side: Side, standing: Relation): number {
   if (standing === 'same' || (standing === 'behind' && !hasHiddenWrites(side))) return 0;
@@ -92,10 +99,12 @@ function toldOf(side: Side, other: Side, loss: number): string {
 
 /** Where a split is settled without anybody being asked, as soon as the nodes meet. */
 function settledBy(sides: readonly [Side, Side]): string {
-  const isLooking = sides.some(({ resource }) => resource && resultOf(resource).connection !== 'StandAlone');
+  const looking = sides.filter(({ resource }) => resource && resultOf(resource).connection !== 'StandAlone');
   const primaries = sides.filter(({ resource }) => resource?.role === 'Primary').length;
-  const policy = sides[0].policies?.[primaries] ?? 'disconnect';
-  return isLooking && policy !== 'disconnect'
+  const policy = looking
+    .flatMap(({ policies }) => policies?.[primaries] ?? [])
+    .find((one) => one !== 'disconnect');
+  return policy !== undefined
     ? `. As configured (after-sb-${primaries}pri ${policy}), DRBD may discard one of them by itself, without a copy, as soon as they meet: \`drbdadm disconnect\` on both holds that off`
     : '';
 }
@@ -133,7 +142,18 @@ export function judge(sides: readonly [Side, Side]): Verdict {
     if (side.generations.length === 0)
       return unknown(`${side.name} tells no generations of its data: it has no disk, or no metadata`, sides);
   }
+  if (one.generations.length !== other.generations.length)
+    return unknown(
+      `${one.name} tells the generations of ${one.generations.length} volumes, ${other.name} of ${other.generations.length}`,
+      sides,
+    );
   const standing = relation(one, other);
+  const behind = standing === 'behind' ? one : standing === 'ahead' ? other : undefined;
+  if (behind !== undefined && mayHideWrites(behind))
+    return unknown(
+      `${behind.name} is down and behind, and whether it wrote while it was alone cannot be told: bring it up there without connecting it (drbdadm new-resource, new-minor, attach), and look again`,
+      sides,
+    );
   const losses = [lossOf(one, standing), lossOf(other, OPPOSITE[standing])] as const;
   const isUp = sides.every(({ resource }) => resource !== undefined);
   const base = {
@@ -147,7 +167,6 @@ export function judge(sides: readonly [Side, Side]): Verdict {
     return { ...base, state: 'connected', text: `The nodes are connected: ${each}` };
   if (standing === 'unrelated')
     return { ...base, state: 'unrelated', text: `The data of the two nodes has no past in common: ${each}` };
-  const behind = standing === 'behind' ? one : standing === 'ahead' ? other : undefined;
   const isHidden = behind !== undefined && hasHiddenWrites(behind);
   if (standing === 'diverged' || isHidden) {
     const candidate = isUp ? candidateOf(sides, losses) : null;

@@ -42,6 +42,16 @@ test('the role in the lowest bit makes no other generation', () => {
   expect(one).toMatchObject({ isPrimary: true, isCrashedPrimary: true });
 });
 
+test.each([
+  ['1:1:0:0:0:0:1', true],
+  ['1:1:0:1:0:0:0', false],
+  // Of DRBD 9: seven flags of its own, and those of the peer.
+  ['1:1:0:1:0:0:0:1:0:0:0:1', true],
+  ['1:1:0:0:1:0:1:1:0:0:0:1', false],
+])('flags %s: crashed %s', (flags, isCrashedPrimary) => {
+  expect(parseGenerations(gi('A:0:0:0', flags))).toMatchObject({ isCrashedPrimary });
+});
+
 test.each(['', 'nonsense', 'A:B:C:D:1:1:1:1:0:0:0', '595CDB2D586833A3:0000000000000000'])(
   '`%s` tells no generations',
   (line) => {
@@ -149,6 +159,11 @@ const cases: readonly Case[] = [
     ...{ state: 'lost_connection', refused: [NONE, NONE] },
   },
   {
+    of: 'one is behind, wrote without a generation of its own, and lost power then',
+    sides: pair({ gi: 'A:F:0:0', flags: '1:1:1:1:0:0:1', out: 512 }, { gi: 'B:A:0:0', out: 4, ...MOUNTED }),
+    ...{ state: 'split_brain', candidate: 'a', refused: [undefined, SERVES] },
+  },
+  {
     of: 'one is being filled',
     sides: pair(
       { gi: 'A:0:0:0', flags: '0:1:0:0:0:0:0', disk: 'Inconsistent', out: 400 },
@@ -213,6 +228,8 @@ describe.each(cases)('$of', ({ sides, state, candidate, loss, refused, overruled
 test.each([
   ['Connecting', 'Connecting', 'discard-secondary', true],
   ['Connecting', 'StandAlone', 'discard-secondary', true],
+  // Its kernel goes by none before it looks for its peer.
+  ['StandAlone', 'Connecting', 'discard-secondary', false],
   ['StandAlone', 'StandAlone', 'discard-secondary', false],
   ['Connecting', 'Connecting', 'disconnect', false],
 ])('what DRBD may discard by itself is told: %s, %s, %s', (one, other, policy, isTold) => {
@@ -221,7 +238,11 @@ test.each([
     { gi: 'C:A:0:0', out: 4, connection: other },
   );
   const policies = { 0: 'disconnect', 1: policy };
-  expect(judge([{ ...a, policies }, b]).text.includes('after-sb-1pri discard-secondary')).toBe(isTold);
+  for (const order of [
+    [{ ...a, policies }, b],
+    [b, { ...a, policies }],
+  ] as const)
+    expect(judge(order).text.includes('after-sb-1pri discard-secondary')).toBe(isTold);
 });
 
 test('no more is discarded than was agreed to, and only of the pair', () => {
@@ -249,6 +270,33 @@ test('a node that is down or silent', () => {
     text: 'What b has cannot be told: b does not answer',
   });
   expect(judge([one, { ...down, generations: [] }])).toMatchObject({ state: 'unknown' });
+});
+
+test.each([
+  ['A:F:0:0', '1:1:0:0:0:0:0', 'B:A:0:0', 'unknown'],
+  ['A:F:0:0', '1:1:1:1:0:0:0', 'B:A:0:0', 'unknown'],
+  ['A:0:0:0', '1:1:0:0:0:0:0', 'B:A:0:0', 'lost_connection'],
+  ['A:0:0:0', '1:1:1:1:0:0:0', 'B:A:0:0', 'lost_connection'],
+  ['A:F:0:0', '0:1:0:0:0:0:0', 'B:A:0:0', 'lost_connection'],
+  ['B:A:0:0', '1:1:0:0:0:0:0', 'A:0:0:0', 'lost_connection'],
+])('a node that is down with %s %s, its peer up with %s: %s', (own, flags, peer, state) => {
+  const down = parseSide('a', `now 1000000\ngi ${gi(own, flags)}\nexists -`, 'r');
+  const verdict = judge([down, side('b', { gi: peer })]);
+  expect(verdict.state).toBe(state);
+  if (state === 'unknown') expect(verdict.text).toContain('a is down and behind');
+});
+
+test('volumes of which one does not tell its generation are taken for none', () => {
+  const of = (name: string, ...lines: string[]): Side =>
+    parseSide(name, ['now 1000000', ...lines, 'exists -'].join('\n'), 'r');
+  const whole = of('a', `gi ${gi('B:A:0:0')}`, `gi ${gi('A:0:0:0')}`);
+  expect(whole.generations).toHaveLength(2);
+  const torn = of('b', 'gi ', `gi ${gi('A:0:0:0')}`);
+  expect(judge([whole, torn])).toMatchObject({
+    state: 'unknown',
+    text: expect.stringContaining('b tells no generations'),
+  });
+  expect(judge([whole, of('b', `gi ${gi('A:0:0:0')}`)])).toMatchObject({ state: 'unknown' });
 });
 
 test('when an ext4 file system was mounted and written last', () => {
