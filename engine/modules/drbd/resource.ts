@@ -4,6 +4,7 @@ import { StepFailed } from '../../core/error.ts';
 import type { Change, Checked, Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
 import { linesOf, succeeded } from '../_sh.ts';
+import { ATTACHED, refuseOther } from './_attached.ts';
 import { readResource, resourceName, resultOf, told, zResource } from './_status.ts';
 import { waitFor } from './_wait.ts';
 
@@ -18,10 +19,26 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-/** The commands that would bring the resource in line with its file: `drbdadm adjust` tells them (drbdadm(8)). */
+/** Resource `$1`: `other ATTACHED DESCRIBED` of a disk that is not that of its file, else what `drbdadm adjust` would do (drbdadm(8)). */
+const LACKING = `${ATTACHED}
+resource=$1
+disks=$(drbdadm sh-ll-dev "$resource") || exit
+volume=0
+for disk in $disks; do
+  now=$(attached "$volume")
+  [ -z "$now" ] || isOne "$now" "$disk" || { echo "other $now $disk"; exit; }
+  volume=$((volume + 1))
+done
+drbdadm --dry-run adjust "$resource"
+`;
+
+/** The commands that would bring the resource in line with its file. */
 async function lacking(ctx: Context, name: string): Promise<readonly string[]> {
-  const said = await ctx.sh('drbdadm --dry-run adjust "$1"', { args: [name], isLook: true });
-  return linesOf(succeeded(`How ${name} differs from its file cannot be told`, said));
+  const said = await ctx.sh(LACKING, { args: [name], isLook: true });
+  const lines = linesOf(succeeded(`How ${name} differs from its file cannot be told`, said));
+  const [word, attached = '', described = ''] = lines[0]?.split(' ') ?? [];
+  if (word === 'other') refuseOther(name, attached, described);
+  return lines;
 }
 
 async function check(ctx: Context, { name, state: wanted, role }: Params): Promise<Checked> {

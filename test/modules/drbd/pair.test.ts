@@ -123,6 +123,63 @@ test('a pair that has data is not synced anew, whichever side has it', async () 
   await on('dbk2', 'umount /mnt && drbdadm secondary drbd3');
 }, 500_000);
 
+test('two disks that are not whole are no two empty ones', async () => {
+  const nodes = ['dbk1', 'dbk2'];
+  // Declared out of step on both sides, which have one generation: DRBD connects them, and copies nothing.
+  for (const command of ['secondary', 'disconnect', 'invalidate', 'connect'])
+    for (const node of nodes) await on(node, `drbdadm ${command} drbd3`);
+  const state = 'drbdadm cstate drbd3; drbdadm dstate drbd3; drbdadm get-gi drbd3';
+  const empty = 'Connected\nInconsistent/Inconsistent';
+  await expect.poll(() => on('dbk1', state), { timeout: 60_000 }).toContain(empty);
+  const before = await on('dbk1', state);
+  await expect(pair.run('dbk1', 'drbd.initial_sync', { resource: 'drbd3' })).rejects.toThrow(
+    'is not two empty disks, though neither is whole: dbk1 has data of generation',
+  );
+  expect(await on('dbk1', state)).toBe(before);
+  await on('dbk1', 'drbdadm primary --force drbd3 && drbdadm secondary drbd3');
+}, 120_000);
+
+test('metadata is not made where the disk is another, has grown, or is not where it is kept', async () => {
+  const check = (module: string, params: Record<string, unknown>): Promise<unknown> =>
+    pair.check('dbk2', module, params);
+  const file = (disk: string, meta = 'internal'): Promise<string> =>
+    on(
+      'dbk2',
+      `sed 's#resource drbd3#resource t#; s#/dev/drbd3#/dev/drbd9#; s#:7789#:7799#; s#disk /dev/disk.*#disk ${disk};#; s#meta-disk .*#meta-disk ${meta};#' /etc/drbd.d/drbd3.res >/etc/drbd.d/t.res`,
+    );
+  await on(
+    'dbk2',
+    'modprobe loop; for i in 5 6; do truncate -s 32M /t$i.img; losetup /dev/loop$i /t$i.img || exit; done',
+  );
+  await file('/dev/loop5', '/dev/loop6');
+  for (const overwrite of [false, true])
+    await expect(check('drbd.metadata', { resource: 't', overwrite })).rejects.toThrow(
+      'The metadata of /dev/loop5 is to be on /dev/loop6, which is not looked at',
+    );
+  await file('/dev/loop5');
+  await pair.reach('dbk2', 'drbd.metadata', { resource: 't' });
+  await pair.reach('dbk2', 'drbd.resource', { name: 't' });
+  const generation = await on('dbk2', 'drbdadm primary --force t && drbdadm secondary t && drbdadm get-gi t');
+  await file('/dev/loop6');
+  for (const [module, params] of [
+    ['drbd.metadata', { resource: 't', overwrite: true }],
+    ['drbd.resource', { name: 't' }],
+  ] as const)
+    await expect(check(module, params)).rejects.toThrow('t is on /dev/loop5, and its file names /dev/loop6');
+  await file('/dev/loop5');
+  for (const last of ['drbdadm apply-al t', 'true']) {
+    await on('dbk2', `drbdadm down t; ${last}; truncate -s +16M /t5.img && losetup -c /dev/loop5`);
+    for (const overwrite of [false, true])
+      await expect(check('drbd.metadata', { resource: 't', overwrite })).rejects.toThrow(
+        '/dev/loop5 has metadata, where it ended before it grew',
+      );
+    await on('dbk2', 'drbdadm up t');
+    expect(await check('drbd.metadata', { resource: 't' })).toMatchObject({ changes: [] });
+  }
+  expect((await on('dbk2', 'drbdadm get-gi t')).slice(0, 15)).toBe(generation.slice(0, 15));
+  await on('dbk2', 'drbdadm down t; losetup -d /dev/loop5 /dev/loop6; rm /etc/drbd.d/t.res /t?.img');
+}, 120_000);
+
 test.each([
   ['a file system', 'mkfs.ext4 -q $disk', 'TYPE=ext4', 'ext4'],
   ['data without a signature', 'echo text | dd of=$disk conv=notrunc status=none', 'no signature', ''],
