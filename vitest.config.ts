@@ -22,9 +22,7 @@ export default defineConfig({
     sequence: { sequencer: LongFirst },
     maxWorkers: 3,
     testTimeout: 180_000,
-    // A machine that has no image yet makes them first.
-    hookTimeout: 900_000,
-    globalSetup: ['test/_labs-down.ts'],
+    hookTimeout: 240_000,
     reporters: ['default', new LeftOut()],
   },
 });

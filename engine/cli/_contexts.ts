@@ -1,3 +1,4 @@
+import { withDefaults } from '../cluster/stacks.ts';
 import { DrillbookError } from '../core/error.ts';
 import { disk } from '../core/files.ts';
 import type { Context } from '../core/module.ts';
@@ -26,7 +27,9 @@ export function contextsOf(inventory: Inventory, redactor: Redactor, signal: Abo
     if (host === undefined) throw new DrillbookError('usage.host', `\`${name}\` is not in the inventory`);
     const { vars } = host;
     const cluster = clusterOf(inventory, name);
-    const settings = cluster && render(cluster.settings, vars, `settings of cluster ${cluster.name}`);
+    const settings =
+      cluster &&
+      withDefaults(cluster.stack, render(cluster.settings, vars, `settings of cluster ${cluster.name}`));
     return contextFor(
       host,
       {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { zDuration } from '../core/duration.ts';
+import { zDurationText } from '../core/duration.ts';
 import { databaseSettings } from '../modules/mysql/_settings.ts';
 
 const unit = z.string().regex(/^[\w@.:-]+$/, 'the name of a systemd unit');
@@ -15,7 +15,7 @@ export const settingsSchema = z.strictObject({
           .record(z.string(), z.string())
           .optional()
           .describe("Node → its interface on this network (default: the first VIP's)"),
-        interval: zDuration.default(1000).describe('Time between two heartbeats'),
+        interval: zDurationText.default('1s').describe('Time between two heartbeats'),
       }),
     )
     .min(1)

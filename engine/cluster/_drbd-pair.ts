@@ -4,7 +4,8 @@ import type { Context } from '../core/module.ts';
 import { percentOf, resultOf, told } from '../modules/drbd/_status.ts';
 import { judge } from '../modules/drbd/_verdict.ts';
 import type { Verdict } from '../modules/drbd/_verdict.ts';
-import { problemsOf, protectionOf } from './_drbd-problems.ts';
+import { protectionOf } from './_drbd-guards.ts';
+import { problemsOf } from './_drbd-problems.ts';
 import { readNode } from './_drbd-read.ts';
 import type { Node } from './_drbd-read.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
@@ -105,10 +106,11 @@ export function foldReadings(
     ...roleProblems(nodes, votes),
     ...problemsOf({ all, nodes, replication, verdict, heartbeats, holders, settings, shape }),
   ];
-  const modes = all.flatMap(({ reading }) =>
-    reading?.cluster ? [reading.properties['maintenance-mode']] : [],
-  );
-  const isLeftAlone = modes.length === 0 ? undefined : modes.includes('true');
+  const guards = all.flatMap(({ reading }) => reading?.guards ?? []);
+  const isLeftAlone =
+    guards.length === 0
+      ? undefined
+      : guards.some(({ properties }) => properties['maintenance-mode'] === 'true');
   return {
     cluster: cluster.name,
     stack: cluster.stack,

@@ -1,39 +1,14 @@
-import { z } from 'zod';
 import type { ClusterProblem, HeartbeatStatus, NodeStatus, ReplicationStatus } from '../core/cluster.ts';
-import type { Cluster } from '../core/host.ts';
 import { isInStep, told } from '../modules/drbd/_status.ts';
 import type { Verdict } from '../modules/drbd/_verdict.ts';
 import { failuresText } from '../modules/pacemaker/_status.ts';
-import type { Node } from './_drbd-read.ts';
-import { drbdSettings } from './_drbd-settings.ts';
+import { guardProblems } from './_drbd-guards.ts';
+import type { Node, Reading } from './_drbd-read.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 
-/** What guards the pair when its nodes lose each other. */
-function guardOf({ arbitration }: Guarding): string {
-  if (arbitration === 'none')
-    return 'none: when the link between the nodes breaks both serve, and their data goes apart (split brain)';
-  if ('qnetd' in arbitration)
-    return `quorum device on ${arbitration.qnetd.host}: when the nodes lose each other the one that has its vote serves, the other stops`;
-  return `ping of ${arbitration.ping.join(', ')}: a node that sees none of them does not serve; where both see one and not each other, both serve (split brain)`;
-}
-
-const zGuarding = z.object({
-  arbitration: drbdSettings.arbitration,
-  drbd: z.object({ after_split: drbdSettings.drbd.shape.after_split }).prefault({}),
-});
-type Guarding = z.output<typeof zGuarding>;
-
-/** The same, and what becomes of the data then. */
-export const protectionOf = (settings: Guarding): string =>
-  settings.drbd.after_split === 'discard'
-    ? `${guardOf(settings)}; after a split brain DRBD gives up one side by itself, without a copy (after_split: discard)`
-    : guardOf(settings);
-
-/** The same before a host is known, with templates in it as they are written. */
-export function protectionBefore({ settings }: Cluster): string {
-  const { data } = zGuarding.safeParse(settings);
-  return data === undefined ? 'told when it runs: `arbitration` is a template' : protectionOf(data);
-}
+/** DRBD is promoted somewhere: Pacemaker has its resources. */
+const isBuilt = (reading: Reading | undefined): reading is Reading =>
+  reading?.words['pacemaker'] !== undefined && reading.words['pacemaker'] !== 'promoted nowhere';
 
 interface Known {
   readonly all: readonly Node[];
@@ -108,12 +83,7 @@ function ofSecond({ all }: Known): readonly ClusterProblem[] {
   });
 }
 
-function ofPacemaker({
-  all,
-  nodes,
-  heartbeats,
-  settings: { arbitration },
-}: Known): readonly ClusterProblem[] {
+function ofPacemaker({ all, nodes, heartbeats, settings }: Known): readonly ClusterProblem[] {
   const problems: ClusterProblem[] = [];
   for (const { name, witnesses } of nodes) {
     if (witnesses['node'] === 'standby')
@@ -153,6 +123,7 @@ function ofPacemaker({
       problem('resource-failed', failuresText(first.failures), 'mend the cause, then pacemaker.cleanup'),
     );
   // Where corosync-qdevice does not run nothing is told of a vote.
+  const { arbitration } = settings;
   const isGuarded = arbitration !== 'none' && 'qnetd' in arbitration;
   for (const { name, reading } of all)
     if (reading?.hasVote === false || (isGuarded && reading?.cluster && reading.hasVote === undefined))
@@ -194,25 +165,24 @@ export function problemsOf(known: Known): readonly ClusterProblem[] {
         'both serve: see roles and arbitration',
       ),
     );
-  // A pair whose Pacemaker is not built yet has no address.
-  const isBuilt = all.some(
-    ({ reading }) =>
-      reading?.words['pacemaker'] !== undefined && reading.words['pacemaker'] !== 'promoted nowhere',
-  );
-  if (isBuilt && primaries.length === 1 && holders.length === 0)
+  // A pair whose Pacemaker is not built yet has no address, and is guarded by nothing yet.
+  const built = all.flatMap(({ reading }) => (isBuilt(reading) ? [reading] : []));
+  const [guards] = built.flatMap((reading) => reading.guards ?? []);
+  if (guards) problems.push(...guardProblems(settings, guards));
+  if (built.length > 0 && primaries.length === 1 && holders.length === 0)
     problems.push(
       problem('vip-nowhere', `no node has ${settings.vip.address}`, 'pacemaker.status tells why'),
     );
-  for (const { name, services } of isBuilt ? primaries : [])
+  for (const { name, services } of built.length > 0 ? primaries : [])
     for (const unit of shape.units)
       if (services[unit] !== 'active')
         problems.push(problem('service-down', `${unit} does not run on ${name}`, `journalctl -u ${unit}`));
-  if (settings.arbitration === 'none')
+  if (settings.arbitration === 'none' && settings.fencing === undefined)
     problems.push(
       problem(
         'unguarded',
         'nothing guards the pair against two primaries when the link between its nodes breaks',
-        '`arbitration`: a quorum device (qnetd) or ping',
+        '`arbitration`: a quorum device (qnetd) or ping; `fencing`',
       ),
     );
   return problems;

@@ -5,6 +5,7 @@ import { parseEvents } from '../modules/drbd/_status.ts';
 import type { Resource } from '../modules/drbd/_status.ts';
 import { parseStatus } from '../modules/pacemaker/_status.ts';
 import type { Status } from '../modules/pacemaker/_status.ts';
+import { parse } from '../modules/pacemaker/_xml.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 import { WITNESSES, witnessArgs } from './_drbd-witnesses.ts';
 import type { Seen } from './model.ts';
@@ -27,7 +28,19 @@ export interface Reading {
   readonly cluster: Status | undefined;
   /** A quorum device has cast its vote; undefined where there is none. */
   readonly hasVote: boolean | undefined;
+  /** Undefined where Pacemaker does not run. */
+  readonly guards: Guards | undefined;
+}
+
+/** What of Pacemaker's configuration guards the pair, or stands in its way. */
+export interface Guards {
+  /** Property of the cluster → its value. */
   readonly properties: Readonly<Record<string, string>>;
+  /** Agents of the devices that fence. */
+  readonly fencing: readonly string[];
+  readonly hasPing: boolean;
+  /** Ids of the constraints that keep a resource on a node or from one. */
+  readonly locations: readonly string[];
 }
 
 /** A node and what it said. */
@@ -53,16 +66,32 @@ case $(drbdadm cstate "$resource" 2>/dev/null) in
   ''|StandAlone|WFConnection|Connecting|Unconnected) drbdadm get-gi "$resource" 2>/dev/null | sed 's/^/gi /' ;;
 esac
 if systemctl -q is-active pacemaker; then
-  crm_attribute --type crm_config --name maintenance-mode --query --quiet 2>/dev/null | sed 's/^/property maintenance-mode /'
+  cibadmin --query --no-children --xpath "//crm_config//nvpair | //rsc_location | //primitive[@class='stonith' or @type='ping']" 2>/dev/null
   crm_mon --one-shot --inactive --output-as=xml 2>/dev/null
 fi
 exit 0
 `;
 
+/** Of the elements that `cibadmin` found: none has children, two or more stand in one. */
+function parseGuards(xml: string): Guards {
+  const { children } = parse(xml);
+  const of = (name: string): readonly Readonly<Record<string, string>>[] =>
+    children.filter((one) => one.name === name).map(({ attributes }) => attributes);
+  const primitives = of('primitive');
+  return {
+    properties: Object.fromEntries(of('nvpair').map(({ name = '', value = '' }) => [name, value])),
+    fencing: primitives.flatMap(({ class: kind, type = '' }) => (kind === 'stonith' ? [type] : [])),
+    hasPing: primitives.some(({ type }) => type === 'ping'),
+    locations: of('rsc_location').map(({ id = '' }) => id),
+  };
+}
+
 /** Reads what the script printed. */
 export function parseReading(text: string, resource: string, second?: string): Reading {
   const at = text.indexOf('<pacemaker-result');
-  const [plain, xml] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at)];
+  const [before, xml] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at)];
+  const found = /<xpath-query>[\s\S]*<\/xpath-query>/.exec(before)?.[0];
+  const plain = found === undefined ? before : before.replace(found, '');
   const rows = plain.split('\n').map((line) => line.trim().split(' '));
   const of = (word: string): string[][] =>
     rows.filter(([first]) => first === word).map(([, ...rest]) => rest);
@@ -81,7 +110,7 @@ export function parseReading(text: string, resource: string, second?: string): R
     cluster,
     // `A,V,NMW`: the device is alive and votes (corosync-quorumtool(8)).
     hasVote: device === undefined ? undefined : (device[0] ?? '').split(',').slice(0, 2).join() === 'A,V',
-    properties: pairs('property'),
+    guards: found === undefined ? undefined : parseGuards(found),
   };
 }
 

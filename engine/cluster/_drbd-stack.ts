@@ -3,7 +3,7 @@ import type { Bend, BoundRole, ClusterStatus, Watch } from '../core/cluster.ts';
 import type { Cluster, Guard } from '../core/host.ts';
 import type { Context } from '../core/module.ts';
 import { drbdBends, readPair } from './_drbd-pair.ts';
-import { protectionBefore } from './_drbd-problems.ts';
+import { protectionBefore } from './_drbd-guards.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 import { drbdWatch } from './_drbd-watch.ts';
 import { drbdGuard } from './_drbd-witnesses.ts';

@@ -9,6 +9,7 @@ import { schemaProblems, valueAt } from '../parse/schema.ts';
 
 /** What a stack's file exports. */
 export interface Stack {
+  /** Its output is good as its input: what is parsed once more stays as it is. */
   readonly settingsSchema: z.ZodType;
   /** Reads the pair on its nodes; a node that does not answer is part of the answer. */
   readStatus(cluster: Cluster, contextOf: (node: string) => Context): Promise<ClusterStatus>;
@@ -39,9 +40,29 @@ function stackOf({ stack }: Cluster): Promise<Stack> {
   return load();
 }
 
+/** Stack → the schema of its settings, of those that were asked for. */
+const SCHEMAS = new Map<string, z.ZodType>();
+
+/** From then on `withDefaults` knows it. */
+export async function schemaOf(stack: string): Promise<z.ZodType | undefined> {
+  const schema = (await STACKS[stack]?.())?.settingsSchema;
+  if (schema) SCHEMAS.set(stack, schema);
+  return schema;
+}
+
+/** Settings of a cluster with the defaults of its stack; undefined where templates in them keep these from being told. */
+export function settingsWithDefaults(stack: string, settings: unknown): unknown {
+  const schema = SCHEMAS.get(stack);
+  return schema ? schema.safeParse(settings).data : settings;
+}
+
+/** The same of settings that were rendered; what its schema does not take stays as it is. */
+export const withDefaults = (stack: string, settings: unknown): unknown =>
+  settingsWithDefaults(stack, settings) ?? settings;
+
 /** The settings of a cluster with the defaults of its stack; undefined where they cannot be told before templates are rendered. */
 export async function settingsInForce({ stack, settings }: Cluster): Promise<unknown> {
-  return (await STACKS[stack]?.())?.settingsSchema.safeParse(settings).data;
+  return (await schemaOf(stack))?.safeParse(settings).data;
 }
 
 /** Cluster → what guards it, as far as its stack tells that; no host is asked. */
@@ -66,13 +87,12 @@ export async function settingsProblems({
     const place = clusterPlaces.get(name);
     if (!place) continue;
     const { source, path } = place;
-    const load = STACKS[stack];
-    if (load === undefined) {
+    const settingsSchema = await schemaOf(stack);
+    if (settingsSchema === undefined) {
       const hint = suggest(stack, Object.keys(STACKS));
       problems.push(source.error('parse.stack', [...path, 'stack'], `\`${stack}\`: unknown stack`, hint));
       continue;
     }
-    const { settingsSchema } = await load();
     const { error } = settingsSchema.safeParse(settings);
     // What a template becomes is known only with the host's variables.
     const issues = (error?.issues ?? []).filter(({ path: at }) => !isTemplate(valueAt(settings, at)));

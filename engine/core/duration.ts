@@ -15,16 +15,16 @@ export function parseDuration(value: string | number): number | undefined {
   return total;
 }
 
-/** `10s`, `500ms`, `2m`, `1h30m` or a number of seconds; comes out as milliseconds. */
-export const zDuration = z.union([z.string(), z.number()]).transform((value, issue) => {
-  const milliseconds = parseDuration(value);
-  if (milliseconds !== undefined) return milliseconds;
-  issue.addIssue({
-    code: 'custom',
-    message: `\`${value}\` is no duration: write 500ms, 10s, 2m, 1h30m or a number of seconds`,
+/** `10s`, `500ms`, `2m`, `1h30m` or a number of seconds, as it is written. */
+export const zDurationText = z
+  .union([z.string(), z.number()])
+  .refine((value) => parseDuration(value) !== undefined, {
+    error: ({ input }) =>
+      `\`${String(input)}\` is no duration: write 500ms, 10s, 2m, 1h30m or a number of seconds`,
   });
-  return z.NEVER;
-});
+
+/** The same; comes out as milliseconds. */
+export const zDuration = zDurationText.transform((value) => parseDuration(value) ?? 0);
 
 /** The shortest exact text of a duration: `90000` is `1m30s`. */
 export function durationText(milliseconds: number): string {

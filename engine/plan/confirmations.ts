@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { withDefaults } from '../cluster/stacks.ts';
 import type { Inventory } from '../parse/inventory.ts';
 import type { Playbook } from '../parse/playbook.ts';
 import { render, renderText } from '../parse/template.ts';
@@ -21,7 +22,7 @@ export function confirmationsOf(
     ? {
         name: clusters.map(({ name }) => name).join(', '),
         ...{ stack: first.stack, nodes: first.nodes },
-        ...(clusters.length === 1 ? { settings: first.settings } : {}),
+        ...(clusters.length === 1 ? { settings: withDefaults(first.stack, first.settings) } : {}),
       }
     : { name: 'these hosts' };
   // What only the run will know stays as it is written.

@@ -1,3 +1,4 @@
+import { settingsWithDefaults } from '../cluster/stacks.ts';
 import type { ClusterStatus } from '../core/cluster.ts';
 import type { Module } from '../core/module.ts';
 import { registeredFields } from '../core/result.ts';
@@ -58,7 +59,11 @@ export function engineNames(
   facts: Module | undefined,
 ): Map<string, Known> {
   const all = [...inventory.hosts.keys()];
-  const settings = [...inventory.clusters.values()].map(({ settings: own }) => knownOf(own));
+  const settings = [...inventory.clusters.values()].map(({ stack, settings: own }) => {
+    const whole = settingsWithDefaults(stack, own);
+    // Where templates keep the defaults from being told, any name may be there.
+    return whole === undefined ? ANYTHING : knownOf(whole);
+  });
   const vars: Known = hasHosts(inventory) ? { fields: inventoryNames(inventory, all) } : ANYTHING;
   const address = { name: 'text', address: 'text' } satisfies Record<string, Known>;
   const ofFacts = facts?.returns['facts'];

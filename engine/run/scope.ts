@@ -1,3 +1,4 @@
+import { withDefaults } from '../cluster/stacks.ts';
 import { DrillbookError } from '../core/error.ts';
 import type { Cluster, Host } from '../core/host.ts';
 import type { Inventory } from '../parse/inventory.ts';
@@ -61,7 +62,9 @@ function clusterView(cluster: Cluster, world: World, scope: Scope): object {
     ...holder('primary'),
     ...holder('standby'),
   };
-  lazy(view, 'settings', () => render(cluster.settings, scope, `settings of cluster ${cluster.name}`));
+  lazy(view, 'settings', () =>
+    withDefaults(cluster.stack, render(cluster.settings, scope, `settings of cluster ${cluster.name}`)),
+  );
   return view;
 }
 

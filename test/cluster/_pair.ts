@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
-import { readStatus } from '../../engine/cluster/stacks.ts';
+import { readStatus, schemaOf, withDefaults } from '../../engine/cluster/stacks.ts';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import { Unreachable } from '../../engine/core/error.ts';
 import { disk } from '../../engine/core/files.ts';
@@ -14,6 +14,14 @@ import { renderText } from '../../engine/parse/template.ts';
 import { openTransport } from '../../engine/transports/open.ts';
 
 type Params = Readonly<Record<string, unknown>>;
+
+for (const stack of ['dbackup', 'kwdb', 'usphere']) await schemaOf(stack);
+
+/** As a run sees it. */
+export const inForce = (cluster: Cluster): Cluster => ({
+  ...cluster,
+  settings: withDefaults(cluster.stack, cluster.settings) as Cluster['settings'],
+});
 
 /** The nodes of an inventory's first cluster, over real connections. */
 export interface Pair {
@@ -34,8 +42,9 @@ export interface Pair {
 /** `become` and `user` are for a login that is not root. */
 export function openPair(inventoryFile: string, wish: Partial<Host> & { readonly user?: string } = {}): Pair {
   const inventory = loadInventory(inventoryFile);
-  const [cluster] = inventory.clusters.values();
-  if (cluster === undefined) throw new Error('no cluster in the inventory');
+  const [written] = inventory.clusters.values();
+  if (written === undefined) throw new Error('no cluster in the inventory');
+  const cluster = inForce(written);
   const opened = new Map<string, Promise<Transport>>();
   const hostOf = (name: string): Host => {
     const host = inventory.hosts.get(name);

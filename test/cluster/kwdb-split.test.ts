@@ -7,7 +7,7 @@ import { settingsSchema } from '../../engine/cluster/kwdb.ts';
 import type { ClusterStatus } from '../../engine/core/cluster.ts';
 import { renderText } from '../../engine/parse/template.ts';
 
-const settings = settingsSchema.parse({
+const given = {
   drbd: {
     resource: 'r',
     device: '/dev/drbd3',
@@ -20,7 +20,8 @@ const settings = settingsSchema.parse({
   arbitration: { ping: ['10.0.0.254'] },
   service: 'db',
   vip: { address: '10.0.0.9' },
-});
+};
+const settings = settingsSchema.parse(given);
 
 /** As the node's script says it. */
 const reading = (generations: string, connection: string, words = '', role = 'Secondary'): Reading =>
@@ -103,7 +104,7 @@ test.each([
   [{ after_split: 'ask' }, ['disconnect', 'disconnect', 'disconnect']],
 ])('what DRBD does by itself after a split, with %j', (more, policies) => {
   const file = new URL('../../templates/drbd-global_common.conf.hbs', import.meta.url);
-  const cluster = { settings: { drbd: { secret: 'x', ...more } } };
+  const cluster = { settings: settingsSchema.parse({ ...given, drbd: { ...given.drbd, ...more } }) };
   const text = renderText(readFileSync(file, 'utf8'), { cluster }, 'template');
   expect([...text.matchAll(/after-sb-[012]pri (\S+);/g)].map(([, word]) => word)).toEqual(policies);
 });

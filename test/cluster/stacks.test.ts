@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
-import { protections, settingsProblems } from '../../engine/cluster/stacks.ts';
+import { protections, settingsProblems, withDefaults } from '../../engine/cluster/stacks.ts';
 import { loadInventory } from '../../engine/parse/inventory.ts';
 
 const HOSTS = 'hosts:\n  dbk1: {}\n  dbk2: {}\nclusters:\n  dbk:\n    nodes: [dbk1, dbk2]\n';
@@ -52,6 +52,19 @@ test.each([
   const found = await problems(cluster);
   expect(found.map(({ message }) => message).join()).toContain(`\`${place.split('.').at(-1)}\`: `);
   expect(found[0]?.at?.line).toBeGreaterThan(6);
+});
+
+test('settings that were rendered have the defaults of their stack, and stay as they are when they get them again', async () => {
+  await problems(GOOD);
+  const given = parse(GOOD.replace(', prefix: 24', '')) as { settings: unknown };
+  const whole = withDefaults('dbackup', given.settings);
+  expect(whole).toMatchObject({
+    vips: [{ prefix: 24 }],
+    heartbeats: [{ interval: '1s' }],
+    virtual_router_id: 51,
+  });
+  expect(withDefaults('dbackup', whole)).toEqual(whole);
+  expect(withDefaults('dbackup', { vips: 'none' })).toEqual({ vips: 'none' });
 });
 
 test('what a template becomes is not judged beforehand', async () => {

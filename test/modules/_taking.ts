@@ -13,6 +13,7 @@ import { contextFor } from '../../engine/run/context.ts';
 import { settler } from '../../engine/run/jobs.ts';
 import type { Taking } from '../../engine/run/jobs.ts';
 import { openTransport } from '../../engine/transports/open.ts';
+import { inForce } from '../cluster/_pair.ts';
 import { isFull } from '../_full.ts';
 
 /** What ends a life: the engine is killed, or the connection lost, before, during or after its n-th exchange. */
@@ -177,7 +178,8 @@ export async function live(
       }),
   };
   const controller = new AbortController();
-  const cluster = [...inventory.clusters.values()].find(({ nodes }) => nodes.includes(host.name));
+  const written = [...inventory.clusters.values()].find(({ nodes }) => nodes.includes(host.name));
+  const cluster = written && inForce(written);
   const scope = { run: { id: attempt.key }, host: { name: host.name }, ...(cluster ? { cluster } : {}) };
   const ctx: Context = contextFor(
     host,
