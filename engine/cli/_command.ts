@@ -12,7 +12,7 @@ export interface Invocation {
   readonly isVerbose: boolean;
   /** Hears the secrets of this command; errors go through it too. */
   readonly redactor: Redactor;
-  /** Aborted by the first Ctrl-C or SIGTERM; the second ends the process at once. */
+  /** Aborted by the first Ctrl-C or SIGTERM, of which the second ends the process at once, and by a terminal that goes away. */
   readonly signal: AbortSignal;
 }
 

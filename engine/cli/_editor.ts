@@ -37,18 +37,14 @@ function runEditor(editor: string, path: string, signal: AbortSignal): Promise<v
 /** The text as the operator left it in their editor; it is in memory alone while they are at it, whatever ends it. */
 export async function edited(plain: Uint8Array, file: string, signal: AbortSignal): Promise<Buffer> {
   const { VISUAL: visual, EDITOR: own } = process.env;
-  // A terminal that goes away takes the editor with it, and must not leave the text: from before there is one.
-  const hangup = new AbortController();
-  const onHangup = (): void => hangup.abort();
-  process.once('SIGHUP', onHangup);
+  signal.throwIfAborted();
   const folder = privateFolder();
   try {
     const path = join(folder.path, basename(file));
     writeFileSync(path, plain, { mode: 0o600, flag: 'wx' });
-    await runEditor(visual || own || 'vi', path, AbortSignal.any([signal, hangup.signal]));
+    await runEditor(visual || own || 'vi', path, signal);
     return readFileSync(path);
   } finally {
     folder.remove();
-    process.off('SIGHUP', onHangup);
   }
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // The entry is JavaScript so that the compile cache is on before the first TypeScript file is read, and so that an
 // older Node can hand over to the one that came with `npm ci` instead of failing on a file type it does not know.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import * as nodeModule from 'node:module';
 import { homedir } from 'node:os';
@@ -18,12 +19,12 @@ if (Number(process.versions.node.split('.')[0]) < NODE_WANTED) {
     );
     process.exit(2);
   }
-  // Ctrl-C reaches both of us: the child decides what it means, and we wait for it.
-  process.on('SIGINT', () => undefined);
-  const { status, signal } = spawnSync(own, [import.meta.filename, ...process.argv.slice(2)], {
-    stdio: 'inherit',
-  });
-  process.exit(status ?? (signal === 'SIGINT' ? 3 : 1));
+  const child = spawn(own, [import.meta.filename, ...process.argv.slice(2)], { stdio: 'inherit' });
+  // What it means the child decides, and we wait for it. Ctrl-C reaches both of us, and must not count twice: a second
+  // SIGINT would stop at once. SIGHUP never does.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill('SIGHUP'));
+  const [status] = await once(child, 'exit');
+  process.exit(status ?? 1);
 }
 
 // A folder of our own: in the shared one under /tmp another user could leave code for us to run.

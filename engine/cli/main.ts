@@ -47,18 +47,24 @@ function stateDir(given: string | undefined): string {
 /** `reason` is what is told of work that was given up for it. */
 function interruptSignal(reason: Error): AbortSignal {
   const controller = new AbortController();
+  let isAsked = false;
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (controller.signal.aborted) {
+    // A terminal that goes away says so more than once, and an older Node that started us hands all on as this.
+    const isHangup = signal === 'SIGHUP';
+    if (isAsked && !isHangup) {
       process.stderr.write(
         'stopped at once; what was under way is in doubt, `drillbook resume` settles it\n',
       );
       process.exit(3);
     }
+    isAsked ||= !isHangup;
+    if (controller.signal.aborted) return;
     controller.abort(reason);
     process.stderr.write(`\n${signal}: what is under way ends first; once more stops at once\n`);
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.on('SIGHUP', onSignal);
   return controller.signal;
 }
 
@@ -151,8 +157,9 @@ export const program = (argv: readonly string[]): Promise<number> => main(argv).
 
 /** Runs it for this process, and ends that. */
 export async function begin(): Promise<never> {
-  // A reader that goes away early (`| head`) is no error of ours, and must not end a run that is under way.
+  // A reader that goes away early (`| head`, a terminal) is no error of ours, and must not end a run that is under way.
   process.stdout.on('error', () => undefined);
+  process.stderr.on('error', () => undefined);
   const code = await program(process.argv.slice(2));
   await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
   process.exit(code);

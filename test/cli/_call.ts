@@ -1,5 +1,7 @@
 import { program } from '../../engine/cli/main.ts';
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 export interface Called {
   readonly code: number;
   readonly stdout: string;
@@ -12,7 +14,7 @@ export async function call(args: readonly string[]): Promise<Called> {
   const streams = [process.stdout, process.stderr] as const;
   const before = streams.map((stream) => stream.write.bind(stream));
   const said = ['', ''];
-  const listening = new Set([...process.listeners('SIGINT'), ...process.listeners('SIGTERM')]);
+  const listening = new Set(SIGNALS.flatMap((signal) => process.listeners(signal)));
   for (const [i, stream] of streams.entries())
     stream.write = (piece: string | Uint8Array): boolean => {
       said[i] += String(piece);
@@ -25,7 +27,7 @@ export async function call(args: readonly string[]): Promise<Called> {
     return { code, stdout, stderr, ms: performance.now() - startedAt };
   } finally {
     // The worker of the tests is to end at once.
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    for (const signal of SIGNALS)
       for (const listener of process.listeners(signal))
         if (!listening.has(listener)) process.off(signal, listener);
     for (const [i, stream] of streams.entries()) stream.write = before[i] as typeof stream.write;
