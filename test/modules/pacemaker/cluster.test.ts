@@ -205,6 +205,9 @@ test('a resource that fails is told, and tried again when its failures are forgo
   const broken = { name: 'fragile', agent: 'systemd:fragile' };
   await expect(reach('pacemaker.resource', broken)).rejects.toThrow('fragile');
   expect((await pair.check('dbk1', 'pacemaker.resource', broken)).changes).toEqual([]);
+  // What failed before is told no more as a failure of what comes after.
+  for (const standby of [true, false]) await reach('pacemaker.node', { name: 'dbk2', standby });
+  await reach('pacemaker.resource', { ...broken, meta: { 'resource-stickiness': 1 } });
   const { isChanged } = await pair.run('dbk1', 'pacemaker.cleanup');
   expect(isChanged).toBe(true);
   await reach('pacemaker.resource', { name: 'fragile', state: 'absent' });
@@ -224,6 +227,45 @@ test('a configuration that someone changes at the same moment is not overwritten
     '62s',
   );
 }, 60_000);
+
+/** `command` happens on the node in the very moment before a change is given to Pacemaker, once. */
+async function justBefore(command: string, work: () => Promise<unknown>): Promise<void> {
+  const wrapper = `#!/bin/sh
+case " $* " in
+*' --patch '* | *' --replace '*) [ -e /root/before ] || { touch /root/before; (${command}) >&2; } ;;
+esac
+exec /usr/sbin/cibadmin "$@"
+`;
+  const path = '/usr/local/sbin/cibadmin';
+  await lab.ssh('dbk1', `cat >${path}; chmod 755 ${path}; rm -f /root/before`, { stdin: wrapper });
+  try {
+    await work();
+    await on('dbk1', 'ls /root/before');
+  } finally {
+    await on('dbk1', `rm -f ${path} /root/before`);
+  }
+}
+
+test('a standby set in the very moment of a change is not undone, and what runs may change meanwhile', async () => {
+  const property = (value: string) =>
+    pair.reach('dbk1', 'pacemaker.property', { properties: { 'cluster-delay': value } });
+  const standby = '/usr/sbin/crm_attribute --type nodes --node dbk2 --name standby --update';
+  await justBefore(`${standby} on`, () => expect(property('63s')).rejects.toThrow('changed by someone else'));
+  expect(await configured()).toContain('name="standby" value="on"');
+  expect(await configured()).not.toContain('63s');
+  await reach('pacemaker.node', { name: 'dbk2', standby: false });
+  await justBefore('/usr/sbin/attrd_updater --name spare --update 1; sleep 1', () => property('63s'));
+  expect(await configured()).toContain('63s');
+}, 60_000);
+
+test('all resources are to run', async () => {
+  const stopAll = (value: boolean | null) =>
+    reach('pacemaker.property', { properties: { 'stop-all-resources': value } });
+  await stopAll(true);
+  expect((await pair.run('dbk1', 'pacemaker.wait', { wait: '2s' })).failed).toContain('one runs nowhere');
+  await stopAll(null);
+  expect(await pair.run('dbk1', 'pacemaker.wait')).not.toHaveProperty('failed');
+}, 120_000);
 
 hostileOnNode(
   () => benchOn(pair, 'dbk1'),
