@@ -4,6 +4,7 @@ import type { Context } from '../core/module.ts';
 import { percentOf, resultOf, told } from '../modules/drbd/_status.ts';
 import { judge } from '../modules/drbd/_verdict.ts';
 import type { Verdict } from '../modules/drbd/_verdict.ts';
+import { isOn } from '../modules/pacemaker/_status.ts';
 import { protectionOf } from './_drbd-guards.ts';
 import { problemsOf } from './_drbd-problems.ts';
 import { readNode } from './_drbd-read.ts';
@@ -108,9 +109,7 @@ export function foldReadings(
   ];
   const guards = all.flatMap(({ reading }) => reading?.guards ?? []);
   const isLeftAlone =
-    guards.length === 0
-      ? undefined
-      : guards.some(({ properties }) => properties['maintenance-mode'] === 'true');
+    guards.length === 0 ? undefined : guards.some(({ properties }) => isOn(properties['maintenance-mode']));
   return {
     cluster: cluster.name,
     stack: cluster.stack,

@@ -3,8 +3,7 @@ import type { Checked, Context } from '../../core/module.ts';
 import { pushCib, readCib } from './_cib.ts';
 import type { Cib } from './_cib.ts';
 import type { Edit } from './_edit.ts';
-import { settled } from './_settle.ts';
-import type { Status } from './_status.ts';
+import { failuresBefore, refuseFailures, settled } from './_settle.ts';
 
 /** For `returns` of modules. */
 export const zEpoch = {
@@ -20,10 +19,19 @@ export async function checkCib(ctx: Context, wanting: Wanting): Promise<Checked>
   return { changes, result: { epoch: cib.epoch } };
 }
 
-/** Pushes the edited configuration at once, and waits until the cluster has done what follows from it. */
-export async function applyCib(ctx: Context, wanting: Wanting, waitMs: number): Promise<Status | undefined> {
+/**
+ * Pushes the edited configuration at once, and waits until the cluster has done what follows from it; fails where operations
+ * of the resources that are watched fail then.
+ */
+export async function applyCib(
+  ctx: Context,
+  wanting: Wanting,
+  waitMs: number,
+  watched: readonly string[] = [],
+): Promise<void> {
+  const failed = waitMs > 0 && watched.length > 0 ? await failuresBefore(ctx) : [];
   const cib = await readCib(ctx);
   const { configuration, changes } = (await wanting(cib))(cib.configuration);
   if (changes.length > 0) await pushCib(ctx, cib, configuration);
-  return waitMs > 0 ? settled(ctx, waitMs) : undefined;
+  if (waitMs > 0) refuseFailures(await settled(ctx, waitMs), failed, new Set(watched));
 }

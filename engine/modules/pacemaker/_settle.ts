@@ -31,10 +31,17 @@ export async function settled(ctx: Context, limitMs: number): Promise<Status> {
   }
 }
 
-/** Fails where operations of these resources have failed; of any where none are named. */
-export function refuseFailures(status: Status, resources?: ReadonlySet<string>): void {
+type Failures = Status['failures'];
+
+/** What has failed before a change, also where the change is taken up again. */
+export const failuresBefore = (ctx: Context): Promise<Failures> =>
+  ctx.keep('failures', async () => (await statusOf(ctx)).failures);
+
+/** Fails where operations of these resources have failed since; of any where none are named. */
+export function refuseFailures(status: Status, before: Failures, resources?: ReadonlySet<string>): void {
+  const old = new Set(before.map((one) => JSON.stringify(one)));
   const failures = status.failures.filter(
-    ({ resource }) => resources?.has(resource.replace(/:\d+$/, '')) ?? true,
+    (one) => !old.has(JSON.stringify(one)) && (resources?.has(one.resource.replace(/:\d+$/, '')) ?? true),
   );
   if (failures.length > 0)
     throw new StepFailed(

@@ -20,12 +20,14 @@ export const zInstance = z.object({
   is_managed: z.boolean().describe('Pacemaker starts and stops it'),
   is_failed: z.boolean().describe('Its last operation failed'),
   is_blocked: z.boolean().describe('It failed, and Pacemaker can do nothing more'),
+  is_disabled: z.boolean().describe('It is to be stopped, as the operator wishes (target-role)'),
 });
 export const zFailure = z.object({
   resource: z.string().describe('Resource'),
   operation: z.string().describe('What failed: start, monitor, …'),
   node: z.string().describe('Where'),
   reason: z.string().describe('What the agent said'),
+  at: z.string().describe('When, as Pacemaker tells it'),
 });
 export const zStatus = {
   nodes: z.array(zNode).describe('Nodes of the cluster'),
@@ -38,6 +40,9 @@ export const zStatus = {
 export type Status = z.output<z.ZodObject<typeof zStatus>>;
 
 const isTrue = (value: string | undefined): boolean => value === 'true';
+
+/** As Pacemaker reads a boolean of its configuration. */
+export const isOn = (value: string | null | undefined): boolean => /^(true|on|yes|y|1)$/i.test(value ?? '');
 
 /** Names of roles before Pacemaker 2.1. */
 const ROLES: Readonly<Record<string, string>> = { Master: 'Promoted', Slave: 'Unpromoted' };
@@ -54,13 +59,23 @@ function instancesOf(resource: Element): Status['instances'] {
     is_managed: isTrue(flags['managed']),
     is_failed: isTrue(flags['failed']),
     is_blocked: isTrue(flags['blocked']),
+    is_disabled: flags['target_role'] === 'Stopped',
   }));
 }
 
+/** RESOURCE_OPERATION_INTERVAL. */
+const OPERATION = /^(.*?)_((?:pre|post)_notify_[a-z]+|migrate_(?:to|from)|[a-z-]+)_\d+$/;
+
 function failureOf({ attributes }: Element): Status['failures'][number] {
-  const [, resource = '', operation = ''] = /^(.*)_([a-z]+)_\d+$/.exec(attributes['op_key'] ?? '') ?? [];
+  const [, resource = '', operation = ''] = OPERATION.exec(attributes['op_key'] ?? '') ?? [];
   const said = attributes['exitreason'] || attributes['exitstatus'] || '';
-  return { resource, operation, node: attributes['node'] ?? '', reason: said };
+  return {
+    resource,
+    operation,
+    node: attributes['node'] ?? '',
+    reason: said,
+    at: attributes['last-rc-change'] ?? '',
+  };
 }
 
 /** Reads what `crm_mon --output-as=xml` printed. */

@@ -11,7 +11,6 @@ import type { Edit } from './_edit.ts';
 import { zConstraint, zGroup, zOptions, zResource } from './_params.ts';
 import { propertyEdit } from './_properties.ts';
 import { groupEdit, resourceEdit } from './_resources.ts';
-import { refuseFailures } from './_settle.ts';
 
 const params = z.strictObject({
   properties: zOptions.default({}).describe('Properties of the cluster; others are left as they are'),
@@ -62,8 +61,8 @@ export default state({
   returns: zEpoch,
   check: (ctx, params) => checkCib(ctx, wanting(ctx, params)),
   async apply(ctx, params) {
-    const status = await applyCib(ctx, wanting(ctx, params), params.wait);
-    if (status) refuseFailures(status, new Set(params.resources.map(({ name }) => name)));
+    const watched = params.resources.map(({ name }) => name);
+    await applyCib(ctx, wanting(ctx, params), params.wait, watched);
     return undefined;
   },
 });

@@ -5,7 +5,7 @@ import type { Change, Checked, Context } from '../../core/module.ts';
 import { state } from '../../core/module.ts';
 import { suggest } from '../../core/nearest.ts';
 import { succeeded } from '../_sh.ts';
-import { refuseFailures, settled } from './_settle.ts';
+import { failuresBefore, refuseFailures, settled } from './_settle.ts';
 import { statusOf } from './_status.ts';
 
 const params = z.strictObject({
@@ -72,6 +72,7 @@ export default state({
   },
   check,
   async apply(ctx, params) {
+    const failed = await failuresBefore(ctx);
     for (const attribute of ATTRIBUTES) {
       const wanted = params[attribute];
       if (wanted === undefined) continue;
@@ -82,7 +83,7 @@ export default state({
         await ctx.job(script, { args, isRepeatable: true }),
       );
     }
-    if (params.wait > 0) refuseFailures(await settled(ctx, params.wait));
+    if (params.wait > 0) refuseFailures(await settled(ctx, params.wait), failed);
     return undefined;
   },
 });

@@ -4,6 +4,7 @@ import { state } from '../../core/module.ts';
 import { applyCib, checkCib, zEpoch } from './_change.ts';
 import { zValue } from './_params.ts';
 import { propertyEdit } from './_properties.ts';
+import { isOn } from './_status.ts';
 
 const params = z.strictObject({
   properties: z
@@ -31,7 +32,7 @@ export default state({
   returns: zEpoch,
   obligation: ({ of, properties: { 'maintenance-mode': mode } }) => {
     if (of !== 'cluster' || mode === undefined) return undefined;
-    return mode === 'true'
+    return isOn(mode)
       ? {
           scope: 'cluster',
           opens: 'maintenance',

@@ -7,7 +7,6 @@ import { applyCib, checkCib, zEpoch } from './_change.ts';
 import type { Wanting } from './_change.ts';
 import { zResource, zWait } from './_params.ts';
 import { removalEdit, resourceEdit, stopEdit } from './_resources.ts';
-import { refuseFailures } from './_settle.ts';
 
 const params = zResource.partial({ agent: true }).extend({
   state: z
@@ -45,8 +44,8 @@ export default state({
   check: (ctx, params) => checkCib(ctx, wanting(ctx, params)),
   async apply(ctx, params) {
     if (params.state === 'absent') await applyCib(ctx, () => stopEdit(params.name), params.wait || 60_000);
-    const status = await applyCib(ctx, wanting(ctx, params), params.wait);
-    if (status && params.state === 'present') refuseFailures(status, new Set([params.name]));
+    const watched = params.state === 'present' ? [params.name] : [];
+    await applyCib(ctx, wanting(ctx, params), params.wait, watched);
     return undefined;
   },
 });

@@ -15,19 +15,41 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
+type Instance = Status['instances'][number];
+
+/** Starting and stopping is not running, nor is what has failed, whatever its role. */
+const runs = ({ role, node, is_failed, is_blocked }: Instance): boolean =>
+  node !== null && role !== 'Stopped' && !/ing$/.test(role) && !is_failed && !is_blocked;
+const idOf = ({ id }: Instance): string => id.replace(/:\d+$/, '');
+
+/** Resources of which no instance runs, though Pacemaker is to have one run; fencing is done by devices that do not, too. */
+function idle(instances: readonly Instance[]): readonly string[] {
+  const running = new Set(instances.filter(runs).map(idOf));
+  const meant = instances
+    .filter((one) => one.is_managed && !one.is_disabled && !one.agent.startsWith('stonith:'))
+    .map(idOf);
+  return [...new Set(meant)].filter((id) => !running.has(id));
+}
+
 /** What is not as wanted, in words; empty where all is. */
 function lacking({ instances, failures }: Status, { resource, node, role }: Params): readonly string[] {
-  const mine = instances.filter(({ id }) => resource === undefined || id.replace(/:\d+$/, '') === resource);
+  const mine = instances.filter((one) => resource === undefined || idOf(one) === resource);
   if (resource !== undefined) {
     const there = mine.filter((one) => (node ?? one.node) === one.node && one.node !== null);
-    const isSo = there.some((one) => (role === undefined ? one.role !== 'Stopped' : one.role === role));
-    const where = mine.map((one) => `${one.role}${one.node === null ? '' : ` on ${one.node}`}`).join(', ');
+    const isSo = there.some((one) => runs(one) && (role ?? one.role) === one.role);
+    const where = mine
+      .map(
+        (one) =>
+          `${one.role}${one.is_failed || one.is_blocked ? ', failed,' : ''}${one.node === null ? '' : ` on ${one.node}`}`,
+      )
+      .join(', ');
     return isSo ? [] : [`${resource} is ${where || 'not there'}`];
   }
   const failed = instances
     .filter(({ is_failed, is_blocked }) => is_failed || is_blocked)
     .map(({ id }) => `${id} has failed`);
-  return [...failed, ...(failures.length > 0 ? [failuresText(failures)] : [])];
+  const idling = idle(instances).map((id) => `${id} runs nowhere`);
+  return [...failed, ...idling, ...(failures.length > 0 ? [failuresText(failures)] : [])];
 }
 
 export default query({

@@ -15,7 +15,9 @@ import {
   resourceEdit,
   stopEdit,
 } from '../../../engine/modules/pacemaker/_resources.ts';
+import property from '../../../engine/modules/pacemaker/property.ts';
 import { parseStatus, readStatus } from '../../../engine/modules/pacemaker/_status.ts';
+import wait from '../../../engine/modules/pacemaker/wait.ts';
 import { childOf, parse, write } from '../../../engine/modules/pacemaker/_xml.ts';
 import type { Element } from '../../../engine/modules/pacemaker/_xml.ts';
 
@@ -228,6 +230,63 @@ test('the state of a cluster is read as Pacemaker tells it', () => {
   expect(parseStatus(fixture('power-failure.xml')).nodes.map(({ is_online: is }) => is)).toContain(false);
 });
 
+test.each([
+  ['ClusterIP_monitor_30000', 'ClusterIP', 'monitor'],
+  ['my_vip:1_start_0', 'my_vip:1', 'start'],
+  ['web_migrate_to_0', 'web', 'migrate_to'],
+  ['web_post_notify_promote_0', 'web', 'post_notify_promote'],
+  ['web_reload-agent_0', 'web', 'reload-agent'],
+])('%s is of %s', (key, resource, operation) => {
+  const failure = `<failures><failure op_key="${key}" node="dbk1"/></failures></pacemaker-result>`;
+  const { failures } = parseStatus(fixture('running.xml').replace('</pacemaker-result>', failure));
+  expect(failures).toMatchObject([{ resource, operation }]);
+});
+
+test('maintenance-mode is bent by each word that Pacemaker takes for true', () => {
+  const bent = (mode: string | boolean | null) =>
+    property.obligation?.(property.params.parse({ properties: { 'maintenance-mode': mode } }));
+  for (const word of [true, 'yes', 'On', 'TRUE', 'y', '1'])
+    expect(bent(word)).toMatchObject({ opens: 'maintenance' });
+  for (const word of [false, 'no', '0', null]) expect(bent(word)).toMatchObject({ closes: 'maintenance' });
+});
+
+/** Waits on a cluster whose status does not change. */
+async function waited(change: (status: string) => string, params: Record<string, unknown> = {}) {
+  const sh = (script: string) =>
+    Promise.resolve({
+      code: 0,
+      stdout: /crm_mon/.test(script) ? change(fixture('running.xml')) : '',
+      stderr: '',
+    });
+  const ctx = { sh, progress: () => undefined, signal: new AbortController().signal } as unknown as Context;
+  return (await wait.read(ctx, wait.params.parse({ wait: '1ms', ...params }))).failed;
+}
+
+test('what runs nowhere is waited for, and what does not run rightly; not what the operator has stopped', async () => {
+  expect(await waited((all) => all)).toBe(undefined);
+  expect(await waited((all) => all, { resource: 'vip' })).toBe(undefined);
+  const stopped =
+    (more = '') =>
+    (all: string): string =>
+      all.replace(
+        /(<resource id="vip"[^>]*) role="Started"([^>]*)>\s*<node[^>]*>\s*<\/resource>/,
+        `$1 role="Stopped"${more}$2/>`,
+      );
+  expect(await waited(stopped())).toContain('vip runs nowhere');
+  expect(await waited(stopped(' target_role="Stopped"'))).toBe(undefined);
+  const vip = (from: string, to: string) => (all: string) =>
+    all.replace(/<resource id="vip"[^>]*>/, (found) => found.replace(from, to));
+  for (const role of ['Starting', 'Stopping'])
+    expect(await waited(vip('Started', role), { resource: 'vip' })).toContain(`vip is ${role} on n1`);
+  for (const flag of ['failed', 'blocked']) {
+    const off = vip(` ${flag}="false"`, ` ${flag}="true"`);
+    expect(await waited(off, { resource: 'vip' })).toContain('vip is Started, failed, on n1');
+    expect(await waited(off, { resource: 'vip', role: 'Started' })).toContain(
+      'vip is Started, failed, on n1',
+    );
+  }
+});
+
 test('a resource that is not running is no Pacemaker that is not running', async () => {
   const saying = (code: number, stdout: string, stderr = ''): Context =>
     ({ sh: () => Promise.resolve({ code, stdout, stderr }) }) as unknown as Context;
@@ -236,7 +295,7 @@ test('a resource that is not running is no Pacemaker that is not running', async
   const failing = fixture('running.xml').replace('</pacemaker-result>', `${failure}</pacemaker-result>`);
   const seen = await readStatus(saying(0, failing));
   expect(seen?.failures).toEqual([
-    { resource: 'KaiwuDB', operation: 'monitor', node: 'dbk1', reason: 'not running' },
+    { resource: 'KaiwuDB', operation: 'monitor', node: 'dbk1', reason: 'not running', at: '' },
   ]);
   expect(await readStatus(saying(102, ''))).toBe(undefined);
   expect(await readStatus(saying(1, '', 'crm_mon: Error: cluster is not running'))).toBe(undefined);
