@@ -22,7 +22,9 @@ export default defineConfig({
     sequence: { sequencer: LongFirst },
     maxWorkers: 3,
     testTimeout: 180_000,
-    hookTimeout: 240_000,
+    // A machine that has no image yet makes them first.
+    hookTimeout: 900_000,
+    globalSetup: ['test/_labs-down.ts'],
     reporters: ['default', new LeftOut()],
   },
 });

@@ -132,7 +132,7 @@ describe('passwords that are asked for', () => {
   beforeAll(async () => {
     sshd = await startSshd();
     user = addUser('ALL=(ALL) ALL');
-  }, 300_000);
+  });
   afterAll(async () => {
     user.remove();
     await sshd.stop();

@@ -26,7 +26,7 @@ beforeAll(async () => {
     join(dir, 'long.yml'),
     `name: long\nplays:\n  - hosts: n1\n    tasks:\n      - { name: takes long, shell: 'touch ${dir}/on; echo on it; sleep 600; true' }\n`,
   );
-}, 60_000);
+});
 afterAll(async () => {
   await node.sshd.stop();
   rmSync(dir, { recursive: true, force: true });

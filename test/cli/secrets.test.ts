@@ -7,7 +7,7 @@ import { folder } from '../secrets/_tools.ts';
 import { drillbook, start } from './_drillbook.ts';
 import type { Said } from './_drillbook.ts';
 
-beforeAll(() => ensurePackages(['ansible-core', 'age']), 300_000);
+beforeAll(() => ensurePackages(['ansible-core', 'age']));
 
 const TEXT = 'password: hunter-22222\nlist: [a, b]\n';
 

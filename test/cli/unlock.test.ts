@@ -13,7 +13,7 @@ let dir = '';
 
 beforeAll(async () => {
   nodes = await Promise.all([startNode(), startNode()]);
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all(nodes.map(({ sshd }) => sshd.stop()));
 });

@@ -92,7 +92,7 @@ export const rolesOnPair = (database: Database, flips: number) =>
       state = await mkdtemp(join(tmpdir(), 'roles-'));
       lab = await freshLab({ name: `roles-${database}`, database });
       await buildPair(lab.inventory, state);
-    }, 400_000);
+    });
     afterAll(async () => {
       await lab?.down();
       await rm(state, { recursive: true, force: true });

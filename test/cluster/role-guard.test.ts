@@ -48,7 +48,7 @@ const refusal = ({ script, args }: Guard, bin?: string, sh?: string): Promise<st
 
 const ROLES: readonly BoundRole[] = ['primary', 'standby', 'not_primary'];
 
-beforeAll(() => ensurePackages(['busybox']), 240_000);
+beforeAll(() => ensurePackages(['busybox']));
 
 test.each(['dash', 'bash', 'busybox sh'])(
   'guard and status come to the same role by the same votes, in %s',

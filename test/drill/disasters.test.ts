@@ -57,7 +57,7 @@ describe.runIf(isFull).each(['mariadb', 'mysql'] as const)(
       await buildPair(lab.inventory, state);
       const made = await lab.ssh('dbk1', 'mysql dbackup3', { stdin: MAKE_PROBE });
       expect([made.code, made.stderr]).toEqual([0, '']);
-    }, 600_000);
+    });
     afterAll(async () => {
       await lab?.down();
       await rm(state, { recursive: true, force: true });

@@ -58,7 +58,7 @@ describe('networks, in a network of their own', () => {
     ]);
     await new Promise((resolve) => holder.stdout?.once('data', resolve));
     inside = ['nsenter', '-t', String(holder.pid), '-n'];
-  }, 300_000);
+  });
   afterAll(() => void holder.kill());
 
   test("what slows a network does not take the operator's own discipline away", async () => {

@@ -39,7 +39,7 @@ describe.runIf(isFull)('the engine dies in mid-fault', () => {
     state = await mkdtemp(join(tmpdir(), 'mid-fault-'));
     lab = await freshLab({ name: 'drl-midfault', database: 'mariadb' });
     await buildPair(lab.inventory, state);
-  }, 600_000);
+  });
   afterAll(async () => {
     await lab?.down();
     await rm(state, { recursive: true, force: true });

@@ -1,19 +1,49 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { downLab, upLab } from '../../engine/lab/lab.ts';
+import { downLab, listLabs, upLab } from '../../engine/lab/lab.ts';
 import type { Lab, UpOptions } from '../../engine/lab/lab.ts';
-import { labDir } from '../../engine/lab/state.ts';
 
-const ownerOf = (name: string): string => join(labDir(name), 'test-process');
-const read = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');
+/** Per lab, the process of the test run that it is for: beside the labs, for it is there before its lab. */
+const OWNERS = '/run/drillbook-test-labs';
+/** Of which this process is a worker. */
+const RUN = String(process.ppid);
 
-/** A new lab, also where a test run that was killed has left one of this name; that of one that lives is not taken from it. */
+const read = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+};
+const ownerOf = (name: string): string => read(join(OWNERS, name));
+
+/** Takes the name of a lab for this test run; that of one that lives is not taken from it. */
+export function claim(name: string): void {
+  const owner = ownerOf(name);
+  if (owner !== '' && owner !== RUN && /vitest/.test(read(`/proc/${owner}/cmdline`)))
+    throw new Error(`lab ${name} is that of another test run: process ${owner}`);
+  mkdirSync(OWNERS, { recursive: true });
+  writeFileSync(join(OWNERS, name), RUN);
+}
+
+/** A new lab, also where a test run that was killed has left one of this name. */
 export async function freshLab(options: UpOptions): Promise<Lab> {
-  const owner = await read(ownerOf(options.name));
-  if (owner !== '' && owner !== String(process.pid) && /vitest/.test(await read(`/proc/${owner}/cmdline`)))
-    throw new Error(`lab ${options.name} is that of another test run: process ${owner}`);
+  claim(options.name);
   await downLab(options.name);
-  const lab = await upLab(options);
-  await writeFile(ownerOf(options.name), String(process.pid));
-  return lab;
+  return upLab(options);
+}
+
+/** Takes down the lab of this name, unless it is that of another test run. */
+export async function downOwn(name: string): Promise<void> {
+  if (ownerOf(name) === RUN) await downLab(name);
+}
+
+/** For the end of test run `run`: labs of files that ended before they could take them down. */
+export async function downLeft(run: string): Promise<void> {
+  const names = (existsSync(OWNERS) ? readdirSync(OWNERS) : []).filter((name) => ownerOf(name) === run);
+  const there = await listLabs();
+  for (const name of names) {
+    if (there.includes(name)) await downLab(name);
+    rmSync(join(OWNERS, name));
+  }
 }

@@ -23,7 +23,7 @@ async function wall(): Promise<void> {
 beforeAll(async () => {
   lab = await freshLab({ name: 'test-bastions', database: 'mariadb', nodes: ['outer', 'inner', 'db'] });
   await wall();
-}, 240_000);
+});
 afterAll(() => lab?.down());
 
 /** The way through the bastions stands in ssh_config: the second names the first. */

@@ -7,6 +7,7 @@ import { ensureImage } from '../../engine/lab/image.ts';
 import { inventoryOf } from '../../engine/lab/inventory.ts';
 import { downLab, leftovers } from '../../engine/lab/lab.ts';
 import { meetRequirements } from '../../engine/lab/requirements.ts';
+import { claim, downOwn } from './_fresh.ts';
 
 const NAME = 'test-crash';
 const main = resolve(import.meta.dirname, '../../engine/cli/main.ts');
@@ -55,10 +56,11 @@ const bootsNodes = (): Promise<void> =>
 beforeAll(async () => {
   await meetRequirements(() => undefined, undefined);
   await ensureImage('mariadb', { onProgress: () => undefined });
+  claim(NAME);
   await downLab(NAME);
-}, 400_000);
+});
 afterAll(async () => {
-  await downLab(NAME);
+  await downOwn(NAME);
   rmSync(cache, { recursive: true, force: true });
 }, 60_000);
 

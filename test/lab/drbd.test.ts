@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { downLab, leftovers, openLab, type Lab } from '../../engine/lab/lab.ts';
+import { leftovers, openLab, type Lab } from '../../engine/lab/lab.ts';
 import { loadInventory } from '../../engine/parse/inventory.ts';
-import { freshLab } from './_fresh.ts';
+import { downOwn, freshLab } from './_fresh.ts';
 
 const NAME = 'test-drbd';
 const PAIR = ['dbk1', 'dbk2'];
@@ -22,9 +22,9 @@ beforeAll(async () => {
     ...{ name: NAME, stack: 'kwdb', database: 'mariadb' },
     ...{ drbd: true, arbiter: true, dataMb: 32 },
   });
-}, 600_000);
+});
 afterAll(async () => {
-  await downLab(NAME);
+  await downOwn(NAME);
   expect(await leftovers(NAME)).toEqual([]);
 }, 60_000);
 

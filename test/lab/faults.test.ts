@@ -1,12 +1,12 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { downLab, leftovers, openLab, type Lab } from '../../engine/lab/lab.ts';
+import { leftovers, openLab, type Lab } from '../../engine/lab/lab.ts';
 import { killMachines } from '../../engine/lab/machine.ts';
 import { removeInterfaces } from '../../engine/lab/network.ts';
 import { execute } from '../../engine/lab/program.ts';
 import { labId, nodeDir } from '../../engine/lab/state.ts';
-import { freshLab } from './_fresh.ts';
+import { downOwn, freshLab } from './_fresh.ts';
 
 const LEFT = 'test-left';
 const RIGHT = 'test-right';
@@ -35,8 +35,8 @@ beforeAll(async () => {
     freshLab({ name: LEFT, database: 'mariadb' }),
     freshLab({ name: RIGHT, database: 'mariadb' }),
   ]);
-}, 400_000);
-afterAll(() => Promise.all([LEFT, RIGHT].map(downLab)), 60_000);
+});
+afterAll(() => Promise.all([LEFT, RIGHT].map(downOwn)), 60_000);
 
 describe('a cut link', () => {
   test('loses frames silently, the other links stay', async () => {

@@ -4,8 +4,7 @@ import { downLab, leftovers, openLab, upLab, type Lab } from '../../engine/lab/l
 import { databases, type Database } from '../../engine/lab/state.ts';
 import { call } from '../cli/_call.ts';
 import { loadInventory } from '../../engine/parse/inventory.ts';
-
-const IMAGE_MS = 400_000;
+import { downOwn, freshLab } from './_fresh.ts';
 
 const VERSIONS: Readonly<Record<Database, RegExp>> = { mariadb: /^10\.11\..*MariaDB/, mysql: /^9\./ };
 
@@ -17,10 +16,9 @@ describe.each(databases)('a lab with %s', (database) => {
     (await lab.ssh(node, command)).stdout.trim();
 
   beforeAll(async () => {
-    await downLab(name);
-    lab = await upLab({ name, database, onProgress: (text) => said.push(text) });
-  }, IMAGE_MS);
-  afterAll(() => downLab(name), 60_000);
+    lab = await freshLab({ name, database, onProgress: (text) => said.push(text) });
+  });
+  afterAll(() => downOwn(name), 60_000);
 
   test('has booted nodes with all services up', async () => {
     expect(lab.nodes.map((node) => node.name)).toEqual(['dbk1', 'dbk2']);

@@ -33,7 +33,7 @@ beforeAll(async () => {
   // So that the user of the database has another number there.
   await on('dbk2', 'useradd --system other');
   await Promise.all(['dbk1', 'dbk2'].map((node) => install(node, '1.0-1')));
-}, 400_000);
+});
 afterAll(() => lab?.down(), 60_000);
 
 test('a host just installed serves by itself, and tells what is asked before a pair is built', async () => {

@@ -23,7 +23,7 @@ beforeAll(async () => {
   vi.stubEnv('PATH', applets);
   const host = { name: 'busybox', groups: [], vars: {}, connection: { transport: 'local' as const } };
   bench = await openBench({ host, transport: openLocalWith(host, new Redactor(), join(applets, 'sh')) });
-}, 300_000);
+});
 afterAll(async () => {
   await bench.close();
   vi.unstubAllEnvs();

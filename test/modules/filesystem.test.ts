@@ -17,7 +17,7 @@ beforeAll(async () => {
   lab = await freshLab({ name: 'test-filesystem', ...how });
   pair = openPair(lab.inventory);
   disk = await on('ls /dev/disk/by-id/ubd-*');
-}, 600_000);
+});
 afterAll(async () => {
   await pair?.close();
   await lab?.down();

@@ -38,7 +38,7 @@ beforeAll(async () => {
   await deb('beta', '1', 'alpha (>= 1.0-2)');
   await deb('rival', '1', undefined, 'alpha');
   await writeFile(join(bench.dir, 'k.hbs'), 'global_defs {\n  router_id test\n}\n');
-}, 300_000);
+});
 afterAll(async () => {
   await bench?.close();
   await lab?.down();

@@ -33,7 +33,7 @@ beforeAll(async () => {
   bench = await openBench();
   await first.ctx.sh('cp "$1"/*.rpm "$2"', { args: [first.dir, bench.dir] });
   closeFirst = () => first.close();
-}, 300_000);
+});
 let closeFirst: () => Promise<void> = () => Promise.resolve();
 afterAll(async () => {
   vi.unstubAllEnvs();

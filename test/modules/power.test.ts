@@ -15,7 +15,7 @@ let dir: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'drillbook-power-'));
   lab = await freshLab({ name: `test-power`, database: 'mariadb' });
-}, 300_000);
+});
 afterAll(async () => {
   await lab?.down();
   await rm(dir, { recursive: true, force: true });

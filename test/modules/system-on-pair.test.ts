@@ -12,7 +12,7 @@ let pair: Pair;
 beforeAll(async () => {
   lab = await freshLab({ name: 'test-system', database: 'mariadb' });
   pair = openPair(lab.inventory);
-}, 300_000);
+});
 afterAll(async () => {
   await pair?.close();
   await lab?.down();
@@ -277,7 +277,8 @@ describe('mount', () => {
     await reach({ ...tmpfs, state: 'mounted' });
     const tab = await fstab();
     await on('dbk1', `cd ${at}; setsid sleep 60 >/dev/null 2>&1 </dev/null &`);
-    await expect.poll(() => on('dbk1', `readlink /proc/*/cwd | grep -x ${at} || true`)).toBe(at);
+    const inside = () => on('dbk1', `readlink /proc/*/cwd | grep -x ${at} || true`);
+    await expect.poll(inside, { timeout: 30_000 }).toBe(at);
     await expect(reach({ path: at, state: 'absent' })).rejects.toThrow('busy');
     expect(await fstab()).toBe(tab);
     await on('dbk1', 'pkill -x sleep; while pgrep -x sleep >/dev/null; do :; done');

@@ -47,7 +47,7 @@ describe.each<Database>(isFull ? ['mariadb', 'mysql'] : ['mariadb'])('a pair on 
     pair = openPair(lab.inventory);
     await sh('dbk2', 'cat >/etc/systemd/system/boots.service && systemctl enable -q boots', BOOTS);
     await sql('dbk1', 'CREATE TABLE dbackup3.marks (id INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(99))');
-  }, 300_000);
+  });
   afterAll(async () => {
     await pair?.close();
     await lab?.down();
@@ -316,13 +316,13 @@ describe.each<Database>(isFull ? ['mariadb', 'mysql'] : ['mariadb'])('a pair on 
         params: { state: 'rebooted' },
         every: 4,
         async reset() {
-          await expect.poll(isUp, { timeout: 30_000 }).toBe(0);
+          await expect.poll(isUp, { timeout: 120_000 }).toBe(0);
           await sh('dbk2', 'rm -f /root/boots');
         },
         async seen({ isChanged, result }) {
-          await expect.poll(isUp, { timeout: 30_000 }).toBe(0);
+          await expect.poll(isUp, { timeout: 120_000 }).toBe(0);
           const id = await sh('dbk2', 'cat /proc/sys/kernel/random/boot_id');
-          await expect.poll(() => boots().catch(() => ''), { timeout: 30_000 }).toContain('boot');
+          await expect.poll(() => boots().catch(() => ''), { timeout: 120_000 }).toContain('boot');
           return { isChanged, isItsBoot: result['boot_id'] === id, boots: await boots() };
         },
         cuts: [
@@ -338,10 +338,10 @@ describe.each<Database>(isFull ? ['mariadb', 'mysql'] : ['mariadb'])('a pair on 
         every: 4,
         async reset() {
           if (await isDown()) await lab.powerOn('dbk2');
-          await expect.poll(isUp, { timeout: 30_000 }).toBe(0);
+          await expect.poll(isUp, { timeout: 120_000 }).toBe(0);
         },
         async seen(outcome) {
-          await expect.poll(isDown, { timeout: 30_000 }).toBe(true);
+          await expect.poll(isDown, { timeout: 120_000 }).toBe(true);
           return outcome;
         },
         cuts: [{ how: 'killed', when: 'after' }],

@@ -135,7 +135,7 @@ beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'drillbook-inventories-'));
   for (const [name, one] of Object.entries(CASES)) write(name, one);
   await askAnsible();
-}, 300_000);
+});
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 test.each(Object.entries(CASES))('as Ansible reads it: %s', (name, { files, given, playbookFolder }) => {

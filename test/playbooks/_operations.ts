@@ -69,7 +69,7 @@ export const operations = (database: Database) =>
       lab = await freshLab({ name: `ops-${database}`, database });
       vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
       await buildPair(lab.inventory, state);
-    }, 400_000);
+    });
     afterAll(async () => {
       await lab?.down();
       await rm(state, { recursive: true, force: true });

@@ -54,7 +54,7 @@ describe.runIf(isFull).each(STACKS)(
         ...{ name: `matrix-${stack}`, stack, database: 'mariadb' },
         ...{ drbd: true, installed: true, dataMb: 256, arbiter: stack === 'usphere' },
       });
-    }, 600_000);
+    });
     afterAll(async () => {
       await lab?.down();
       if (folder !== undefined) await rm(folder, { recursive: true, force: true });

@@ -22,7 +22,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'killed-'));
   lab = await freshLab({ name: `matrix-${DATABASE}`, database: DATABASE });
   for (const name of ['install', 'catalog']) await well(name);
-}, 400_000);
+});
 afterAll(async () => {
   await lab?.down();
   await rm(folder, { recursive: true, force: true });

@@ -33,7 +33,7 @@ beforeAll(async () => {
     ...{ drbd: true, installed: true, dataMb: 128 },
   });
   vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
-}, 600_000);
+});
 afterAll(async () => {
   await lab?.down();
   if (state !== undefined) await rm(state, { recursive: true, force: true });

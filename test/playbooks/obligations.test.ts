@@ -62,7 +62,7 @@ beforeAll(async () => {
   env = { DRILLBOOK_STATE: state };
   lab = await freshLab({ name: NAME, database: 'mariadb' });
   await buildPair(lab.inventory, state);
-}, 400_000);
+});
 afterAll(async () => {
   await lab?.down();
   await rm(state, { recursive: true, force: true });

@@ -67,7 +67,7 @@ describe.skipIf(!isFull)('recovery as an operator has it', () => {
     state = await mkdtemp(join(tmpdir(), 'recover-'));
     lab = await freshLab({ name: NAME, database: 'mariadb' });
     await buildPair(lab.inventory, state);
-  }, 600_000);
+  });
   afterAll(async () => {
     await lab?.down();
     await rm(state, { recursive: true, force: true });

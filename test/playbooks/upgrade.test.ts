@@ -51,7 +51,7 @@ describe.each(DATABASES)('a pair on %s', (database) => {
     lab = await freshLab({ name: `upgrade-${database}`, database });
     vip = (lab.nodes[0]?.addresses.net1 ?? '').replace(/\.\d+$/, '.100');
     await buildPair(lab.inventory, folder);
-  }, 600_000);
+  });
   afterAll(async () => {
     await lab?.down();
     await rm(folder, { recursive: true, force: true });

@@ -21,7 +21,7 @@ beforeAll(async () => {
     expect(none).not.toBe(text);
     return none;
   });
-}, 600_000);
+});
 afterAll(() => pair?.close(), 60_000);
 
 const isWhole = (): Promise<void> =>

@@ -48,7 +48,7 @@ beforeAll(async () => {
       ),
     ),
   );
-}, 400_000);
+});
 afterAll(async () => {
   await lab?.down();
   await rm(state, { recursive: true, force: true });

@@ -17,7 +17,7 @@ const long = (name: string, work: () => Promise<void>): void =>
 
 beforeAll(async () => {
   if (isFull) pair = await openUsphere('test-usphere', true);
-}, 600_000);
+});
 afterAll(() => pair?.close(), 60_000);
 
 long(

@@ -132,7 +132,7 @@ beforeAll(async () => {
   await ensurePackages(['strace']);
   lab = await freshLab({ name: 'canary', database: 'mariadb', nodes: [NODE] });
   home = mkdtempSync(join(tmpdir(), 'drillbook-canary-'));
-}, 300_000);
+});
 afterAll(async () => {
   for (const watch of watches) await watch.stop();
   await lab?.down();

@@ -26,7 +26,7 @@ let nodes: Node[] = [];
 
 beforeAll(async () => {
   nodes = await Promise.all(NAMES.map(() => startNode()));
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all(nodes.map(({ sshd }) => sshd.stop()));
 });

@@ -8,7 +8,7 @@ import { freshLab } from '../lab/_fresh.ts';
 let lab: Lab;
 beforeAll(async () => {
   lab = await freshLab({ name: 'matrix-power', database: 'mariadb', nodes: ['dbk1'] });
-}, 240_000);
+});
 afterAll(() => lab?.down());
 
 /** A playbook on the only node; `local` is this machine. */

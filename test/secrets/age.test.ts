@@ -12,7 +12,7 @@ import { formatOf } from '../../engine/secrets/encrypted.ts';
 import { ensurePackages } from '../_apt.ts';
 import { folder } from './_tools.ts';
 
-beforeAll(() => ensurePackages(['age']), 300_000);
+beforeAll(() => ensurePackages(['age']));
 
 const TEXT = 'päss: "ключ 🔑"\r\nlist: [1]\n';
 const NONE = { identities: [], passphrases: [] };

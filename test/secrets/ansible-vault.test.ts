@@ -4,7 +4,7 @@ import { BrokenVault, openVault, readVault, sealVault } from '../../engine/secre
 import { ensurePackages } from '../_apt.ts';
 import { folder } from './_tools.ts';
 
-beforeAll(() => ensurePackages(['ansible-core']), 300_000);
+beforeAll(() => ensurePackages(['ansible-core']));
 
 const TEXTS = {
   'one word': 'x',

@@ -83,7 +83,7 @@ export function jobSuite(name: string, make: () => Promise<JobSubject>): void {
       t = subject.open();
       other = subject.open();
       await Promise.all([t.open(), other.open()]);
-    }, 300_000);
+    });
     afterAll(async () => {
       for (const each of [run, `${run}-list`, `${run}-again`])
         await removeJobs(t, each, { become, isStop: true });

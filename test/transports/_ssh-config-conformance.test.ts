@@ -104,7 +104,7 @@ beforeAll(async () => {
   mkdirSync(join(directory, 'parts'));
   for (const [name, text] of Object.entries(PARTS))
     writeFileSync(join(directory, 'parts', name), placed(text));
-}, 300_000);
+});
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const placed = (text: string): string => text.replaceAll('DIR', join(directory, 'parts'));

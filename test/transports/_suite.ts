@@ -66,7 +66,7 @@ export function transportSuite(name: string, make: () => Promise<Subject>): void
       t = subject.transport;
       become = subject.become;
       await t.open();
-    }, 300_000);
+    });
     afterAll(async () => {
       await removeJobs(t, RUN, { become });
       await t.close();

@@ -94,7 +94,7 @@ describe('a job whose engine or connection is gone', { timeout: 60_000 }, () => 
     directory = mkdtempSync(join(tmpdir(), 'drillbook-cut-'));
     chmodSync(directory, 0o777);
     sshd = await startSshd();
-  }, 300_000);
+  });
   afterAll(async () => {
     await removeJobs(here, run, { isStop: true });
     await Promise.all(open.map((transport) => transport.close()));

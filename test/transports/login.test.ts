@@ -48,7 +48,7 @@ beforeAll(async () => {
   sshd = await startSshd();
   user = addUser();
   directory = mkdtempSync(join(tmpdir(), 'drillbook-login-'));
-}, 300_000);
+});
 afterEach(async () => {
   await Promise.all(open.splice(0).map((transport) => transport.close()));
   await Promise.all(stops.splice(0).map((stop) => stop()));

@@ -43,7 +43,7 @@ describe('the ssh transport', { timeout: 30_000 }, () => {
     user = addUser('ALL=(ALL) ALL');
     directory = mkdtempSync(join(tmpdir(), 'drillbook-ssh-'));
     chmodSync(directory, 0o755);
-  }, 300_000);
+  });
   afterAll(async () => {
     await Promise.all(open.map((transport) => transport.close()));
     user.remove();

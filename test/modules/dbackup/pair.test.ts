@@ -83,7 +83,7 @@ describe.each<Database>(['mariadb', 'mysql'])('%s', (database) => {
     lab = await freshLab({ name: `pair-${database}`, database });
     pair = openPair(lab.inventory);
     settings = pair.cluster.settings as unknown as Settings;
-  }, 240_000);
+  });
   afterAll(async () => {
     await pair.close();
     await lab.down();

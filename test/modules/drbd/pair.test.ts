@@ -30,7 +30,7 @@ beforeAll(async () => {
     dataMb: 64,
   });
   pair = openPair(lab.inventory);
-}, 600_000);
+});
 afterAll(async () => {
   await pair?.close();
   await lab?.down();
@@ -107,7 +107,7 @@ test('a resource gets its role, and goes down and up', async () => {
   ).rejects.toThrow('is not so far after 1 s');
   await pair.reach('dbk2', 'drbd.resource', { name: 'drbd3', state: 'connected' });
   await pair.reach('dbk1', 'drbd.resource', { name: 'drbd3', state: 'connected', role: 'primary' });
-}, 120_000);
+}, 300_000);
 
 test('a pair that has data is not synced anew, whichever side has it', async () => {
   await on('dbk1', 'drbdadm secondary drbd3');
@@ -115,13 +115,13 @@ test('a pair that has data is not synced anew, whichever side has it', async () 
   await on('dbk2', `${disk}; ${WIPE}`);
   expect(await done('drbd-create-md')).not.toEqual([]);
   // A resync goes by itself, towards the empty disk.
-  await expect.poll(async () => (await status()).replication.state, { timeout: 60_000 }).toBe('normal');
+  await expect.poll(async () => (await status()).replication.state, { timeout: 240_000 }).toBe('normal');
   expect(await done('drbd-sync')).toEqual([]);
   await on('dbk2', 'drbdadm primary drbd3 && mount /dev/drbd3 /mnt');
   expect(await on('dbk2', 'cat /mnt/file')).toBe('kept');
   expect(roles(await status())).toEqual(['standby', 'primary']);
   await on('dbk2', 'umount /mnt && drbdadm secondary drbd3');
-}, 200_000);
+}, 500_000);
 
 test('two disks that are not whole are no two empty ones', async () => {
   const nodes = ['dbk1', 'dbk2'];

@@ -43,7 +43,7 @@ beforeAll(async () => {
     expect(ran.code, ran.told).toBe(0);
   }
   await on('dbk1', 'drbdadm secondary drbd3');
-}, 600_000);
+});
 afterAll(async () => {
   await pair?.close();
   await lab?.down();

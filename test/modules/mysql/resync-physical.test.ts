@@ -89,7 +89,7 @@ describe.runIf(isFull).each<Database>(['mariadb', 'mysql'])('a physical copy on 
       `SET SESSION sql_log_bin = 0; ${strict(0)} CREATE USER 'o''neil "x"'@'10.%' IDENTIFIED BY 'secret'; ${strict(1)}`,
     );
     await pair.reach('dbk2', 'mysql.replication', { state: 'caught_up' });
-  }, 400_000);
+  });
   afterAll(async () => {
     await pair?.close();
     await lab?.down();

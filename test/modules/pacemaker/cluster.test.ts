@@ -18,7 +18,7 @@ beforeAll(async () => {
   state = await mkdtemp(join(tmpdir(), 'pacemaker-'));
   lab = await freshLab({ name: 'test-pacemaker', stack: 'kwdb', database: 'mariadb', installed: true });
   pair = openPair(lab.inventory);
-}, 600_000);
+});
 afterAll(async () => {
   await pair?.close();
   await lab?.down();
@@ -77,7 +77,7 @@ test('two nodes become a cluster, and a second time nothing changes', async () =
   const keys = await Promise.all(['dbk1', 'dbk2'].map((node) => on(node, 'sha256sum /etc/corosync/authkey')));
   expect(new Set(keys).size).toBe(1);
   expect(await on('dbk1', 'stat -c %a /etc/corosync/authkey')).toBe('400');
-}, 120_000);
+}, 300_000);
 
 test('a node that lost its configuration gets it from the other, whose resources go on', async () => {
   await reach('pacemaker.property', {
@@ -92,7 +92,7 @@ test('a node that lost its configuration gets it from the other, whose resources
   await reach('pacemaker.cluster');
   expect(await on('dbk1', 'systemctl show -p ActiveEnterTimestampMonotonic pacemaker')).toBe(since);
   expect(await where('stays')).not.toEqual([null]);
-}, 120_000);
+}, 300_000);
 
 test('a node of another cluster is refused, also where that one has no list of nodes', async () => {
   const config = await on('dbk2', 'cat /etc/corosync/corosync.conf');
@@ -147,7 +147,7 @@ test('resources, groups and constraints are as described, each changed once', as
     'systemd:nosuch',
   );
   await expect(reach('pacemaker.constraint', {})).rejects.toThrow('one of `colocation`');
-}, 120_000);
+}, 300_000);
 
 /** Fences nobody. `action` and `plug` are given by pacemaker-fenced. */
 const FENCE_AGENT = `#!/bin/sh
@@ -183,7 +183,7 @@ test('a fence device has the options of its agent, and those of every fence devi
   const misspelled = pair.check('dbk1', 'pacemaker.resource', fencing({ pcmk_hosts: 'dbk1' }));
   await expect(misspelled).rejects.toThrow('stonith:fence_nobody has no option pcmk_hosts');
   await reach('pacemaker.resource', { name: 'fence-dbk1', state: 'absent' });
-}, 60_000);
+}, 300_000);
 
 test('a node in standby runs nothing, and takes its resources again', async () => {
   await reach('pacemaker.node', { name: 'dbk2', standby: true });
@@ -195,7 +195,7 @@ test('a node in standby runs nothing, and takes its resources again', async () =
   await reach('pacemaker.node', { name: 'dbk2', maintenance: true });
   await reach('pacemaker.node', { name: 'dbk2', maintenance: false });
   await expect(pair.check('dbk1', 'pacemaker.node', { name: 'dbk3' })).rejects.toThrow('no node dbk3');
-}, 120_000);
+}, 300_000);
 
 test('a resource that fails is told, and tried again when its failures are forgotten', async () => {
   const unit = '[Service]\nExecStart=/bin/sleep infinity\nExecStartPre=/bin/false\n';
@@ -213,7 +213,7 @@ test('a resource that fails is told, and tried again when its failures are forgo
   await reach('pacemaker.resource', { name: 'fragile', state: 'absent' });
   await pair.run('dbk1', 'pacemaker.cleanup');
   expect(await pair.run('dbk1', 'pacemaker.wait')).not.toHaveProperty('failed');
-}, 120_000);
+}, 300_000);
 
 test('a configuration that someone changes at the same moment is not overwritten', async () => {
   const at = await pair.check('dbk1', 'pacemaker.property', { properties: { 'cluster-delay': '61s' } });
@@ -226,7 +226,7 @@ test('a configuration that someone changes at the same moment is not overwritten
   expect(await on('dbk1', 'PATH=$PATH:/usr/sbin; crm_attribute -t crm_config -n cluster-delay -G -q')).toBe(
     '62s',
   );
-}, 60_000);
+}, 300_000);
 
 /** `command` happens on the node in the very moment before a change is given to Pacemaker, once. */
 async function justBefore(command: string, work: () => Promise<unknown>): Promise<void> {

@@ -18,7 +18,7 @@ beforeAll(async () => {
     ...{ installed: true, arbiter: true },
   });
   pair = openPair(lab.inventory);
-}, 600_000);
+});
 afterAll(async () => {
   await pair?.close();
   await lab?.down();
