@@ -102,13 +102,14 @@ export default command({
     nodes: 'up: how many nodes (dbk1, dbk2, …), or their names with commas between',
     stack:
       'up: the product that the nodes are for: dbackup, or kwdb or usphere (packages of DRBD and Pacemaker in a repository on the nodes)',
-    drbd: 'up: nodes with a kernel of their own that has DRBD, and a data disk; slower than containers',
+    drbd: 'up: nodes with a kernel of their own that has DRBD, and a data disk; slower than containers; at power-off they lose what was never synced, which a container keeps',
     installed:
       'up: kwdb, usphere: with the packages of the cluster installed, which takes minutes in nodes of --drbd',
     arbiter: 'up: a third node, for a quorum device; usphere without it: ping',
     disk: 'up, replace-disk, replace-node: size of the data disk in MiB (default: 256, or as the old one)',
     all: 'down: every lab on this machine',
-    unplug: 'cut: pull the cable out, so that the node loses its carrier; else frames vanish silently',
+    unplug:
+      'cut: pull the cable out, so that the node (no virtual machine) loses its carrier; else frames vanish silently',
   },
   run: async (invocation) => {
     const [verb = '', ...words] = invocation.positionals;

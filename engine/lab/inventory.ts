@@ -38,10 +38,15 @@ export async function writeInventory(lab: LabState, packages: string): Promise<v
   await writeFile(lab.inventory, head + text, { mode: 0o600 });
 }
 
-/** A replaced disk has another serial number; passwords stay. */
-export async function renameInInventory({ inventory }: LabState, old: string, now: string): Promise<void> {
-  const text = await readFile(inventory, 'utf8');
-  await writeFile(inventory, text.replaceAll(old, now), { mode: 0o600 });
+/** Puts the serial number of a replaced disk in the place of the one that no node has any more; passwords stay. */
+export async function nameDisks({ inventory, nodes }: LabState): Promise<void> {
+  const serials = nodes.flatMap(({ serial }) => serial ?? []);
+  const text = await readFile(inventory, 'utf8').catch(() => '');
+  const named = new Set(text.match(/(?<=\/ubd-)[0-9a-f]{8}/g));
+  const old = [...named].find((one) => !serials.includes(one));
+  const now = serials.find((one) => !named.has(one));
+  if (old !== undefined && now !== undefined)
+    await writeFile(inventory, text.replaceAll(old, now), { mode: 0o600 });
 }
 
 /** What presses the power button of a lab node, for playbooks that wait for it and drills that take its power. */

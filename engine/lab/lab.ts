@@ -4,7 +4,7 @@ import { boot } from './boot.ts';
 import { makeAnew, makeData, makeDisks, newSerial } from './disk.ts';
 import { ensureImage } from './image.ts';
 import type { ImageName } from './image.ts';
-import { inventoryOf, renameInInventory, writeInventory } from './inventory.ts';
+import { inventoryOf, nameDisks, writeInventory } from './inventory.ts';
 import { withLock } from './lock.ts';
 import { freezeMachine, killMachines, machinesOf } from './machine.ts';
 import * as network from './network.ts';
@@ -58,10 +58,13 @@ export interface Lab extends AsyncDisposable {
   status(): Promise<readonly LabNode[]>;
   /** Runs a command on a node as root; the result says how it ended. */
   ssh(node: string, command: string, options?: ProgramOptions): Promise<ProgramResult>;
-  /** Cuts one link of a node, or all. Silently: the carrier stays; or with the cable pulled out. */
+  /** Cuts one link of a node, or all. Silently: the carrier stays; or with the cable pulled out, of a container. */
   cut(node: string, link?: Link, how?: states.Cut): Promise<void>;
   heal(node: string, link?: Link): Promise<void>;
-  /** Power failure: every process ends at once and peers hear nothing. */
+  /**
+   * Power failure: every process ends at once and peers hear nothing. What was written and never synced is lost by a
+   * virtual machine alone: that of a container is in the memory of this machine, which did not fail.
+   */
   powerOff(node: string): Promise<void>;
   /** Boots from the disk as it was; resolves when all services are started. */
   powerOn(node: string, signal?: AbortSignal): Promise<void>;
@@ -158,9 +161,13 @@ export async function openLab(
   const change = async (node: string, work: (state: LabState, node: NodeState) => Promise<NodeState>) =>
     exclusively(name, async () => {
       const now = await stateOf(name);
+      // Of a replacement that was killed in between.
+      await nameDisks(now);
       const found = nodeOf(now, node);
       const after = await work(now, found);
-      await states.writeState({ ...now, nodes: now.nodes.map((one) => (one === found ? after : one)) });
+      const then = { ...now, nodes: now.nodes.map((one) => (one === found ? after : one)) };
+      await states.writeState(then);
+      await nameDisks(then);
     });
   return {
     name,
@@ -211,18 +218,13 @@ export async function openLab(
           throw usage(`${node} has no data disk`, 'only nodes of a lab with DRBD have one');
         if (await isOn(now, found)) throw usage(`${node} is on`, `\`drillbook lab power-off ${node}\` first`);
         await makeData(now, found, sizeMb);
-        const serial = newSerial();
-        await renameInInventory(now, found.serial, serial);
-        return { ...found, serial };
+        return { ...found, serial: newSerial() };
       }),
     replaceNode: (node, sizeMb) =>
       change(node, async (now, found) => {
         if (await isOn(now, found)) throw usage(`${node} is on`, `\`drillbook lab power-off ${node}\` first`);
         await makeAnew(now, found, sizeMb);
-        if (found.serial === undefined) return found;
-        const serial = newSerial();
-        await renameInInventory(now, found.serial, serial);
-        return { ...found, serial };
+        return found.serial === undefined ? found : { ...found, serial: newSerial() };
       }),
     down: () => downLab(name),
     [Symbol.asyncDispose]: () => downLab(name),

@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { leftovers, openLab, type Lab } from '../../engine/lab/lab.ts';
 import { loadInventory } from '../../engine/parse/inventory.ts';
@@ -76,10 +77,14 @@ test('DRBD carries what is written to the other node, over a cut and a power fai
 test('a disk is replaced by an empty one of another name, in a node that is off', async () => {
   await expect(lab.replaceDisk('dbk2')).rejects.toThrow('dbk2 is on');
   await expect(lab.replaceDisk('arbiter')).rejects.toThrow('arbiter has no data disk');
+  const before = readFileSync(lab.inventory);
   await lab.replaceDisk('dbk1', 48);
   const disk = loadInventory(lab.inventory).hosts.get('dbk1')?.vars['data_disk'];
+  // As where it was killed before the inventory had the name of the new disk.
+  writeFileSync(lab.inventory, before);
   await (await openLab(NAME)).powerOn('dbk1');
   expect(await diskOf('dbk1')).toBe(disk);
+  expect(loadInventory(lab.inventory).hosts.get('dbk1')?.vars['data_disk']).toBe(disk);
   expect(
     await on(
       'dbk1',

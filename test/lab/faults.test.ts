@@ -6,7 +6,7 @@ import { killMachines } from '../../engine/lab/machine.ts';
 import { removeInterfaces } from '../../engine/lab/network.ts';
 import { execute } from '../../engine/lab/program.ts';
 import { labId, nodeDir } from '../../engine/lab/state.ts';
-import { downOwn, freshLab } from './_fresh.ts';
+import { claim, downOwn, freshLab } from './_fresh.ts';
 
 const LEFT = 'test-left';
 const RIGHT = 'test-right';
@@ -230,6 +230,7 @@ test.each([
 ])(
   'a machine with %s can have a lab',
   async (_, prepare) => {
+    claim('test-cgroup');
     const lab = `${process.execPath} ${resolve('engine/cli/main.ts')} lab`;
     const verbs = ['up', 'ssh dbk1', 'down'].map((verb) => `${lab} ${verb} --name test-cgroup`);
     const script = `umount -R /sys/fs/cgroup; ${prepare}
