@@ -21,14 +21,13 @@ export interface Victim {
   readonly isForced: boolean;
 }
 
-const HINT = 'nothing was changed';
-
-/** The victim, or why it is none. */
+/** The victim, or why it is none; `left` tells what was changed so far. */
 export function refuseVictim(
   { sides, verdict }: Divergence,
   { victim, at_most: most, overrule }: Wish,
+  left = 'nothing was changed',
 ): Victim {
-  const refuse = (why: string, hint = HINT): never => {
+  const refuse = (why: string, hint = left): never => {
     throw new StepFailed(why, { state: verdict.state, candidate: verdict.candidate }, { hint });
   };
   const side = sides.find(({ name }) => name === victim);
@@ -38,18 +37,18 @@ export function refuseVictim(
   if (verdict.state === 'unrelated')
     return refuse(
       verdict.text,
-      `${HINT}; no discarding joins them: one disk has to be made anew (drbd.metadata) and synced from the other`,
+      `${left}; no discarding joins them: one disk has to be made anew (drbd.metadata) and synced from the other`,
     );
   if (verdict.state === 'unknown') return refuse(verdict.text);
   if (side.resource === undefined || other.resource === undefined)
     return refuse(
       `${side.resource === undefined ? victim : other.name} has the resource down: ${verdict.text}`,
-      `${HINT}; \`drbdadm new-resource\`, \`new-minor\`, \`attach\` bring it up there without connecting it`,
+      `${left}; \`drbdadm new-resource\`, \`new-minor\`, \`attach\` bring it up there without connecting it`,
     );
   if (verdict.state !== 'split_brain')
     return refuse(
       `There is no split brain: ${verdict.text}`,
-      `${HINT}; without a victim the nodes are only connected again`,
+      `${left}; without a victim the nodes are only connected again`,
     );
   const [volume, ...others] = side.resource.volumes;
   if (volume === undefined || others.length > 0)
@@ -59,7 +58,7 @@ export function refuseVictim(
   if (serves(side))
     return refuse(
       `${victim} serves: ${[...side.uses, ...(side.hasVip ? ['it has the virtual address'] : [])].join(', ')}`,
-      `${HINT}; have Pacemaker promote ${other.name} first (crm_resource --ban --promoted of the clone on ${victim}, and --clear afterwards), or let ${other.name} give its data up`,
+      `${left}; have Pacemaker promote ${other.name} first (crm_resource --ban --promoted of the clone on ${victim}, and --clear afterwards), or let ${other.name} give its data up`,
     );
   const { disk } = resultOf(other.resource);
   if (disk !== 'UpToDate') return refuse(`${other.name} has no whole data: its disk is ${disk}`);
@@ -80,7 +79,7 @@ export function refuseVictim(
   if (why !== undefined && !overrule)
     return refuse(
       `The verdict speaks against discarding ${victim}: ${why}. ${verdict.text}`,
-      `${HINT}; \`overrule: true\` discards it all the same`,
+      `${left}; \`overrule: true\` discards it all the same`,
     );
   return {
     side,

@@ -11,15 +11,23 @@ import type { Resource } from './_status.ts';
  * they are set aside, on both nodes alike, since DRBD connects no two that differ in them.
  */
 export const RESOURCE = `
-cstate() { drbdadm cstate "$resource" 2>/dev/null; }
-# Up without its connection, where it went down with its node.
+# One word; several where volumes differ. Nothing where it is down.
+cstate() { drbdadm cstate "$resource" 2>/dev/null | sort -u; }
+# Up without its connection, where it went down with its node, or has let go of its disk.
 raise() {
-  [ -z "$(cstate)" ] || return 0
-  { drbdadm new-resource "$resource"; drbdadm new-minor "$resource"; drbdadm attach "$resource"; } >/dev/null 2>&1
-  [ -n "$(cstate)" ] || { echo 'it is down, and cannot be attached' >&2; return 1; }
+  case $(cstate) in ''|*Unconfigured*)
+    { drbdadm new-resource "$resource"; drbdadm new-minor "$resource"; drbdadm attach "$resource"; } >/dev/null 2>&1 ;;
+  esac
+  case $(cstate) in ''|*Unconfigured*) echo 'it is down, and cannot be attached' >&2; return 1 ;; esac
 }
-dstate() { drbdadm dstate "$resource" | cut -d/ -f1; }
-part() { case $(cstate) in StandAlone) ;; *) drbdadm disconnect "$resource" ;; esac; }
+dstate() { drbdadm dstate "$resource" | cut -d/ -f1 | sort -u; }
+# Nobody is parted who could not be joined again: connecting past the policies is an option of 8.4 alone (drbdsetup(8)).
+part() {
+  case $(drbdadm --version) in *DRBD_KERNEL_VERSION_CODE=0x08*) ;; *)
+    echo 'its kernel has no DRBD 8.4; with another it is done by hand (drbdadm connect)' >&2; return 1 ;;
+  esac
+  case $(cstate) in StandAlone) ;; *) drbdadm disconnect "$resource" ;; esac
+}
 join() { drbdadm connect "$@" --after-sb-0pri=disconnect --after-sb-1pri=disconnect --after-sb-2pri=disconnect "$resource"; }
 apart() { case $(cstate) in StandAlone|Connecting|WFConnection|Unconnected|Disconnecting|Timeout|BrokenPipe|NetworkFailure|ProtocolError|TearDown) ;; *) return 1 ;; esac; }
 `;

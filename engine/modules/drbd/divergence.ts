@@ -77,7 +77,7 @@ export default query({
     state: z
       .enum(['connected', 'lost_connection', 'split_brain', 'unrelated', 'unknown'])
       .describe(
-        'lost_connection: they would come into step by themselves; unrelated: no past in common; unknown: a node does not tell',
+        'lost_connection: they would come into step by themselves; unrelated: no past in common; unknown: a node does not tell, or not before it is up',
       ),
     verdict: z.string().describe('The same in plain words'),
     candidate: z

@@ -4,7 +4,7 @@ import { zDuration } from '../../core/duration.ts';
 import { StepFailed } from '../../core/error.ts';
 import type { Context, Outcome } from '../../core/module.ts';
 import { action } from '../../core/module.ts';
-import { discard } from './_discard.ts';
+import { giveUp, save } from './_discard.ts';
 import type { Saved } from './_discard.ts';
 import { refuseVictim } from './_refuse-victim.ts';
 import { adjust, join, part, untilInStep } from './_reunite.ts';
@@ -56,18 +56,31 @@ type Params = z.output<typeof params>;
 
 const peerOf = (ctx: Context, node: string): string => ctx.cluster?.nodes.find((name) => name !== node) ?? '';
 
-/** Connects nodes of which neither has anything to lose. */
-async function reconnect(ctx: Context, { resource, wait }: Params, before: Divergence): Promise<Outcome> {
-  const { verdict, sides } = before;
+/** As it is now; unlike a first look it waits for a node that does not answer. */
+async function judgedAgain(ctx: Context, params: Params, nodes: readonly Context[]): Promise<Divergence> {
+  for (const node of nodes) await readResource(node, params.resource);
+  return readDivergence(ctx, params);
+}
+
+function refuseLoss({ verdict }: Divergence, left: string): void {
   if (verdict.state !== 'connected' && verdict.state !== 'lost_connection')
     throw new StepFailed(
       verdict.text,
       { state: verdict.state },
-      { hint: 'nothing was changed; name a `victim`' },
+      { hint: verdict.state === 'unknown' ? left : `${left}; name a \`victim\`` },
     );
+}
+
+/** Connects nodes of which neither has anything to lose. */
+async function reconnect(ctx: Context, params: Params, before: Divergence): Promise<Outcome> {
+  const { resource, wait } = params;
+  const { verdict, sides } = before;
+  refuseLoss(before, 'nothing was changed');
   const nodes = [ctx.on(sides[0].name), ctx.on(sides[1].name)] as const;
   // Both let go first: one that looks for its peer by other policies than that has now would have both give up.
   for (const node of nodes) await part(node, resource);
+  // What a node that was down has written is seen only now; and a resume may come long after the first look.
+  refuseLoss(await judgedAgain(ctx, params, nodes), 'they were not connected, and nothing is lost');
   for (const node of nodes) await join(node, resource);
   const now = await untilInStep(nodes, resource, wait);
   for (const node of nodes) await adjust(node, resource);
@@ -100,12 +113,32 @@ async function repair(
   const name = copyName(resource, victim, generation, compress);
   const given = { resource, generation, folder, name, compress, bytes, isForced };
   const again = async (round: number): Promise<{ saved: Saved; now: Resource }> => {
-    const saved = await discard(here, given);
+    const { saved, copied } = await save(here, given);
+    if (copied === undefined)
+      refuseLoss(await judgedAgain(ctx, params, [there, here]), `${victim} was saved, and not connected`);
+    // Hours may have passed, and the survivor's disk may be gone: what would be refused now is not discarded.
+    const isUpStill =
+      copied === undefined ||
+      (await ctx.keep(`up still ${round}`, async () => {
+        const now = await judgedAgain(ctx, params, [there, here]);
+        if (now.sides.some((one) => one.name === victim && one.silence === undefined && !one.resource))
+          return false;
+        refuseVictim(
+          now,
+          params,
+          `${victim} was saved and not discarded; both no longer look for each other`,
+        );
+        return true;
+      }));
+    // A victim that lost power before they met has forgotten what it was told: it is saved and told anew.
+    if (!isUpStill || !(await giveUp(here, given, copied))) {
+      if (round < ROUNDS) return again(round + 1);
+      throw new StepFailed(`${victim} was rebooted ${ROUNDS} times before its data was discarded`);
+    }
     await join(there, resource);
     try {
       return { saved, now: await untilInStep([there, here], resource, wait) };
     } catch (error) {
-      // A victim that lost power before they met has forgotten what it was told: it is saved and told anew.
       if (round < ROUNDS && error instanceof StepFailed && (await hasForgotten(here, resource)))
         return again(round + 1);
       throw error;

@@ -72,9 +72,9 @@ export function splitOf(seed: number): Split {
   };
 }
 
-const ALONE = `drbdadm new-resource drbd3; drbdadm new-minor drbd3; drbdadm attach drbd3`;
+export const ALONE = `drbdadm new-resource drbd3; drbdadm new-minor drbd3; drbdadm attach drbd3`;
 /** Its bitmap counts from some generation already: a promotion begins no new one then. */
-const HIDE = `drbdadm down drbd3
+export const HIDE = `drbdadm down drbd3
 IFS=: read -r current _ rest <<GI
 $(drbdadm get-gi drbd3)
 GI
@@ -87,10 +87,10 @@ export type On = (node: Node, script: string) => Promise<string>;
 const until = (test: string): string =>
   `for i in $(seq 1200); do if ${test}; then exit 0; fi; sleep 0.1; done; cat /proc/drbd; exit 1`;
 export const isStandAlone = until('drbdadm cstate drbd3 | grep -q StandAlone');
-const isApart = until('drbdadm cstate drbd3 | grep -qE "StandAlone|WFConnection"');
+export const isApart = until('drbdadm cstate drbd3 | grep -qE "StandAlone|WFConnection"');
 
 /** Alone, promoted, a file of random data written, and the device let go again. */
-const write = (node: Node, kb: number): string => `drbdadm primary drbd3 || exit
+export const write = (node: Node, kb: number): string => `drbdadm primary drbd3 || exit
 [ ${kb} = 0 ] || { mount /dev/drbd3 /mnt && head -c ${kb * 1024} /dev/urandom >/mnt/of-${node} || exit
 sha256sum </mnt/of-${node}; umount /mnt; }
 drbdadm secondary drbd3`;

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
-import type { Result } from '../../../engine/core/module.ts';
-import { discard } from '../../../engine/modules/drbd/_discard.ts';
+import type { Context, Result } from '../../../engine/core/module.ts';
+import { giveUp, save } from '../../../engine/modules/drbd/_discard.ts';
+import splitBrain from '../../../engine/modules/drbd/split-brain.ts';
 import type { Lab } from '../../../engine/lab/lab.ts';
 import { runIds } from '../../../engine/run/journal/journal.ts';
 import { isFull } from '../../_full.ts';
@@ -15,7 +16,18 @@ import { freshLab } from '../../lab/_fresh.ts';
 import { codeOf, playbook } from '../../playbooks/_playbook.ts';
 import { dying, program, report } from '../../run/_matrix.ts';
 import type { Way } from '../../run/_matrix.ts';
-import { comeApart, isHarmless, isStandAlone, NODES, peerOf, splitOf } from './_splits.ts';
+import {
+  ALONE,
+  comeApart,
+  HIDE,
+  isApart,
+  isHarmless,
+  isStandAlone,
+  NODES,
+  peerOf,
+  splitOf,
+  write,
+} from './_splits.ts';
 import type { Node, On, Split } from './_splits.ts';
 
 let lab: Lab;
@@ -78,11 +90,14 @@ async function startOver(): Promise<void> {
 async function settle({ hasPolicies }: Split): Promise<void> {
   if ((await divergence())['state'] !== 'connected') await startOver();
   const word = hasPolicies ? ['discard-zero-changes', 'discard-secondary'] : ['disconnect', 'disconnect'];
-  const net = `net { ping-int 1; connect-int 3; after-sb-0pri ${word[0]}; after-sb-1pri ${word[1]}; }`;
+  const net = 'net { ping-int 1; connect-int 3; }';
+  // For all resources, as the template has it.
+  const policies = `s/after-sb-0pri .*;/after-sb-0pri ${word[0]};/; s/after-sb-1pri .*;/after-sb-1pri ${word[1]};/`;
   await both((node) =>
     on(
       node,
-      `sed -i '/^    net /d; s/^    device.*/&\\n    ${net}/' /etc/drbd.d/drbd3.res && drbdadm adjust drbd3
+      `sed -i '${policies}' /etc/drbd.d/global_common.conf &&
+      sed -i '/^    net /d; s/^    device.*/&\\n    ${net}/' /etc/drbd.d/drbd3.res && drbdadm adjust drbd3
       mountpoint -q /small || { ${SMALL}; } || exit
       rm -rf ${FOLDER}; dmesg -C`,
     ),
@@ -183,18 +198,44 @@ async function notAsJudged(victim: Node): Promise<void> {
     bytes,
     isForced: false,
   } as const;
-  const of = (one: string): Promise<unknown> => discard(pair.ctx(victim), { ...wish, generation: one });
-  await expect(of('ABCDEF0123456780')).rejects.toThrow('its data is of generation');
-  const writing = on(
-    victim,
-    `while [ ! -e ${FOLDER}/end ]; do
-    drbdadm primary drbd3 && dd if=/dev/drbd3 of=/dev/drbd3 bs=4096 count=1 conv=notrunc oflag=direct; drbdadm secondary drbd3
-  done 2>/dev/null >&2; rm -r ${FOLDER}`,
+  const ctx = pair.ctx(victim);
+  await expect(save(ctx, { ...wish, generation: 'ABCDEF0123456780' })).rejects.toThrow(
+    'its data is of generation',
   );
-  await expect(of(generation)).rejects.toThrow('it was written, promoted or connected while it was copied');
-  await on(victim, `touch ${FOLDER}/end`);
-  await writing;
+  const { copied } = await save(ctx, { ...wish, generation });
+  const isGivenUp = (of: readonly string[] | undefined): Promise<boolean> =>
+    giveUp(ctx, { ...wish, generation }, of);
+  expect(await isGivenUp(['another-boot', copied?.[1] ?? ''])).toBe(false);
+  await on(
+    victim,
+    `drbdadm primary drbd3 && dd if=/dev/drbd3 of=/dev/drbd3 bs=4096 count=1 conv=notrunc oflag=direct status=none; drbdadm secondary drbd3`,
+  );
+  await expect(isGivenUp(copied)).rejects.toThrow(
+    'it was written, promoted or connected since it was copied',
+  );
+  await on(victim, `rm -r ${FOLDER}`);
   expect(await on(victim, 'drbdadm cstate drbd3')).toBe('StandAlone');
+}
+
+/** What stands when it is copied is what counts: not what was judged before. */
+async function survivorDies({ victim }: Split, { [victim]: { loss } }: Nodes): Promise<void> {
+  const survivor = peerOf(victim);
+  const ctx: Context = {
+    ...pair.ctx(victim),
+    async keep(name, find) {
+      if (name.startsWith('up still')) await on(survivor, 'drbdadm detach drbd3');
+      return find();
+    },
+  };
+  const wish = { resource: 'drbd3', victim, at_most: loss, save_to: FOLDER };
+  await expect(splitBrain.run(ctx, splitBrain.params.parse(wish))).rejects.toThrow(
+    `${survivor} has no whole data: its disk is Diskless`,
+  );
+  expect(await on(victim, 'drbdadm dstate drbd3; drbdadm cstate drbd3')).toBe(
+    'UpToDate/DUnknown\nStandAlone',
+  );
+  await on(survivor, 'drbdadm attach drbd3');
+  await on(victim, `rm -r ${FOLDER}`);
 }
 
 /** Repairs by the playbook, whose engine dies on its way; the network heals when the nodes have let go of each other. */
@@ -274,7 +315,10 @@ for (const split of SEEDS.map(splitOf)) {
       const nodes = await judged(split);
       await refused(split, nodes);
       if (kind === 'the victim is mounted') await on(victim, 'umount /mnt && drbdadm secondary drbd3');
-      if (split.seed === 3) await notAsJudged(victim);
+      if (split.seed === 3) {
+        await notAsJudged(victim);
+        await survivorDies(split, await judged(split));
+      }
       const before = await on(survivor, DIGEST);
       const judgedMs = performance.now() - startedAt;
       let died = 0;
@@ -300,8 +344,49 @@ for (const split of SEEDS.map(splitOf)) {
   );
 }
 
+const RECONNECT = { resource: 'drbd3', wait: '60s' };
+/** Apart, and it has lost power: its resource is down when it comes back, and its peer has written since. */
+async function loses(victim: Node, while_: string): Promise<void> {
+  const survivor = peerOf(victim);
+  await settle({ ...splitOf(1), hasPolicies: false });
+  await on(victim, while_);
+  await lab.powerOff(victim);
+  await on(survivor, isApart);
+  await on(survivor, write(survivor, 100));
+  await lab.powerOn(victim);
+  await on(victim, 'modprobe drbd');
+}
+
+test('a primary that lost power while both were in step is raised and catches up', async () => {
+  await loses('dbk1', 'drbdadm primary drbd3 && mount /dev/drbd3 /mnt && date >/mnt/before && sync');
+  expect(await divergence()).toMatchObject({ state: 'lost_connection' });
+  expect(await pair.run('dbk1', 'drbd.split_brain', RECONNECT)).toMatchObject({
+    result: { disk: 'UpToDate', peer_disk: 'UpToDate', lost: 0 },
+  });
+}, 300_000);
+
+test('what a node wrote that is down is looked for before it is connected', async () => {
+  const hidden = `${HIDE}\n${write('dbk1', 50)}`;
+  await loses('dbk1', `drbdadm disconnect drbd3\n${hidden}\nsync`);
+  expect(await divergence()).toMatchObject({
+    state: 'unknown',
+    verdict: expect.stringContaining('dbk1 is down and behind'),
+  });
+  await expect(pair.run('dbk1', 'drbd.split_brain', RECONNECT)).rejects.toThrow('dbk1 is down and behind');
+  await on('dbk1', ALONE);
+  expect(await divergence()).toMatchObject({ state: 'split_brain' });
+  // Nor is it connected on the word of a first look that is hours old.
+  const ctx: Context = {
+    ...pair.ctx('dbk1'),
+    keep: async (_, find) => ({ ...(await find()), verdict: { state: 'lost_connection', text: '' } }),
+  };
+  await expect(splitBrain.run(ctx, splitBrain.params.parse(RECONNECT))).rejects.toThrow('Split brain');
+  for (const said of await both((node) => on(node, 'drbdadm cstate drbd3'))) expect(said).toBe('StandAlone');
+  await startOver();
+}, 300_000);
+
 /** Seconds after the beginning of the repair. */
-const OUTAGES = [2, 4];
+const OUTAGES = [2, 4, 5];
 
 test.runIf(isFull).each(OUTAGES)(
   'the victim loses power %d s into its repair, and the run ends as it would have',
