@@ -46,9 +46,9 @@ function nodeOf(seen: Node): NodeStatus {
 function verdictOf(all: readonly Node[], { filesystem }: DrbdSettings): Verdict | undefined {
   const sides = all.flatMap(({ name, reading }) => {
     if (reading?.resource === undefined || reading.generations.length === 0) return [];
-    const { resource, generations, words } = reading;
+    const { resource, generations, policies, words } = reading;
     const uses = words['mount'] === 'here' ? [`it is mounted at ${filesystem.directory}`] : [];
-    return [{ name, resource, generations, uses, hasVip: words['vip'] === 'here', log: [] }];
+    return [{ name, resource, generations, policies, uses, hasVip: words['vip'] === 'here', log: [] }];
   });
   const [one, other] = sides;
   return one && other && judge([one, other]);

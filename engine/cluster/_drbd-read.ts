@@ -1,6 +1,7 @@
 import type { Context } from '../core/module.ts';
 import { parseGenerations } from '../modules/drbd/_generations.ts';
 import type { Generations } from '../modules/drbd/_generations.ts';
+import { POLICIES } from '../modules/drbd/_side.ts';
 import { parseEvents } from '../modules/drbd/_status.ts';
 import type { Resource } from '../modules/drbd/_status.ts';
 import { parseStatus } from '../modules/pacemaker/_status.ts';
@@ -18,8 +19,10 @@ export interface Reading {
   readonly resource: Resource | undefined;
   /** The same of another that goes with it. */
   readonly second: Resource | undefined;
-  /** Volume by volume; none while it is connected. */
+  /** Volume by volume; none while it is connected, and where one of them does not tell its own. */
   readonly generations: readonly Generations[];
+  /** What DRBD does by itself after a split, by how many of the nodes are primary then. */
+  readonly policies: Readonly<Record<string, string>>;
   /** Unit → ActiveState, of those that are installed. */
   readonly units: Readonly<Record<string, string>>;
   /** Names of nodes that corosync reaches by each of its links. */
@@ -62,8 +65,10 @@ if systemctl -q is-active corosync; then
   ! systemctl -q is-active corosync-qdevice || corosync-quorumtool -s 2>/dev/null | sed -nE 's/^ +[0-9]+ +[0-9]+ +([A-Z,]+) .*\\(local\\)$/device \\1/p'
 fi
 [ ! -e /proc/drbd ] || drbdsetup events2 --now --statistics
-case $(drbdadm cstate "$resource" 2>/dev/null) in
-  ''|StandAlone|WFConnection|Connecting|Unconnected) drbdadm get-gi "$resource" 2>/dev/null | sed 's/^/gi /' ;;
+case $(drbdadm cstate "$resource" 2>/dev/null | sort -u) in
+  ''|StandAlone|WFConnection|Connecting|Unconnected)
+    drbdadm get-gi "$resource" 2>/dev/null | sed 's/^/gi /'
+    ${POLICIES} ;;
 esac
 if systemctl -q is-active pacemaker; then
   cibadmin --query --no-children --xpath "//crm_config//nvpair | //rsc_location | //primitive[@class='stonith' or @type='ping']" 2>/dev/null
@@ -99,12 +104,14 @@ export function parseReading(text: string, resource: string, second?: string): R
     Object.fromEntries(of(word).map(([name = '', ...rest]) => [name, rest.join(' ')]));
   const cluster = /<node name=/.test(xml) ? parseStatus(xml) : undefined;
   const [device] = of('device');
+  const generations = of('gi').map((words) => parseGenerations(words.join(' ')));
   const resources = parseEvents(plain);
   return {
     words: pairs('word'),
     resource: resources.find(({ name }) => name === resource),
     second: resources.find(({ name }) => name === second),
-    generations: of('gi').flatMap((words) => parseGenerations(words.join(' ')) ?? []),
+    generations: generations.every((one) => one !== undefined) ? generations : [],
+    policies: pairs('policy'),
     units: pairs('unit'),
     links: of('link').map(([nodeId = '', link = '', up]) => ({ nodeId, link, isUp: up === '1' })),
     cluster,

@@ -93,6 +93,15 @@ test('disks that have nothing in common', () => {
   expect(told(now)).toEqual(['degraded', 'broken', ['drbd.unrelated']]);
 });
 
+test('that DRBD may discard a side by itself is told', () => {
+  const policies = 'policy 0 disconnect\npolicy 1 discard-secondary';
+  const [problem] = status(
+    reading(gi('B', 'A', '0', '0'), 'StandAlone', SERVING, 'Primary'),
+    reading(gi('C', 'A', '0', '0'), 'Connecting', policies),
+  ).problems;
+  expect(problem?.message).toMatch(/^Split brain: .*after-sb-1pri discard-secondary.*without a copy/);
+});
+
 test('where one node is away, what the other says counts', () => {
   const alone = reading(gi('B', 'A', '0', '0'), 'StandAlone', SERVING, 'Primary');
   expect(told(status(alone, undefined))).toEqual(['error', 'broken', ['node-offline', 'drbd.broken']]);

@@ -31,6 +31,9 @@ export interface Side {
   readonly log: readonly string[];
 }
 
+/** Of `$resource`, as its kernel has them: those of the file, with what they inherit. */
+export const POLICIES = `drbdsetup show "$resource" 2>/dev/null | sed -n 's/^[[:blank:]]*after-sb-\\([012]\\)pri[[:blank:]]*\\([a-z0-9-]*\\);.*/policy \\1 \\2/p'`;
+
 /**
  * `$1` resource, `$2` virtual address or nothing. The first 4 KiB of a disk go past the page cache, which knows nothing
  * of what DRBD writes under it.
@@ -50,7 +53,7 @@ done
 for disk in $disks; do
   echo "superblock $(dd if="$disk" bs=4096 count=1 iflag=direct 2>/dev/null | od -An -v -tu1 | tr -s '\\n ' ' ')"
 done
-drbdsetup show "$resource" 2>/dev/null | sed -n 's/^[[:blank:]]*after-sb-\\([012]\\)pri[[:blank:]]*\\([a-z0-9-]*\\);.*/policy \\1 \\2/p'
+${POLICIES}
 dmesg --time-format iso 2>/dev/null | grep -F "drbd $resource" |
   grep -E 'Split-Brain|Unrelated data|I shall become Sync|uuid_compare|role\\( ' | tail -n 6 | sed 's/^/log /'
 [ ! -e /proc/drbd ] || drbdsetup events2 --now --statistics

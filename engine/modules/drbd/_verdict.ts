@@ -65,9 +65,11 @@ const isCountingSide = ({ generations }: Side): boolean => generations.some(isCo
  */
 const hasHiddenWrites = (side: Side): boolean =>
   isWhole(side) && (!isCrashed(side) || isCountingSide(side)) && outOfSync(side) > 0;
-/** While it is down its bitmap cannot be seen. */
+/** While it is down, or without its disk, its bitmap cannot be seen. */
 const mayHideWrites = (side: Side): boolean =>
-  side.resource === undefined && isWhole(side) && isCountingSide(side);
+  (side.resource === undefined || resultOf(side.resource).disk === 'Diskless') &&
+  isWhole(side) &&
+  isCountingSide(side);
 
 function lossOf(side: Side, standing: Relation): number {
   if (standing === 'same' || (standing === 'behind' && !hasHiddenWrites(side))) return 0;
@@ -149,9 +151,10 @@ export function judge(sides: readonly [Side, Side]): Verdict {
     );
   const standing = relation(one, other);
   const behind = standing === 'behind' ? one : standing === 'ahead' ? other : undefined;
-  if (behind !== undefined && mayHideWrites(behind))
+  const areConnected = isConnected(one) && isConnected(other);
+  if (behind !== undefined && !areConnected && mayHideWrites(behind))
     return unknown(
-      `${behind.name} is down and behind, and whether it wrote while it was alone cannot be told: bring it up there without connecting it (drbdadm new-resource, new-minor, attach), and look again`,
+      `${behind.name} is ${behind.resource ? 'without its disk' : 'down'} and behind, and whether it wrote while it was alone cannot be told: bring it up there without connecting it (drbdadm new-resource, new-minor, attach), and look again`,
       sides,
     );
   const losses = [lossOf(one, standing), lossOf(other, OPPOSITE[standing])] as const;
@@ -163,8 +166,7 @@ export function judge(sides: readonly [Side, Side]): Verdict {
     lastPrimary: lastPrimaryOf(sides, standing),
   };
   const each = `${toldOf(one, other, losses[0])}; ${toldOf(other, one, losses[1])}`;
-  if (isConnected(one) && isConnected(other))
-    return { ...base, state: 'connected', text: `The nodes are connected: ${each}` };
+  if (areConnected) return { ...base, state: 'connected', text: `The nodes are connected: ${each}` };
   if (standing === 'unrelated')
     return { ...base, state: 'unrelated', text: `The data of the two nodes has no past in common: ${each}` };
   const isHidden = behind !== undefined && hasHiddenWrites(behind);

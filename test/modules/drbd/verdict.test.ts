@@ -286,6 +286,18 @@ test.each([
   if (state === 'unknown') expect(verdict.text).toContain('a is down and behind');
 });
 
+test.each([
+  ['A:F:0:0', 'Diskless', 'StandAlone', 'unknown'],
+  ['A:0:0:0', 'Diskless', 'StandAlone', 'lost_connection'],
+  ['A:F:0:0', 'UpToDate', 'StandAlone', 'lost_connection'],
+  ['A:F:0:0', 'Diskless', 'Connected', 'connected'],
+])('one without its disk, with %s: %s, %s: %s', (own, disk, connection, state) => {
+  const ill = side('a', { gi: own, disk, connection });
+  const verdict = judge([ill, side('b', { gi: 'B:A:0:0', connection })]);
+  expect(verdict.state).toBe(state);
+  if (state === 'unknown') expect(verdict.text).toContain('a is without its disk and behind');
+});
+
 test('volumes of which one does not tell its generation are taken for none', () => {
   const of = (name: string, ...lines: string[]): Side =>
     parseSide(name, ['now 1000000', ...lines, 'exists -'].join('\n'), 'r');
