@@ -34,6 +34,10 @@ const params = z.strictObject({
     .default(0)
     .describe('How long what is expected has to hold without a break: a gate before the next step'),
   wait: zDuration.default(0).describe('How long the pair may take until what is expected begins to hold'),
+  gives_up_at: z
+    .array(z.string())
+    .default([])
+    .describe('Codes of problems: it is waited no longer once one of them has been there for a minute'),
 });
 type Params = z.output<typeof params>;
 type Expected = NonNullable<Params['expect']>;
@@ -67,6 +71,7 @@ export function differences(status: ClusterStatus, expected: Expected): readonly
 }
 
 const PAUSE_MS = 1000;
+const GIVES_UP_MS = 60_000;
 
 interface Look {
   readonly status: ClusterStatus;
@@ -74,16 +79,21 @@ interface Look {
 }
 
 /** The last look: at what has held for long enough, or does not hold in time. */
-async function gated(ctx: Context, { expect, holds, wait }: Params): Promise<Look> {
+async function gated(ctx: Context, { expect, holds, wait, gives_up_at: codes }: Params): Promise<Look> {
   const startedAt = performance.now();
   let since: number | undefined;
+  let hopelessSince: number | undefined;
   for (;;) {
     const status = await ctx.status();
     const wrong = expect === undefined ? [] : differences(status, expect);
     const now = performance.now();
     since = wrong.length === 0 ? (since ?? now) : undefined;
+    const isHopeless = status.problems.some(({ code }) => codes.includes(code));
+    hopelessSince = isHopeless ? (hopelessSince ?? now) : undefined;
+    const isOver =
+      now - startedAt >= wait || (hopelessSince !== undefined && now - hopelessSince >= GIVES_UP_MS);
     const isHeld = since !== undefined && now - since >= holds;
-    if (isHeld || (since === undefined && now - startedAt >= wait)) return { status, wrong };
+    if (isHeld || (since === undefined && isOver)) return { status, wrong };
     const [why] = wrong;
     const seconds = Math.floor((now - (since ?? now)) / 1000);
     ctx.progress(why ?? `as expected for ${seconds} s of ${durationText(holds)}`);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { ClusterStatus } from '../../../engine/core/cluster.ts';
 import type { Context } from '../../../engine/core/module.ts';
 import { default as module, differences } from '../../../engine/modules/cluster/status.ts';
@@ -45,10 +45,17 @@ test.each([
 });
 
 /** Reads a pair that is in these states one look after the other, and stays in the last. */
-async function gate(states: readonly ClusterStatus['state'][], params: object): Promise<[number, unknown]> {
+async function gate(
+  states: readonly ClusterStatus['state'][],
+  params: object,
+  looked: () => void = () => undefined,
+): Promise<[number, unknown]> {
   let looks = 0;
   const ctx = {
-    status: () => Promise.resolve({ ...STATUS, state: states[Math.min(looks++, states.length - 1)] }),
+    status: () => {
+      looked();
+      return Promise.resolve({ ...STATUS, state: states[Math.min(looks++, states.length - 1)] });
+    },
     obligations: () => [],
     progress: () => undefined,
     signal: new AbortController().signal,
@@ -66,4 +73,19 @@ test('a gate opens when what is expected has held for long enough, counted anew 
     2,
     expect.stringContaining('degraded'),
   ]);
+});
+
+test.each([
+  ['replication-broken', 3],
+  ['node-offline', 4],
+])('two minutes in looks of 30 s, with a problem, giving up at %s: %d looks', async (code, wanted) => {
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+  onTestFinished(() => clock.mockRestore());
+  const [looks, failed] = await gate(
+    ['degraded'],
+    { wait: '2m', gives_up_at: [code] },
+    () => (now += 30_000),
+  );
+  expect([looks, failed]).toEqual([wanted, expect.stringContaining('degraded')]);
 });
