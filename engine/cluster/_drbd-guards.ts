@@ -31,6 +31,14 @@ export const protectionOf = (settings: Guarding): string =>
     ? `${guardOf(settings)}; after a split brain DRBD gives up one side by itself, without a copy (after_split: discard)`
     : guardOf(settings);
 
+/** The same, with fencing that somebody else has set up. */
+export function protectionWith(settings: DrbdSettings, guards: Guards | undefined): string {
+  const isOwn = settings.fencing !== undefined || guards?.properties['stonith-enabled'] === 'false';
+  return guards && !isOwn && guards.fencing.length > 0
+    ? `fencing by ${guards.fencing.join(', ')}, which the inventory does not have; ${protectionOf(settings)}`
+    : protectionOf(settings);
+}
+
 /** The same before a host is known, with templates in it as they are written. */
 export function protectionBefore({ settings }: Cluster): string {
   const { data } = zGuarding.safeParse(settings);
@@ -46,10 +54,7 @@ function differences(
   const doesFence = properties['stonith-enabled'] !== 'false';
   if (fencing && !(doesFence && devices.includes(fencing.agent)))
     told.push(`it does not fence by ${fencing.agent}`);
-  if (!fencing && doesFence)
-    told.push(
-      devices.length > 0 ? `it fences by ${devices.join(', ')}` : 'it wants to fence, and by nothing',
-    );
+  if (!fencing && doesFence && devices.length === 0) told.push('it wants to fence, and by nothing');
   const has = arbitration === 'none' ? {} : arbitration;
   if ('ping' in has !== hasPing) told.push(hasPing ? 'it pings' : 'it does not ping');
   if ('qnetd' in has && properties['no-quorum-policy'] === 'ignore')

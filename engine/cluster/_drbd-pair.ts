@@ -5,7 +5,7 @@ import { percentOf, resultOf, told } from '../modules/drbd/_status.ts';
 import { judge } from '../modules/drbd/_verdict.ts';
 import type { Verdict } from '../modules/drbd/_verdict.ts';
 import { isOn } from '../modules/pacemaker/_status.ts';
-import { protectionOf } from './_drbd-guards.ts';
+import { protectionWith } from './_drbd-guards.ts';
 import { problemsOf } from './_drbd-problems.ts';
 import { readNode } from './_drbd-read.ts';
 import type { Node } from './_drbd-read.ts';
@@ -119,7 +119,7 @@ export function foldReadings(
     vips: [{ address: settings.vip.address, holders }],
     heartbeats,
     arbitration: {
-      protection: protectionOf(settings),
+      protection: protectionWith(settings, guards[0]),
       ...(isLeftAlone === undefined ? {} : { failover: isLeftAlone ? 'disabled' : 'enabled' }),
     },
     problems,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { guardProblems, protectionOf } from '../../engine/cluster/_drbd-guards.ts';
+import { guardProblems, protectionOf, protectionWith } from '../../engine/cluster/_drbd-guards.ts';
 import { parseReading } from '../../engine/cluster/_drbd-read.ts';
 import type { Guards } from '../../engine/cluster/_drbd-read.ts';
 import { settingsSchema } from '../../engine/cluster/kwdb.ts';
@@ -42,6 +42,7 @@ test.each([
   ['a quorum device', { arbitration: qnetd }, { ...NO_FENCING, 'no-quorum-policy': 'stop' }, ''],
   ['its default for want of a quorum', { arbitration: qnetd }, { 'stonith-enabled': 'false' }, ''],
   ['fencing', { fencing }, { 'stonith-enabled': 'true' }, FENCE],
+  ['fencing by somebody else', {}, { 'stonith-enabled': 'true' }, FENCE],
 ])('a pair that is guarded as the inventory has it: %s', (_, more, properties, rest) => {
   expect(guardProblems(settings(more), guards(properties, rest))).toEqual([]);
 });
@@ -57,7 +58,6 @@ test.each([
   ],
   ['it does not fence by fence_ipmilan', { fencing }, { 'stonith-enabled': 'true' }, ''],
   ['it does not fence by fence_ipmilan', { fencing }, NO_FENCING, FENCE],
-  ['it fences by fence_ipmilan', {}, { 'stonith-enabled': 'true' }, FENCE],
   // Pacemaker's default is to fence.
   ['it wants to fence, and by nothing', {}, {}, ''],
 ])('one that is guarded otherwise: %s', (told, more, properties, rest) => {
@@ -77,7 +77,13 @@ test('constraints of a hand and of DRBD are told, others are not', () => {
   expect(told.map(({ code }) => code)).toEqual(['pinned', 'drbd.fenced']);
 });
 
-test('fencing is told before what decides', () => {
+test('fencing is told before what decides, also where somebody else has set it up', () => {
+  const theirs = guards({ 'stonith-enabled': 'true' }, FENCE);
+  expect(protectionWith(settings({}), theirs)).toMatch(
+    /^fencing by fence_ipmilan, which .* not have; none: /,
+  );
+  expect(protectionWith(settings({}), guards(NO_FENCING, FENCE))).toMatch(/^none: /);
+  expect(protectionWith(settings({ fencing }), theirs)).toBe(protectionOf(settings({ fencing })));
   expect(protectionOf(settings({ fencing }))).toMatch(/^fencing by fence_ipmilan: [^;]+$/);
   expect(protectionOf(settings({ fencing, arbitration: qnetd }))).toMatch(
     /^fencing by .*; quorum device on c: /,

@@ -24,11 +24,11 @@ beforeAll(async () => {
 });
 afterAll(() => pair?.close(), 60_000);
 
-const isWhole = (): Promise<void> =>
+const isWhole = (inventory?: string): Promise<void> =>
   expect
     .poll(
       async () => {
-        const now = await pair.status();
+        const now = await pair.status(inventory);
         return [now.state, now.replication.state, now.nodes.map(({ role }) => role).toSorted()];
       },
       { timeout: 240_000 },
@@ -173,7 +173,7 @@ long('without arbitration both serve when they lose each other, and one gives up
   expect(JSON.stringify(said.steps)).toContain(idle);
   await pair.done('recover-split-brain', alone, [`victim=${idle}`, 'at_most=300 MiB']);
   expect(await pair.on(idle, 'ls /var/backups/drbd')).toContain('.img');
-  await isWhole();
+  await isWhole(alone);
   await pair.done('arbitration');
   expect((await pair.status()).arbitration['protection']).toMatch(/^ping/);
 });
