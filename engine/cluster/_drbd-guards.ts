@@ -31,13 +31,22 @@ export const protectionOf = (settings: Guarding): string =>
     ? `${guardOf(settings)}; after a split brain DRBD gives up one side by itself, without a copy (after_split: discard)`
     : guardOf(settings);
 
-/** The same, with fencing that somebody else has set up. */
+/** Agents of fencing that somebody else has set up. */
+const othersFencing = ({ fencing }: DrbdSettings, guards: Guards | undefined): readonly string[] =>
+  fencing === undefined && guards?.properties['stonith-enabled'] !== 'false' ? (guards?.fencing ?? []) : [];
+
+/** The same, with what somebody else has set up. */
 export function protectionWith(settings: DrbdSettings, guards: Guards | undefined): string {
-  const isOwn = settings.fencing !== undefined || guards?.properties['stonith-enabled'] === 'false';
-  return guards && !isOwn && guards.fencing.length > 0
-    ? `fencing by ${guards.fencing.join(', ')}, which the inventory does not have; ${protectionOf(settings)}`
+  const agents = othersFencing(settings, guards);
+  return agents.length > 0
+    ? `fencing by ${agents.join(', ')}, which the inventory does not have; ${protectionOf(settings)}`
     : protectionOf(settings);
 }
+
+export const isUnguarded = (settings: DrbdSettings, guards: Guards | undefined): boolean =>
+  settings.arbitration === 'none' &&
+  settings.fencing === undefined &&
+  othersFencing(settings, guards).length === 0;
 
 /** The same before a host is known, with templates in it as they are written. */
 export function protectionBefore({ settings }: Cluster): string {

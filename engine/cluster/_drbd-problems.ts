@@ -2,7 +2,7 @@ import type { ClusterProblem, HeartbeatStatus, NodeStatus, ReplicationStatus } f
 import { isInStep, told } from '../modules/drbd/_status.ts';
 import type { Verdict } from '../modules/drbd/_verdict.ts';
 import { failuresText } from '../modules/pacemaker/_status.ts';
-import { guardProblems } from './_drbd-guards.ts';
+import { guardProblems, isUnguarded } from './_drbd-guards.ts';
 import type { Node, Reading } from './_drbd-read.ts';
 import type { DrbdSettings, Shape } from './_drbd-settings.ts';
 
@@ -177,7 +177,7 @@ export function problemsOf(known: Known): readonly ClusterProblem[] {
     for (const unit of shape.units)
       if (services[unit] !== 'active')
         problems.push(problem('service-down', `${unit} does not run on ${name}`, `journalctl -u ${unit}`));
-  if (settings.arbitration === 'none' && settings.fencing === undefined)
+  if (isUnguarded(settings, guards))
     problems.push(
       problem(
         'unguarded',

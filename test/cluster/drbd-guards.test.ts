@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { guardProblems, protectionOf, protectionWith } from '../../engine/cluster/_drbd-guards.ts';
+import {
+  guardProblems,
+  isUnguarded,
+  protectionOf,
+  protectionWith,
+} from '../../engine/cluster/_drbd-guards.ts';
 import { parseReading } from '../../engine/cluster/_drbd-read.ts';
 import type { Guards } from '../../engine/cluster/_drbd-read.ts';
 import { settingsSchema } from '../../engine/cluster/kwdb.ts';
@@ -83,6 +88,10 @@ test('fencing is told before what decides, also where somebody else has set it u
     /^fencing by fence_ipmilan, which .* not have; none: /,
   );
   expect(protectionWith(settings({}), guards(NO_FENCING, FENCE))).toMatch(/^none: /);
+  expect([theirs, guards(NO_FENCING, FENCE)].map((one) => isUnguarded(settings({}), one))).toEqual([
+    false,
+    true,
+  ]);
   expect(protectionWith(settings({ fencing }), theirs)).toBe(protectionOf(settings({ fencing })));
   expect(protectionOf(settings({ fencing }))).toMatch(/^fencing by fence_ipmilan: [^;]+$/);
   expect(protectionOf(settings({ fencing, arbitration: qnetd }))).toMatch(
