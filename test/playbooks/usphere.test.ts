@@ -116,6 +116,8 @@ long('whom the other host and the arbiter lose serves no more, and the other one
   expect(await pair.lost(names)).toEqual([]);
   for (const link of ['net1', 'net2', 'mgmt'] as const) await pair.lab.heal('dbk1', link);
   await expect.poll(pair.roles, { timeout: 180_000 }).toEqual(['standby', 'primary']);
+  // A standby is one before it has what was written meanwhile.
+  await expect.poll(async () => (await pair.status()).replication.state, { timeout: 120_000 }).toBe('normal');
 });
 
 long('when the primary loses its power the other host serves with every acknowledged row', async () => {
