@@ -127,7 +127,7 @@ async function findMirror(): Promise<string> {
     targets.find(([uri]) => uri !== undefined && /\/debian\/?$/.test(uri));
   if (found?.[0] !== undefined) return found[0];
   throw new DrillbookError('lab.mirror', 'this machine has no Debian mirror among its apt sources', {
-    hint: 'name one in DRILLBOOK_MIRROR, such as http://deb.debian.org/debian',
+    hint: 'name one in DRILLBOOK_MIRROR',
   });
 }
 
